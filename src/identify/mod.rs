@@ -1,0 +1,8 @@
+//! Stage 2: who is it? Sessions and cookies for requests; the login state machine for sign-ins.
+
+pub mod oidc;
+pub mod protocol;
+pub mod verified;
+
+pub use protocol::{Begun, IdentityProtocol, LoginError};
+pub use verified::Verified;

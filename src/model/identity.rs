@@ -1,0 +1,18 @@
+//! What an identity provider vouched for, before anything is made of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Claims, IdpId, Subject, UnixTime};
+
+/// One person as one identity provider described them at one sign-in. Plain data: that it was verified is
+/// said by `identify::Verified`, which wraps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    pub idp: IdpId,
+    pub subject: Subject,
+    pub claims: Claims,
+    /// The identity provider's own session (`sid`), under which it may end ours.
+    pub idp_session: Option<String>,
+    /// When the person last authenticated there (`auth_time`), if it was said.
+    pub authenticated_at: Option<UnixTime>,
+}

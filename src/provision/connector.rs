@@ -1,0 +1,183 @@
+//! What speaks to one application's admin API.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::{Account, AccountId, AccountProfile, EmailAddress, Entitlements};
+
+/// One application's admin API. Implementations encode whatever they are given for the place that it goes to
+/// (PROVISIONING.md G5) and check whatever comes back (A4).
+#[async_trait]
+pub trait Connector: Send + Sync {
+    fn features(&self) -> &Features;
+
+    /// Accounts that match, at most a handful; the caller compares again.
+    async fn find(&self, by: FindBy<'_>) -> Result<Vec<Account>, ConnectorError>;
+
+    /// Creates an account without entitlements beyond those that the API takes at creation; returns it as
+    /// the application now has it.
+    async fn create(&self, wanted: &AccountProfile, role: Option<&str>) -> Result<Account, ConnectorError>;
+
+    /// Changes the named profile fields only.
+    async fn update(&self, account: &Account, profile: &AccountProfile) -> Result<(), ConnectorError>;
+
+    /// Adds and removes what `change` says; idempotent.
+    async fn set_entitlements(
+        &self,
+        account: &Account,
+        change: &EntitlementChange,
+    ) -> Result<(), ConnectorError>;
+
+    async fn create_team(&self, team: &str) -> Result<(), ConnectorError>;
+
+    async fn deactivate(&self, account: &Account) -> Result<(), ConnectorError>;
+
+    /// Deletes; an account that is gone already is success.
+    async fn delete(&self, account: &Account) -> Result<(), ConnectorError>;
+
+    /// All names of one kind that the application has; `None` where its API cannot tell.
+    async fn list(&self, kind: Kind) -> Result<Option<Vec<Named>>, ConnectorError>;
+
+    /// Reaches the API with the credential, read-only.
+    async fn check(&self) -> Result<Checked, ConnectorError>;
+}
+
+/// How [`Connector::find`] looks.
+#[derive(Debug, Clone, Copy)]
+pub enum FindBy<'a> {
+    Id(&'a AccountId),
+    Email(&'a EmailAddress),
+    Username(&'a str),
+    /// Every active account that holds a privileged role or ownership (G1).
+    Privileged,
+}
+
+/// What to make different. Empty means: nothing to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntitlementChange {
+    pub role: Option<String>,
+    pub add: Entitlements,
+    pub remove: Entitlements,
+}
+
+/// Kinds of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Role,
+    Team,
+    TeamRole,
+    AppGroup,
+    Permission,
+}
+
+/// One name that the application has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub name: String,
+    pub privileged: bool,
+}
+
+/// What [`Connector::check`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// As the application says.
+    pub version: Option<String>,
+    /// The account whose credential narthex uses; never touched (G2).
+    pub own_account: Option<AccountId>,
+}
+
+/// What one connector can do and needs; from its recipe.
+#[derive(Debug, Clone, Default)]
+pub struct Features {
+    pub name: String,
+    pub title: String,
+    /// The version that the test suite ran against; `None`: untested.
+    pub tested_against: Option<String>,
+    /// Kinds of entitlements that the application has (M, words).
+    pub roles: bool,
+    pub teams: bool,
+    pub team_roles: bool,
+    pub app_groups: bool,
+    pub permissions: bool,
+    pub owner: bool,
+    pub can_create_team: bool,
+    pub can_deactivate: bool,
+    pub can_delete: bool,
+    /// Built-in roles, where the API cannot list them.
+    pub fixed_roles: Vec<Named>,
+    /// Account attributes: name to how it is pre-filled (F2).
+    pub attributes: BTreeMap<String, AttributeSpec>,
+    pub username_case: CaseRule,
+    pub email_case: CaseRule,
+    /// Session cookies of the application (E7): exact names, or `prefix*`.
+    pub session_cookies: Vec<String>,
+    /// A request to this path ends our session too (E7).
+    pub logout_path: Option<String>,
+    /// Further headers that the application believes; managed like ours (SECURITY.md, invariant 2).
+    pub trusted_headers: Vec<String>,
+}
+
+/// One attribute that an account has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttributeSpec {
+    pub required: bool,
+    /// Claims to take it from, in order, unless the configuration says otherwise.
+    pub claims: Vec<String>,
+    /// What a value must look like, and how one is made to: see the recipe format.
+    pub shape: AttributeShape,
+}
+
+/// How an attribute's value is made to fit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AttributeShape {
+    #[default]
+    Text,
+    Email,
+    /// The local part of an e-mail where a whole one is given; characters that the application refuses
+    /// are replaced by `-`.
+    Username,
+    Url,
+}
+
+/// How the application compares names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CaseRule {
+    Sensitive,
+    #[default]
+    Insensitive,
+}
+
+/// A call to the application that did not do what was wanted (A4).
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ConnectorError {
+    /// Not reached, or no answer in time. `sent`: the request may have taken effect.
+    #[error("{operation}: the application could not be reached: {reason}")]
+    Unreachable { operation: &'static str, reason: String, sent: bool },
+    /// 429 or 503.
+    #[error("{operation}: the application asks to wait{}", after.map(|a| format!(" {} s", a.as_secs())).unwrap_or_default())]
+    Busy { operation: &'static str, after: Option<Duration> },
+    /// The application has one already (409 or what the recipe maps to it).
+    #[error("{operation}: the application says that it exists already: {excerpt}")]
+    Conflict { operation: &'static str, excerpt: String },
+    #[error("{operation}: the application has no such object")]
+    NotFound { operation: &'static str },
+    #[error("{operation}: no seats left: {excerpt}")]
+    NoSeats { operation: &'static str, excerpt: String },
+    /// The credential is wrong, expired or lacks a right.
+    #[error("{operation}: the application refused narthex's credential ({status}): {excerpt}")]
+    Credential { operation: &'static str, status: u16, excerpt: String },
+    /// Any other refusal. `excerpt`: the first 200 characters, secrets masked.
+    #[error("{operation}: the application refused ({status}): {excerpt}")]
+    Refused { operation: &'static str, status: u16, excerpt: String },
+    /// An answer that the recipe does not expect.
+    #[error("{operation}: unexpected answer ({status}): {expected}; got: {excerpt}")]
+    Unexpected { operation: &'static str, status: u16, expected: String, excerpt: String },
+    /// A value that cannot be sent safely, or at all (G5).
+    #[error("{operation}: {what}")]
+    Unsendable { operation: &'static str, what: String },
+    /// The recipe declares no such operation.
+    #[error("this application's connector cannot {operation}")]
+    Unsupported { operation: &'static str },
+}

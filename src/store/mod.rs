@@ -1,0 +1,184 @@
+//! What outlives a request, behind traits named by the atomic act that each method is.
+//!
+//! Every method is one transaction: it happens whole or not at all, and two callers see one order.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::{
+    AccountId, BrowserHash, IdpId, LoginAttempt, Member, ReturnTo, SessionHash, SessionRecord, StateHash,
+    Subject, UnixTime,
+};
+
+/// The store could not do it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Unreachable, locked for too long, disk full, I/O error.
+    #[error("the store is unavailable ({act}): {reason}")]
+    Unavailable { act: &'static str, reason: String },
+    /// A row that this version cannot read.
+    #[error("the store holds a {what} that cannot be read: {reason}")]
+    Unreadable { what: &'static str, reason: String },
+    /// Opening it failed: wrong path, permissions, a schema of a newer version.
+    #[error("the store {url} cannot be opened: {reason}")]
+    CannotOpen { url: String, reason: String },
+}
+
+/// Everything at once: what `app` hands round.
+pub trait Store: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore {}
+impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore> Store for T {}
+
+/// Logins in flight.
+#[async_trait]
+pub trait LoginStore: Send + Sync {
+    /// Records `attempt`; beyond [`crate::model::login::MAX_PER_BROWSER`] the browser's oldest is evicted,
+    /// beyond [`crate::model::login::MAX_IN_FLIGHT`] the store's oldest.
+    async fn put_login(&self, attempt: &LoginAttempt) -> Result<(), StoreError>;
+
+    /// Takes the attempt of this state if it belongs to this browser; a second call finds it
+    /// [`TakenLogin::Used`]. An expired one counts as [`TakenLogin::Unknown`].
+    async fn take_login(
+        &self,
+        state: &StateHash,
+        browser: Option<&BrowserHash>,
+        now: UnixTime,
+    ) -> Result<TakenLogin, StoreError>;
+
+    /// Keeps sealed bytes under `id` until `expires_at`, for one [`LoginStore::take_parked`].
+    async fn park(&self, id: &StateHash, sealed: &[u8], expires_at: UnixTime) -> Result<(), StoreError>;
+
+    /// Takes what was parked, once; `None` where it is unknown, taken or expired.
+    async fn take_parked(&self, id: &StateHash, now: UnixTime) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Drops what has expired; returns how many records went.
+    async fn sweep_logins(&self, now: UnixTime) -> Result<u64, StoreError>;
+}
+
+/// What [`LoginStore::take_login`] found.
+#[derive(Debug)]
+pub enum TakenLogin {
+    /// The one and only taking.
+    Fresh(Box<LoginAttempt>),
+    /// Was taken before, by the same browser; where it wanted to go.
+    Used(ReturnTo),
+    /// Belongs to another browser (or this one sent no login cookie). Left as it was.
+    Foreign(ReturnTo),
+    /// Never recorded here, evicted or expired.
+    Unknown,
+}
+
+/// Sessions.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Records a new session. Beyond `max_per_member` (where it has a member) the member's oldest sessions
+    /// end; their hashes are returned.
+    async fn insert_session(
+        &self,
+        session: &SessionRecord,
+        max_per_member: usize,
+    ) -> Result<Vec<SessionHash>, StoreError>;
+
+    /// The session of this hash, whether or not it has expired.
+    async fn find_session(&self, hash: &SessionHash) -> Result<Option<SessionRecord>, StoreError>;
+
+    /// Notes activity, a batch at a time; never moves a time backwards, ignores unknown hashes.
+    async fn touch_sessions(&self, seen: &[(SessionHash, UnixTime)]) -> Result<(), StoreError>;
+
+    /// Ends this session; `false` where there was none.
+    async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError>;
+
+    /// Drops sessions past their absolute end, or idle for longer than `idle`; returns their hashes.
+    async fn sweep_sessions(&self, now: UnixTime, idle: Duration) -> Result<Vec<SessionHash>, StoreError>;
+}
+
+/// Members, and who is being made one just now.
+#[async_trait]
+pub trait MemberStore: Send + Sync {
+    async fn find_member(&self, idp: &IdpId, subject: &Subject) -> Result<Option<Member>, StoreError>;
+
+    async fn find_member_by_account(&self, account: &AccountId) -> Result<Option<Member>, StoreError>;
+
+    /// Takes the right to make this identity a member until `until`, unless another holder has it
+    /// (PROVISIONING.md F9). The holder's intent survives a crash: a later holder is told of it.
+    async fn begin_creation(
+        &self,
+        idp: &IdpId,
+        subject: &Subject,
+        holder: u64,
+        now: UnixTime,
+        until: UnixTime,
+    ) -> Result<CreationLease, StoreError>;
+
+    /// Records, after "not found", that `username` is about to be created; the holder must have the lease.
+    /// `false`: the lease was lost.
+    async fn intend_creation(
+        &self,
+        idp: &IdpId,
+        subject: &Subject,
+        holder: u64,
+        username: &str,
+    ) -> Result<bool, StoreError>;
+
+    /// Records the member and gives up lease and intent. Where the identity already has a member, or
+    /// another member has the account, nothing is written and that member is returned as the error side.
+    async fn finish_creation(&self, member: &Member, holder: u64) -> Result<Result<(), Member>, StoreError>;
+
+    /// Gives up the lease; the intent stays if `keep_intent` (the outcome of a create is not known).
+    async fn abandon_creation(
+        &self,
+        idp: &IdpId,
+        subject: &Subject,
+        holder: u64,
+        keep_intent: bool,
+    ) -> Result<(), StoreError>;
+
+    /// Updates what a login tells of a member: account id and generation after a re-creation, names, time.
+    async fn record_login(&self, member: &Member) -> Result<(), StoreError>;
+}
+
+/// Whether the right to create was had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CreationLease {
+    /// Ours; with the username that an earlier, unfinished attempt intended to create.
+    Acquired { earlier_intent: Option<String> },
+    /// Another holder is at it, at most until then.
+    Busy { until: UnixTime },
+}
+
+/// Keys of ours, sealed.
+#[async_trait]
+pub trait KeyStore: Send + Sync {
+    async fn list_keys(&self, purpose: &str) -> Result<Vec<StoredKey>, StoreError>;
+
+    /// Adds a key if no key of this purpose has `after.id` as its successor yet; `false` where another
+    /// replica was faster (then list again).
+    async fn add_key(&self, key: &StoredKey, after: Option<&str>) -> Result<bool, StoreError>;
+
+    /// Drops keys whose `retired_at` has passed.
+    async fn sweep_keys(&self, now: UnixTime) -> Result<u64, StoreError>;
+}
+
+/// One signing key of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredKey {
+    /// The `kid`.
+    pub id: String,
+    pub purpose: String,
+    /// Sealed PKCS #8.
+    pub sealed: Vec<u8>,
+    /// From then on in the JWKS.
+    pub published_at: UnixTime,
+    /// From then on used to sign.
+    pub active_at: UnixTime,
+    /// From then on gone from the JWKS.
+    pub retired_at: UnixTime,
+}
+
+/// The last good copy of what was fetched from elsewhere (discovery documents, key sets).
+#[async_trait]
+pub trait DocumentStore: Send + Sync {
+    async fn put_document(&self, name: &str, body: &[u8], fetched_at: UnixTime) -> Result<(), StoreError>;
+
+    async fn find_document(&self, name: &str) -> Result<Option<(Vec<u8>, UnixTime)>, StoreError>;
+}
