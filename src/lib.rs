@@ -14,10 +14,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod listen;
+
+pub mod identify;
+
+pub mod provision;
+
+pub mod authorise;
+
+pub mod forward;
+
 pub mod config;
 pub mod expr;
-pub mod identify;
 pub mod model;
 pub mod platform;
-pub mod provision;
 pub mod store;

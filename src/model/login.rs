@@ -19,7 +19,7 @@ pub struct LoginAttempt {
 }
 
 /// How long a person may take at the identity provider.
-pub const LIFETIME: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+pub const LIFETIME: std::time::Duration = std::time::Duration::from_mins(15);
 /// Logins in flight per browser; the oldest goes first.
 pub const MAX_PER_BROWSER: usize = 16;
 /// Logins in flight in the whole store; the oldest goes first (SECURITY.md 9).

@@ -1,0 +1,13 @@
+//! Stage 5: to the application and back. One choke point writes the headers; bodies stream.
+
+pub mod body;
+pub mod headers;
+pub mod managed;
+pub mod send;
+pub mod trace;
+pub mod upgrade;
+pub mod upstream;
+
+pub use body::{Body, RequestBody};
+pub use headers::Firewall;
+pub use upstream::{Upstream, UpstreamError};
