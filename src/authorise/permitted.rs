@@ -16,6 +16,17 @@ pub struct Permitted {
 }
 
 impl Permitted {
+    #[must_use]
+    pub fn session(&self) -> Option<&Arc<LiveSession>> {
+        self.session.as_ref()
+    }
+
+    /// The client's own headers.
+    #[must_use]
+    pub fn headers(&self) -> &http::HeaderMap {
+        self.inbound.headers()
+    }
+
     /// Hands on what the next stage needs.
     #[must_use]
     pub fn into_parts(self) -> (Inbound, Option<Arc<LiveSession>>) {

@@ -28,6 +28,11 @@ pub struct Identified {
 
 impl Identified {
     #[must_use]
+    pub fn inbound(&self) -> &Inbound {
+        &self.inbound
+    }
+
+    #[must_use]
     pub fn into_parts(self) -> (Inbound, Option<Arc<LiveSession>>) {
         (self.inbound, self.session)
     }

@@ -298,7 +298,7 @@ impl<S: Serve> Worker<S> {
 
 /// Runs a connection; once `stop` is set, tells it to finish what it has and take no more.
 ///
-/// The wait for `stop` registers once and is then looked at through a flag: a request does not pay for it.
+/// The wait for `stop` is polled first and then only when it is set: a request pays for reading one flag.
 async fn until_stopped<C: Future>(
     connection: C,
     stop: &CancellationToken,
