@@ -3,6 +3,7 @@
 //! Every method is one transaction: it happens whole or not at all, and two callers see one order.
 
 pub mod memory;
+pub mod sqlite;
 
 use std::time::Duration;
 
