@@ -17,9 +17,15 @@ use crate::model::{
 };
 
 /// Everything behind one lock, so that every method is one transaction.
-#[derive(Default)]
 pub struct Memory {
     tables: Mutex<Tables>,
+    max_in_flight: usize,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { tables: Mutex::default(), max_in_flight: MAX_IN_FLIGHT }
+    }
 }
 
 #[derive(Default)]
@@ -32,6 +38,12 @@ struct Tables {
 }
 
 impl Memory {
+    /// With another limit than [`MAX_IN_FLIGHT`].
+    #[cfg(test)]
+    pub(super) fn with_max_in_flight(max_in_flight: usize) -> Self {
+        Self { max_in_flight, ..Self::default() }
+    }
+
     /// A panic elsewhere leaves the tables as the last whole step left them, so a poisoned lock is taken.
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
@@ -92,7 +104,7 @@ impl LoginStore for Memory {
             let Some(ordinal) = logins.first_to_go(&attempt.browser) else { break };
             logins.remove(ordinal);
         }
-        while logins.rows.len() >= MAX_IN_FLIGHT {
+        while logins.rows.len() >= self.max_in_flight {
             let Some(ordinal) = logins.rows.keys().next().copied() else { break };
             logins.remove(ordinal);
         }
@@ -133,7 +145,7 @@ impl LoginStore for Memory {
         if logins.by_park_id.contains_key(id) {
             return Err(StoreError::Conflict { act: "park", what: "something parked under this id" });
         }
-        while logins.parked.len() >= MAX_IN_FLIGHT {
+        while logins.parked.len() >= self.max_in_flight {
             let Some((_, (oldest, _, _))) = logins.parked.pop_first() else { break };
             logins.by_park_id.remove(&oldest);
         }

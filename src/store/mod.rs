@@ -2,6 +2,8 @@
 //!
 //! Every method is one transaction: it happens whole or not at all, and two callers see one order.
 
+#[cfg(test)]
+mod conformance;
 pub mod memory;
 pub mod sqlite;
 

@@ -46,6 +46,12 @@ enum Lasting {
 }
 
 impl Sqlite {
+    /// With another limit than [`MAX_IN_FLIGHT`].
+    #[cfg(test)]
+    pub(super) fn with_max_in_flight(self, max_in_flight: usize) -> Self {
+        Self { max_in_flight, ..self }
+    }
+
     /// Writes what is left in the log into the file and closes it. What comes after is
     /// [`StoreError::Unavailable`].
     pub async fn close(&self) {
