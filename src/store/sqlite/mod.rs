@@ -16,6 +16,8 @@ mod logins;
 mod members;
 mod open;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

@@ -34,7 +34,7 @@ impl Sqlite {
     }
 
     /// [`Sqlite::open`] with further options for the writing connection.
-    async fn open_with(
+    pub(super) async fn open_with(
         path: &Path,
         options: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions,
     ) -> Result<Self, StoreError> {
