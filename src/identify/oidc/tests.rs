@@ -1,0 +1,1 @@
+//! Sign-ins against a provider that can be told to misbehave.

@@ -1,0 +1,27 @@
+//! Who has to act when something was refused.
+
+/// At whose door an error lies; decides the status code, the alarm and the advice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The browser, or whoever steers it.
+    Client,
+    IdentityProvider,
+    Application,
+    /// Whoever wrote the configuration, here or at the identity provider.
+    Operator,
+    Us,
+}
+
+impl Fault {
+    /// The word for logs and metric labels.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::IdentityProvider => "identity_provider",
+            Self::Application => "application",
+            Self::Operator => "operator",
+            Self::Us => "us",
+        }
+    }
+}
