@@ -41,7 +41,10 @@ pub enum Because {
     /// A value of this claim, itself.
     Claim(String),
     /// The mapping row of this position (from 0), by membership in this group.
-    Row { position: usize, group: String },
+    Row {
+        position: usize,
+        group: String,
+    },
     OwnersGroup(String),
     Onboarding,
     DefaultRole,
@@ -356,20 +359,20 @@ impl Work<'_> {
         let team_role = team_role.filter(|_| self.features.team_roles).map(str::to_owned);
         let entitlement = Entitlement::Team { team: team.to_owned(), team_role: team_role.clone() };
         let raw = matches!(because, Because::Claim(_));
-        let role_refused = team_role.as_ref().and_then(|role| match self.names.standing(Kind::TeamRole, role) {
-            Standing::Ordinary => None,
-            Standing::Privileged => Some(SkipReason::Privileged),
-            Standing::Absent => Some(SkipReason::Absent),
-            // SECURITY: as with roles: a claim cannot name what nothing says to be unprivileged.
-            Standing::Unlisted => raw.then_some(SkipReason::Unlisted),
-        });
+        let role_refused =
+            team_role.as_ref().and_then(|role| match self.names.standing(Kind::TeamRole, role) {
+                Standing::Ordinary => None,
+                Standing::Privileged => Some(SkipReason::Privileged),
+                Standing::Absent => Some(SkipReason::Absent),
+                // SECURITY: as with roles: a claim cannot name what nothing says to be unprivileged.
+                Standing::Unlisted => raw.then_some(SkipReason::Unlisted),
+            });
         let mut create = false;
         let why = role_refused.or_else(|| match self.names.standing(Kind::Team, team) {
             Standing::Ordinary | Standing::Unlisted => None,
             Standing::Privileged => Some(SkipReason::Privileged),
             Standing::Absent => {
-                create =
-                    self.settings.unknown_team == UnknownTeam::Create && self.features.can_create_team;
+                create = self.settings.unknown_team == UnknownTeam::Create && self.features.can_create_team;
                 (!create).then_some(SkipReason::Absent)
             }
         });

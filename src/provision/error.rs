@@ -35,7 +35,9 @@ pub enum ProvisionError {
     #[error("F1: allowed_email_domains asks for an e-mail, and the claims {looked_at:?} gave none")]
     EmailMissing { looked_at: Vec<String> },
     /// F1. `claim` had a value that is not one plain address, or several of them.
-    #[error("F1: the claim `{claim}` is not one plain e-mail address (one `local@domain`, no list): {value:?}")]
+    #[error(
+        "F1: the claim `{claim}` is not one plain e-mail address (one `local@domain`, no list): {value:?}"
+    )]
     EmailInvalid { claim: String, value: String },
     /// F1.
     #[error("F1: the e-mail claims {claims:?} differ; set attributes.email to the one that counts")]
@@ -44,7 +46,9 @@ pub enum ProvisionError {
     #[error("F1: the e-mail domain `{domain}` is none of allowed_email_domains")]
     EmailDomainNotAllowed { domain: String },
     /// F1, e-mail authority.
-    #[error("F1: the identity provider `{idp}` may not speak for `{domain}`: it is none of its email_domains")]
+    #[error(
+        "F1: the identity provider `{idp}` may not speak for `{domain}`: it is none of its email_domains"
+    )]
     EmailOutsideAuthority { idp: IdpId, domain: String },
     /// F1: a restriction by domain is worth nothing on an address that nobody verified.
     #[error(
@@ -359,7 +363,8 @@ mod tests {
         assert!(ProvisionError::from(ConnectorError::Busy { operation: "find", after: None }).retryable());
         assert!(ProvisionError::TimeBudget { seconds: 15 }.retryable());
         assert!(!ProvisionError::NotProvisioned.retryable());
-        let refused = |status| ConnectorError::Refused { operation: "create", status, excerpt: String::new() };
+        let refused =
+            |status| ConnectorError::Refused { operation: "create", status, excerpt: String::new() };
         assert!(ProvisionError::from(refused(502)).retryable());
         assert!(!ProvisionError::from(refused(422)).retryable());
     }

@@ -13,9 +13,8 @@ use super::resolve::Wanted;
 #[must_use]
 pub fn same_name(a: &str, b: &str, case: CaseRule) -> bool {
     match case {
-        CaseRule::Sensitive => a == b,
         CaseRule::Insensitive if a.is_ascii() && b.is_ascii() => a.eq_ignore_ascii_case(b),
-        CaseRule::Insensitive => a == b,
+        CaseRule::Insensitive | CaseRule::Sensitive => a == b,
     }
 }
 
@@ -29,9 +28,7 @@ pub fn same_email(wanted: &EmailAddress, held: Option<&str>, case: CaseRule) -> 
 /// Of what the application answered to a search by e-mail, what really has it.
 #[must_use]
 pub fn with_email(found: Vec<Account>, wanted: &EmailAddress, features: &Features) -> Vec<Account> {
-    distinct(found, |account| {
-        same_email(wanted, account.profile.email.as_deref(), features.email_case)
-    })
+    distinct(found, |account| same_email(wanted, account.profile.email.as_deref(), features.email_case))
 }
 
 /// Of what the application answered to a search by username, what really has it.
@@ -60,12 +57,12 @@ fn distinct(found: Vec<Account>, matches: impl Fn(&Account) -> bool) -> Vec<Acco
 pub fn choose(
     wanted: &Wanted,
     settings: &Provisioning,
-    by_email: Vec<Account>,
-    by_username: Vec<Account>,
+    by_email: &[Account],
+    by_username: &[Account],
     own_account: Option<&AccountId>,
 ) -> Result<Option<Account>, ProvisionError> {
     let verified = wanted.email.as_ref().is_some_and(|email| email.verified);
-    let candidate = match (by_email.as_slice(), by_username.as_slice()) {
+    let candidate = match (by_email, by_username) {
         ([], []) => return Ok(None),
         ([one], _) if verified => one,
         ([one], _) => {

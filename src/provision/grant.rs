@@ -29,9 +29,5 @@ pub fn grant(baseline: &Entitlements, session: &Entitled, session_roles: Session
         carried.permissions = said.permissions;
     }
     carried.owner |= said.owner;
-    if carried == *baseline {
-        own()
-    } else {
-        Grant { entitlements: carried, source: GrantSource::Session }
-    }
+    if carried == *baseline { own() } else { Grant { entitlements: carried, source: GrantSource::Session } }
 }

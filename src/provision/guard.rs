@@ -35,10 +35,8 @@ impl Guarded {
     /// # Errors
     /// As [`Connector::check`]: where it is not known, nothing that depends on it is done.
     pub async fn own_account(&self) -> Result<Option<&AccountId>, ConnectorError> {
-        let own = self
-            .own_account
-            .get_or_try_init(|| async { Ok(self.inner.check().await?.own_account) })
-            .await?;
+        let own =
+            self.own_account.get_or_try_init(|| async { Ok(self.inner.check().await?.own_account) }).await?;
         Ok(own.as_ref())
     }
 
@@ -76,14 +74,12 @@ impl Guarded {
             return Ok(());
         }
         let privileged = self.inner.find(FindBy::Privileged).await?;
-        let another = privileged
-            .iter()
-            .any(|other| other.id != account.id && other.active && is_privileged(other));
+        let another =
+            privileged.iter().any(|other| other.id != account.id && other.active && is_privileged(other));
         if another {
             return Ok(());
         }
-        let what =
-            format!("`{}` is the last active owner or administrator", account.profile.username);
+        let what = format!("`{}` is the last active owner or administrator", account.profile.username);
         Err(ConnectorError::Guarded { operation, rule: "G1", what })
     }
 }
@@ -113,11 +109,7 @@ impl Connector for Guarded {
         self.inner.find(by).await
     }
 
-    async fn create(
-        &self,
-        wanted: &AccountProfile,
-        role: Option<&str>,
-    ) -> Result<Account, ConnectorError> {
+    async fn create(&self, wanted: &AccountProfile, role: Option<&str>) -> Result<Account, ConnectorError> {
         sendable_profile("create", wanted)?;
         if let Some(role) = role {
             sendable("create", "role", role, Place::Name)?;
@@ -194,12 +186,7 @@ enum Place {
 }
 
 /// G5. Encoding is the connector's; what no encoding makes harmless everywhere is refused here.
-fn sendable(
-    operation: &'static str,
-    what: &str,
-    value: &str,
-    place: Place,
-) -> Result<(), ConnectorError> {
+fn sendable(operation: &'static str, what: &str, value: &str, place: Place) -> Result<(), ConnectorError> {
     let fault = if value.chars().any(char::is_control) {
         "contains a control character"
     } else if place == Place::Text {
@@ -228,10 +215,7 @@ fn sendable_profile(operation: &'static str, profile: &AccountProfile) -> Result
     Ok(())
 }
 
-fn sendable_entitlements(
-    operation: &'static str,
-    entitlements: &Entitlements,
-) -> Result<(), ConnectorError> {
+fn sendable_entitlements(operation: &'static str, entitlements: &Entitlements) -> Result<(), ConnectorError> {
     for (team, role) in &entitlements.teams {
         sendable(operation, "team", team, Place::Name)?;
         if let Some(role) = role {

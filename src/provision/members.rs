@@ -4,13 +4,7 @@ use crate::model::{Account, Identity, Member, MemberId, MemberStatus, Origin, Un
 
 /// A person who was never here before.
 #[must_use]
-pub fn first(
-    id: MemberId,
-    identity: &Identity,
-    account: &Account,
-    origin: Origin,
-    now: UnixTime,
-) -> Member {
+pub fn first(id: MemberId, identity: &Identity, account: &Account, origin: Origin, now: UnixTime) -> Member {
     Member {
         id,
         identities: vec![(identity.idp.clone(), identity.subject.clone())],

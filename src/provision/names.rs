@@ -12,7 +12,7 @@ use crate::config::settings::{MappingGives, Provisioning};
 use super::connector::{Connector, ConnectorError, Features, Kind, Named};
 
 /// How long a list is believed.
-pub const FRESH: Duration = Duration::from_secs(60);
+pub const FRESH: Duration = Duration::from_mins(1);
 /// A wanted name that is missing refreshes the lists, but no more often than this: whoever can choose
 /// claims must not be able to make every login list everything.
 pub const REFRESH_AT_MOST: Duration = Duration::from_secs(5);
