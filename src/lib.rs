@@ -15,6 +15,8 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod expr;
 pub mod identify;
 pub mod model;
