@@ -46,6 +46,10 @@ impl Switches {
 #[error("this server is switched off")]
 struct Unplugged;
 
+/// An answer with this extension is not sent: what was asked for was done, and the connection ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HangUp;
+
 /// Accepts until the tasks are asked to stop. HTTP/1.1, and HTTP/2 with prior knowledge.
 pub(super) fn serve(listener: TcpListener, router: Router, switches: Arc<Switches>, tasks: &Tasks) {
     let children = tasks.clone();
@@ -86,7 +90,11 @@ async fn connection(stream: TcpStream, router: Router, switches: Arc<Switches>, 
                 return Err(Unplugged);
             }
             let answered: Result<Response, Infallible> = router.call(request.map(Body::new)).await;
-            answered.map_err(|never| match never {})
+            let answer = answered.unwrap_or_else(|never| match never {});
+            if answer.extensions().get::<HangUp>().is_some() {
+                return Err(Unplugged);
+            }
+            Ok(answer)
         }
     });
     let builder = Builder::new(TokioExecutor::new());

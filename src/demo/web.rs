@@ -84,7 +84,9 @@ pub(super) fn page<T: Template>(status: StatusCode, template: &T) -> Response {
     // No form-action: Chromium applies it to the redirect after the form as well, which leads elsewhere.
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"),
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
+        ),
     );
     answer
 }

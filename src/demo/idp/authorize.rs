@@ -51,7 +51,12 @@ fn authorize(provider: &Provider, headers: &HeaderMap, encoded: &str) -> Respons
 enum Refusal {
     /// Client or redirect URI are in doubt.
     Page(String),
-    Redirect { redirect_uri: String, state: Option<String>, error: &'static str, why: String },
+    Redirect {
+        redirect_uri: String,
+        state: Option<String>,
+        error: &'static str,
+        why: String,
+    },
 }
 
 /// What the request says about the sign-in itself.
@@ -78,7 +83,9 @@ fn checked(provider: &Provider, encoded: &str) -> Result<(Request, Wish), Refusa
     // OIDC Core 3.1.2.1: it "MUST exactly match one of the Redirection URI values for the Client
     // pre-registered at the OpenID Provider", by simple string comparison.
     if !provider.uris().redirect.iter().any(|known| known == redirect_uri) {
-        return Err(Refusal::Page(format!("the redirect URI {redirect_uri} is not registered for this client")));
+        return Err(Refusal::Page(format!(
+            "the redirect URI {redirect_uri} is not registered for this client"
+        )));
     }
     let refuse = |error, why: &str| Refusal::Redirect {
         redirect_uri: redirect_uri.to_owned(),
@@ -141,7 +148,12 @@ fn is_challenge(text: &str) -> bool {
     text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-fn answer(provider: &Provider, headers: &HeaderMap, request: Request, wish: &Wish) -> Result<Response, NoEntropy> {
+fn answer(
+    provider: &Provider,
+    headers: &HeaderMap,
+    request: Request,
+    wish: &Wish,
+) -> Result<Response, NoEntropy> {
     let chooser = provider.chooser().clone();
     let chosen = match chooser {
         Chooser::Page => None,
@@ -155,7 +167,9 @@ fn answer(provider: &Provider, headers: &HeaderMap, request: Request, wish: &Wis
     let session = web::cookie(headers, COOKIE).and_then(|id| provider.sessions().at(id, now).cloned());
     let fresh = session.filter(|session| {
         let age = now.since(session.auth_time).as_secs();
-        !wish.ask && wish.max_age.is_none_or(|max_age| age <= max_age) && provider.person(&session.login).is_some()
+        !wish.ask
+            && wish.max_age.is_none_or(|max_age| age <= max_age)
+            && provider.person(&session.login).is_some()
     });
     match fresh {
         Some(session) => code(provider, request, session),

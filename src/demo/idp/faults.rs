@@ -7,13 +7,16 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{Algorithm, KeyFailure, KeySet, SigningKey, encode};
 
+/// Changes claims.
+pub type ClaimsEdit = dyn Fn(&mut Map<String, Value>) + Send + Sync;
+
 /// What is wrong with the ID tokens from now on.
 #[derive(Clone, Default)]
 pub enum Fault {
     #[default]
     None,
     /// The claims are changed before they are signed, correctly.
-    Claims(Arc<dyn Fn(&mut Map<String, Value>) + Send + Sync>),
+    Claims(Arc<ClaimsEdit>),
     /// One bit of the signature is another.
     Signature,
     /// Signed by a key that is not published, under the id of one that is.
@@ -31,7 +34,11 @@ impl Fault {
     }
 
     /// The ID token as it goes out; `None` where it does not.
-    pub(super) fn sign(&self, keys: &KeySet, mut claims: Map<String, Value>) -> Result<Option<String>, KeyFailure> {
+    pub(super) fn sign(
+        &self,
+        keys: &KeySet,
+        mut claims: Map<String, Value>,
+    ) -> Result<Option<String>, KeyFailure> {
         let key = keys.current();
         if let Self::Claims(edit) = self {
             edit(&mut claims);
@@ -50,7 +57,11 @@ impl Fault {
             Self::ForeignKey => Some(SigningKey::generate(Algorithm::Es256)?.sign(&key.header(), &claims)?),
             Self::Unsigned => {
                 let header = json!({ "alg": "none", "typ": "JWT" });
-                Some(format!("{}.{}.", encode(header.to_string().as_bytes()), encode(claims.to_string().as_bytes())))
+                Some(format!(
+                    "{}.{}.",
+                    encode(header.to_string().as_bytes()),
+                    encode(claims.to_string().as_bytes())
+                ))
             }
             Self::Missing => None,
         })

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -50,9 +50,9 @@ enum Pair {
 impl SigningKey {
     pub(super) fn generate(algorithm: Algorithm) -> Result<Self, KeyFailure> {
         let pair = match algorithm {
-            Algorithm::Es256 => {
-                Pair::Ec(Arc::new(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyFailure)?))
-            }
+            Algorithm::Es256 => Pair::Ec(Arc::new(
+                EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyFailure)?,
+            )),
             Algorithm::Rs256 => {
                 Pair::Rsa(Arc::new(RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyFailure)?))
             }
@@ -86,7 +86,8 @@ impl SigningKey {
             }
             Pair::Rsa(pair) => {
                 let public = pair.public_key();
-                members.insert("e".into(), encode(public.exponent().big_endian_without_leading_zero()).into());
+                members
+                    .insert("e".into(), encode(public.exponent().big_endian_without_leading_zero()).into());
                 members.insert("kty".into(), "RSA".into());
                 members.insert("n".into(), encode(public.modulus().big_endian_without_leading_zero()).into());
             }
@@ -107,13 +108,12 @@ impl SigningKey {
     }
 
     pub(super) fn sign(&self, header: &Value, claims: &Value) -> Result<String, KeyFailure> {
-        let signed = format!("{}.{}", encode(header.to_string().as_bytes()), encode(claims.to_string().as_bytes()));
+        let signed =
+            format!("{}.{}", encode(header.to_string().as_bytes()), encode(claims.to_string().as_bytes()));
         let signature = match &self.pair {
-            Pair::Ec(pair) => pair
-                .sign(&SystemRandom::new(), signed.as_bytes())
-                .map_err(|_| KeyFailure)?
-                .as_ref()
-                .to_vec(),
+            Pair::Ec(pair) => {
+                pair.sign(&SystemRandom::new(), signed.as_bytes()).map_err(|_| KeyFailure)?.as_ref().to_vec()
+            }
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
@@ -126,11 +126,12 @@ impl SigningKey {
 
     fn verifies(&self, signed: &[u8], signature: &[u8]) -> bool {
         match &self.pair {
-            Pair::Ec(pair) => {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key().as_ref()).verify(signed, signature)
-            }
-            Pair::Rsa(pair) => UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref())
+            Pair::Ec(pair) => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key().as_ref())
                 .verify(signed, signature),
+            Pair::Rsa(pair) => {
+                UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref())
+                    .verify(signed, signature)
+            }
         }
         .is_ok()
     }

@@ -42,11 +42,15 @@ fn end_session(provider: &Provider, headers: &HeaderMap, encoded: &str, own_form
         Some(token) => match provider.keys().own_claims(token) {
             Some(claims) => Some(claims),
             None => {
-                return pages::refused(StatusCode::BAD_REQUEST, "id_token_hint was not issued by this provider");
+                return pages::refused(
+                    StatusCode::BAD_REQUEST,
+                    "id_token_hint was not issued by this provider",
+                );
             }
         },
     };
-    let hinted = |name: &str| hint.as_ref().and_then(|claims| claims.get(name)).and_then(|value| value.as_str());
+    let hinted =
+        |name: &str| hint.as_ref().and_then(|claims| claims.get(name)).and_then(|value| value.as_str());
     let client = parameters.at("client_id").or_else(|| hinted("aud"));
     if client.is_some_and(|client| client != provider.client.id)
         || hinted("aud").is_some_and(|audience| Some(audience) != client)
@@ -74,7 +78,8 @@ fn end_session(provider: &Provider, headers: &HeaderMap, encoded: &str, own_form
     // Section 2: "the OP SHOULD ask the End-User whether to log out of the OP as well", and MUST where no
     // hint was given or it does not belong to the session: else any page could log anybody out.
     let certain = session.as_ref().is_none_or(|session| hinted("sid") == Some(&session.sid));
-    if !certain && !(own_form && parameters.at("confirmed") == Some("yes")) {
+    let confirmed = own_form && parameters.at("confirmed") == Some("yes");
+    if !certain && !confirmed {
         return pages::confirm_logout(&parameters);
     }
     if let Some(id) = id {

@@ -103,7 +103,8 @@ pub(super) async fn edit_person(
         let Some(person) = people.iter_mut().find(|person| person.login == login) else {
             return refused(StatusCode::NOT_FOUND, "there is nobody of that name");
         };
-        person.role = parameters.at("role").map(|role| role.trim().to_owned()).filter(|role| !role.is_empty());
+        person.role =
+            parameters.at("role").map(|role| role.trim().to_owned()).filter(|role| !role.is_empty());
         person.groups = Some(groups);
     }
     let Some(id) = parameters.at("request") else {
@@ -135,7 +136,10 @@ pub(super) async fn not_found() -> Response {
 pub(super) fn signed_out() -> Response {
     web::page(
         StatusCode::OK,
-        &Message { title: "Signed out", text: "This browser has no session at the demo identity provider any more." },
+        &Message {
+            title: "Signed out",
+            text: "This browser has no session at the demo identity provider any more.",
+        },
     )
 }
 

@@ -34,7 +34,9 @@ pub(super) async fn token(
 enum Refusal {
     InvalidRequest(&'static str),
     /// The client tried the `Authorization` header.
-    InvalidClient { by_header: bool },
+    InvalidClient {
+        by_header: bool,
+    },
     InvalidGrant(&'static str),
     UnsupportedGrantType,
     ServerError,
@@ -51,7 +53,9 @@ impl Refusal {
             Self::UnsupportedGrantType => {
                 (StatusCode::BAD_REQUEST, "unsupported_grant_type", "only authorization_code is supported")
             }
-            Self::ServerError => (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "no token could be made"),
+            Self::ServerError => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "no token could be made")
+            }
         };
         let mut answer = web::json(status, &json!({ "error": error, "error_description": why }));
         if self == (Self::InvalidClient { by_header: true }) {
@@ -80,21 +84,20 @@ fn redeem(provider: &Provider, headers: &HeaderMap, form: &str) -> Result<Value,
     if parameters.at("redirect_uri") != Some(&code.request.redirect_uri) {
         return Err(Refusal::InvalidGrant("redirect_uri is not the one of the authorization request"));
     }
-    let verifier =
-        parameters.at("code_verifier").ok_or(Refusal::InvalidGrant("code_verifier is missing"))?;
+    let verifier = parameters.at("code_verifier").ok_or(Refusal::InvalidGrant("code_verifier is missing"))?;
     // RFC 7636, 4.1 and 4.6.
-    if !is_verifier(verifier) || !web::same_secret(&encode(&sha256(verifier.as_bytes())), &code.request.challenge) {
+    if !is_verifier(verifier)
+        || !web::same_secret(&encode(&sha256(verifier.as_bytes())), &code.request.challenge)
+    {
         return Err(Refusal::InvalidGrant("code_verifier does not fit the code_challenge"));
     }
-    let person = provider
-        .person(&code.session.login)
-        .ok_or(Refusal::InvalidGrant("the person is no longer known"))?;
+    let person =
+        provider.person(&code.session.login).ok_or(Refusal::InvalidGrant("the person is no longer known"))?;
     let access_token = provider.token().map_err(|_| Refusal::ServerError)?;
     let claims = id_token_claims(provider, &code, &person, &access_token);
     let id_token =
         provider.fault().clone().sign(&provider.keys(), claims).map_err(|_| Refusal::ServerError)?;
-    let row =
-        AccessToken { login: person.login, scope: code.request.scope.clone(), code: id.to_owned() };
+    let row = AccessToken { login: person.login, scope: code.request.scope.clone(), code: id.to_owned() };
     provider.access_tokens().put(access_token.clone(), row, provider.now(), TOKEN_LASTS);
     let mut tokens = json!({
         "access_token": access_token,
@@ -161,7 +164,12 @@ fn is_verifier(text: &str) -> bool {
 }
 
 /// OIDC Core 2 and 3.1.3.6.
-fn id_token_claims(provider: &Provider, code: &Code, person: &Person, access_token: &str) -> Map<String, Value> {
+fn id_token_claims(
+    provider: &Provider,
+    code: &Code,
+    person: &Person,
+    access_token: &str,
+) -> Map<String, Value> {
     let now = provider.now();
     let mut claims = Map::new();
     claims.insert("iss".into(), provider.issuer.clone().into());
@@ -192,16 +200,14 @@ pub(super) async fn userinfo(State(provider): State<Arc<Provider>>, headers: Hea
     let claims = web::bearer(&headers)
         .and_then(|token| provider.access_tokens().at(token, now).cloned())
         .and_then(|token| Some(provider.person(&token.login)?.claims(&token.scope)));
-    match claims {
-        Some(claims) => web::json(StatusCode::OK, &Value::Object(claims)),
-        None => {
-            let mut answer = web::json(StatusCode::UNAUTHORIZED, &json!({ "error": "invalid_token" }));
-            // RFC 6750, 3.1.
-            answer.headers_mut().insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"demo\", error=\"invalid_token\""),
-            );
-            answer
-        }
+    if let Some(claims) = claims {
+        return web::json(StatusCode::OK, &Value::Object(claims));
     }
+    let mut answer = web::json(StatusCode::UNAUTHORIZED, &json!({ "error": "invalid_token" }));
+    // RFC 6750, 3.1.
+    answer.headers_mut().insert(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"demo\", error=\"invalid_token\""),
+    );
+    answer
 }
