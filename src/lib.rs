@@ -25,6 +25,8 @@ pub mod authorise;
 pub mod forward;
 
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod expr;
 pub mod model;
 pub mod platform;
