@@ -1,0 +1,72 @@
+# Shared by install, start and check. Sourced, not run.
+# Versions are pinned here and nowhere else.
+KEYCLOAK_VERSION=26.7.3
+OIDC_PROVIDER_VERSION=9.13.3
+GITEA_VERSION=1.26.0
+JUPYTERHUB_VERSION=6.1.1
+MINIFLUX_VERSION=2.2.0
+SCIM2_SERVER_VERSION=0.8.3
+PLAYWRIGHT_VERSION=1.65.1
+POSTGRES_VERSION=debian # whatever the distribution has
+ALL_PARTIES="gitea miniflux oidc-provider scim2-server jupyterhub keycloak postgres chromium"
+
+parties_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+parties_root=${NARTHEX_PARTIES:-$(cd "$parties_here/../.." && pwd)/target/parties}
+
+version_of() {
+    case $1 in
+        keycloak) echo "$KEYCLOAK_VERSION" ;;
+        oidc-provider) echo "$OIDC_PROVIDER_VERSION" ;;
+        gitea) echo "$GITEA_VERSION" ;;
+        jupyterhub) echo "$JUPYTERHUB_VERSION" ;;
+        miniflux) echo "$MINIFLUX_VERSION" ;;
+        scim2-server) echo "$SCIM2_SERVER_VERSION" ;;
+        postgres) echo "$POSTGRES_VERSION" ;;
+        chromium) echo "$PLAYWRIGHT_VERSION" ;;
+        *) return 1 ;;
+    esac
+}
+
+# Where a party is (or will be) installed.
+dir_of() { echo "$parties_root/$1-$(version_of "$1")"; }
+
+# The marker is written last; it holds a digest of what the install was made
+# from, so that a changed recipe or lock file leads to a new install.
+marker_of() { echo "$(dir_of "$1")/.installed"; }
+
+recipe_digest() {
+    local files=()
+    case $1 in
+        oidc-provider | chromium | jupyterhub) files+=("$parties_here/$1/package.json" "$parties_here/$1/package-lock.json") ;;
+    esac
+    case $1 in
+        jupyterhub | scim2-server) files+=("$parties_here/$1/requirements.txt") ;;
+    esac
+    # The first number is the version of the recipes in `install`: raise it to have all installed anew.
+    { echo "1 $1 $(version_of "$1")"; cat /dev/null "${files[@]}"; } | sha256sum | cut -c1-16
+}
+
+is_installed() { [ "$(cat "$(marker_of "$1")" 2>/dev/null)" = "$(recipe_digest "$1")" ]; }
+
+die() {
+    echo "parties: $*" >&2
+    exit 1
+}
+
+# Random text that is safe in URLs, shells and JSON.
+random_secret() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
+
+# A free TCP port on loopback.
+free_port() {
+    python3 -c 'import socket
+s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+pg_bin() {
+    local d
+    for d in /usr/lib/postgresql/*/bin; do
+        [ -x "$d/initdb" ] && [ -x "$d/postgres" ] && found=$d
+    done
+    [ -n "${found:-}" ] || return 1
+    echo "$found"
+}
