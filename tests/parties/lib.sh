@@ -41,12 +41,25 @@ recipe_digest() {
     esac
     case $1 in
         jupyterhub | scim2-server) files+=("$parties_here/$1/requirements.txt") ;;
+        keycloak) files+=("$parties_here/keycloak/realm.py") ;;
     esac
     # The first number is the version of the recipes in `install`: raise it to have all installed anew.
     { echo "1 $1 $(version_of "$1")"; cat /dev/null "${files[@]}"; } | sha256sum | cut -c1-16
 }
 
-is_installed() { [ "$(cat "$(marker_of "$1")" 2>/dev/null)" = "$(recipe_digest "$1")" ]; }
+is_installed() {
+    [ "$(cat "$(marker_of "$1")" 2>/dev/null)" = "$(recipe_digest "$1")" ] || return 1
+    # The folder may have come from a cache to a machine that lacks the packages.
+    case $1 in
+        keycloak) command -v java >/dev/null ;;
+        oidc-provider) command -v node >/dev/null ;;
+        gitea) command -v git >/dev/null ;;
+        jupyterhub) command -v node >/dev/null && [ -x "$(dir_of "$1")/venv/bin/python" ] ;;
+        miniflux | postgres) pg_bin >/dev/null ;;
+        scim2-server) [ -x "$(dir_of "$1")/venv/bin/python" ] ;;
+        chromium) command -v node >/dev/null && command -v chromium >/dev/null ;;
+    esac
+}
 
 die() {
     echo "parties: $*" >&2
@@ -63,10 +76,37 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
 pg_bin() {
-    local d
+    local d found=
     for d in /usr/lib/postgresql/*/bin; do
         [ -x "$d/initdb" ] && [ -x "$d/postgres" ] && found=$d
     done
-    [ -n "${found:-}" ] || return 1
+    [ -n "$found" ] || return 1
     echo "$found"
+}
+
+# keycloak_home HOME KC: a folder that runs the Keycloak of folder KC and keeps
+# what it writes to itself.
+keycloak_home() {
+    local part
+    mkdir -p "$1/data/import" "$1/data/tmp"
+    for part in lib providers conf themes; do ln -s "$2/$part" "$1/$part"; done
+}
+
+# keycloak_command HOME PORT: sets `keycloak` to the command that runs it. As
+# bin/kc.sh does it, but as one process, and with what makes a start short: it
+# was augmented by `install` (so `start --optimized`, which with these options
+# differs from start-dev only in caching themes); no C2 compiler; serial
+# collector. Without cache=local and bindAddress it would listen beyond loopback.
+keycloak_command() {
+    keycloak=(java -Xms64m -Xmx384m -XX:MetaspaceSize=96M -XX:MaxMetaspaceSize=256m
+        -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError
+        -Dfile.encoding=UTF-8 -Djava.security.egd=file:/dev/urandom -Djava.net.preferIPv4Stack=true
+        -Dh2.bindAddress=127.0.0.1 -Duser.language=en -Duser.country=US "-Djava.io.tmpdir=$1/data/tmp"
+        --add-opens=java.base/java.util=ALL-UNNAMED --add-opens=java.base/java.util.concurrent=ALL-UNNAMED
+        --add-opens=java.base/java.security=ALL-UNNAMED --add-opens=java.base/java.lang=ALL-UNNAMED
+        -Djava.util.logging.manager=org.jboss.logmanager.LogManager -Dpicocli.disable.closures=true
+        -Djava.util.concurrent.ForkJoinPool.common.threadFactory=io.quarkus.bootstrap.forkjoin.QuarkusForkJoinWorkerThreadFactory
+        "-Dkc.home.dir=$1" -cp "$1/lib/quarkus-run.jar" io.quarkus.bootstrap.runner.QuarkusEntryPoint
+        start --optimized --cache=local --http-enabled=true --http-host=127.0.0.1 "--http-port=$2"
+        --hostname-strict=false)
 }

@@ -1,6 +1,6 @@
-"""Writes the realm that `start keycloak` imports: realm.py PASSWORDS.json > realm.json
+"""Writes the realm that `install keycloak` imports: realm.py SECRETS.json > realm.json
 
-PASSWORDS.json: {"clients": {client id: secret}, "users": {user name: password}}
+SECRETS.json: {"clients": {client id: secret}, "users": {user name: password}}
 """
 import json
 import sys
