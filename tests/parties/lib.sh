@@ -7,11 +7,16 @@ JUPYTERHUB_VERSION=6.1.1
 MINIFLUX_VERSION=2.2.0
 SCIM2_SERVER_VERSION=0.8.3
 PLAYWRIGHT_VERSION=1.65.1
+NODE_VERSION=22.23.3 # only where the system's is missing or too old
 POSTGRES_VERSION=debian # whatever the distribution has
 ALL_PARTIES="gitea miniflux oidc-provider scim2-server jupyterhub keycloak postgres chromium"
 
 parties_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 parties_root=${NARTHEX_PARTIES:-$(cd "$parties_here/../.." && pwd)/target/parties}
+
+# `install` puts a node there when the system's is too old for a party.
+own_node=$parties_root/node-$NODE_VERSION
+[ ! -x "$own_node/bin/node" ] || PATH=$own_node/bin:$PATH
 
 version_of() {
     case $1 in
