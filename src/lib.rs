@@ -14,6 +14,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod pipeline;
+pub mod problem;
+
+// The stages, in the order of a request.
 pub mod listen;
 
 pub mod identify;
@@ -24,10 +29,14 @@ pub mod authorise;
 
 pub mod forward;
 
+// What the stages stand on.
+pub mod cli;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod expr;
 pub mod model;
+pub mod observe;
+pub mod pages;
 pub mod platform;
 pub mod store;

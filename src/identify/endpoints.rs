@@ -15,11 +15,11 @@ use super::cookie;
 use super::csrf::Csrf;
 use super::intent::Intent;
 use super::login::{Finished, Logins};
-use super::protocol::AnswerParameters;
 use super::session::{LiveSession, Sessions};
 use super::verified::Verified;
 use crate::config::settings::Idp;
 use crate::forward::Body;
+use crate::forward::keys::{CACHE_CONTROL, SigningKeys};
 use crate::identify::LoginError;
 use crate::listen::Inbound;
 use crate::model::{ErrorId, IdpId, ReturnTo, Secret, StateHash};
@@ -51,12 +51,14 @@ pub struct Endpoints {
     /// Names (or `prefix*`) of the application's own session cookies (E7).
     pub application_cookies: Vec<String>,
     /// The upstream-token keys, as JSON Web Key Set; `None` where no token is configured.
-    pub jwks: Option<Arc<dyn Fn() -> bytes::Bytes + Send + Sync>>,
+    pub signing_keys: Option<Arc<SigningKeys>>,
 }
 
 /// A request to one of our own paths, with what the answer may depend on.
 struct Call {
     method: Method,
+    raw_query: String,
+    /// Of the query, or of the form once that was read.
     query: Vec<(String, String)>,
     headers: http::HeaderMap,
     body: Option<Incoming>,
@@ -79,10 +81,18 @@ impl Endpoints {
         session: Option<Arc<LiveSession>>,
     ) -> Response<Body> {
         let path = inbound.path().as_str().strip_prefix(&self.prefix).unwrap_or_default().to_owned();
-        let query = form_pairs(inbound.query().unwrap_or_default().as_bytes());
+        let raw_query = inbound.query().unwrap_or_default().to_owned();
         let (parts, body, _) = inbound.into_parts();
         let intent = Intent::of(&parts.method, &parts.headers);
-        let call = Call { method: parts.method, query, headers: parts.headers, body: Some(body), intent, session };
+        let call = Call {
+            method: parts.method,
+            query: form_pairs(raw_query.as_bytes()),
+            raw_query,
+            headers: parts.headers,
+            body: Some(body),
+            intent,
+            session,
+        };
         let get = matches!(call.method, Method::GET | Method::HEAD);
         let post = call.method == Method::POST;
         let segments: Vec<&str> = path.split('/').skip(1).collect();
@@ -175,12 +185,12 @@ impl Endpoints {
         let Ok(idp) = idp.parse::<IdpId>() else {
             return self.login_failed(&LoginError::UnknownProvider, None, call);
         };
-        let finished = match (answer_parameters(&call.query), once(&call.query, "state")) {
-            (Ok(answer), Ok(state)) => {
+        let finished = match super::answer::read(call.raw_query.as_bytes()) {
+            Ok((state, answer)) => {
                 let cookie = self.sessions.cookie_names().login(&call.headers);
-                self.logins.finish(&idp, state, answer, cookie, call.session.is_some()).await
+                self.logins.finish(&idp, state.as_deref(), answer, cookie, call.session.is_some()).await
             }
-            (Err(error), _) | (_, Err(error)) => Err(error),
+            Err(error) => Err(error),
         };
         match finished {
             Ok(Finished::Verified { verified, return_to }) => {
@@ -360,7 +370,7 @@ impl Endpoints {
         let here = format!("{}/logout", self.prefix);
         let Some(session) = call.session.clone() else { return see_other(&here) };
         let token = call.parameter("csrf_token").unwrap_or_default();
-        if !self.csrf.verify(session.hash(), token) {
+        if !self.csrf.is_valid(session.hash(), token) {
             return Problem::csrf()
                 .with_next(Next::Link { href: here, label: "To the sign-out page" })
                 .into_response(call.intent);
@@ -389,7 +399,9 @@ impl Endpoints {
             .and_then(|plain| String::from_utf8(plain).ok())
             .map(Secret::new);
         let back = self.public_url.join(&format!("{}/logout", self.prefix)).ok()?;
-        self.logins.logout(&content.idp, hint.as_ref().map(Secret::expose), &back).await
+        let protocol = self.logins.protocol(&content.idp).ok()?;
+        let state = URL_SAFE_NO_PAD.encode(self.platform.entropy.bytes::<16>().ok()?);
+        protocol.logout(hint.as_ref().map(Secret::expose), &back, &state).await
     }
 
     /// Clears our session cookie and the application's own (E7).
@@ -452,11 +464,17 @@ impl Endpoints {
     }
 
     fn key_set(&self, call: &Call) -> Response<Body> {
-        let Some(jwks) = &self.jwks else { return Problem::not_found().into_response(call.intent) };
-        let mut response = Response::new(Body::whole(jwks()));
+        let Some(keys) = &self.signing_keys else { return Problem::not_found().into_response(call.intent) };
+        let jwks = keys.jwks();
+        let known = call.headers.get(header::IF_NONE_MATCH) == Some(&jwks.etag);
+        let mut response = Response::new(if known { Body::Empty } else { Body::whole(jwks.body.clone()) });
+        if known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHE_CONTROL));
+        headers.insert(header::ETAG, jwks.etag.clone());
         response
     }
 }
@@ -506,29 +524,6 @@ fn form_pairs(bytes: &[u8]) -> Vec<(String, String)> {
         .take(64)
         .map(|(key, value)| (key.into_owned(), value.into_owned()))
         .collect()
-}
-
-/// A parameter that may come once only (RFC 6749, 3.1).
-fn once<'a>(
-    pairs: &'a [(String, String)],
-    name: &'static str,
-) -> Result<Option<&'a str>, LoginError> {
-    let mut values = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let first = values.next();
-    if values.next().is_some() {
-        return Err(LoginError::ParameterTwice { name });
-    }
-    Ok(first)
-}
-
-fn answer_parameters(pairs: &[(String, String)]) -> Result<AnswerParameters, LoginError> {
-    let owned = |name| Ok::<_, LoginError>(once(pairs, name)?.map(str::to_owned));
-    Ok(AnswerParameters {
-        code: once(pairs, "code")?.map(Secret::new),
-        error: owned("error")?,
-        error_description: owned("error_description")?,
-        iss: owned("iss")?,
-    })
 }
 
 fn display_name(session: &LiveSession) -> &str {

@@ -5,6 +5,8 @@
 pub enum Fault {
     /// The browser, or whoever steers it.
     Client,
+    /// Nobody erred: this person is not meant to come in, or not yet.
+    Person,
     IdentityProvider,
     Application,
     /// Whoever wrote the configuration, here or at the identity provider.
@@ -18,6 +20,7 @@ impl Fault {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client",
+            Self::Person => "person",
             Self::IdentityProvider => "identity_provider",
             Self::Application => "application",
             Self::Operator => "operator",

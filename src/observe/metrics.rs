@@ -37,13 +37,13 @@ pub const METRICS: &[Metric] = &[
     },
     Metric { name: LOGOUTS, kind: Kind::Counter, labels: "idp", meaning: "Sign-outs asked for here." },
     Metric {
-        name: crate::provision::measures::PROVISIONING,
+        name: crate::provision::measures::TOTAL,
         kind: Kind::Counter,
         labels: "outcome",
         meaning: "Provisioning runs. `outcome` is what was done, or the error's code.",
     },
     Metric {
-        name: crate::provision::measures::PROVISIONING_SECONDS,
+        name: crate::provision::measures::SECONDS,
         kind: Kind::Histogram,
         labels: "outcome",
         meaning: "How long provisioning took, in seconds.",

@@ -29,6 +29,6 @@ pub mod provisioner;
 pub mod resolve;
 
 pub use connector::{Connector, ConnectorError};
-pub use error::{Fault, ProvisionError};
+pub use error::ProvisionError;
 pub use provisioned::Provisioned;
 pub use provisioner::Provisioner;
