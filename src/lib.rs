@@ -16,6 +16,7 @@
 
 pub mod config;
 pub mod expr;
+pub mod forward;
 pub mod identify;
 pub mod model;
 pub mod platform;
