@@ -2,8 +2,10 @@
 
 pub mod body;
 pub mod headers;
+pub mod keys;
 pub mod managed;
 pub mod send;
+pub mod token;
 pub mod trace;
 pub mod upgrade;
 pub mod upstream;
