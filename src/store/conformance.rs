@@ -26,7 +26,6 @@ struct Fresh {
     _folder: Option<tempfile::TempDir>,
 }
 
-#[expect(clippy::unused_async, reason = "makers are asynchronous, as most stores need")]
 async fn memory() -> Fresh {
     Fresh { store: Arc::new(Memory::with_max_in_flight(MAX_IN_FLIGHT)), _folder: None }
 }
