@@ -1,6 +1,7 @@
 //! The one suite that every store must pass, the concurrent part included. A new store adds one call of
 //! `conformance!` at the end.
 
+mod agreement;
 mod keys;
 mod logins;
 mod members;
