@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let rounds = Rounds::default();
-        for n in 0..u32::try_from(MAX_BROWSERS).unwrap() + 1 {
+        for n in 0..=u32::try_from(MAX_BROWSERS).unwrap() {
             let mut hash = [0; 32];
             hash[..4].copy_from_slice(&n.to_be_bytes());
             rounds.begun(&BrowserHash(hash), &state(n));
