@@ -1,7 +1,6 @@
 //! `narthex connector list | show NAME | test`: what the connectors can do, and whether one does (X2, X3).
 
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
@@ -12,6 +11,7 @@ use crate::provision::catalogue;
 use crate::provision::connector::{AttributeShape, CaseRule, Features};
 
 use super::connector_life::{Life, Options};
+use super::{CANNOT, FINE};
 
 /// `narthex connector …`
 #[derive(Debug, Args)]
@@ -70,37 +70,38 @@ impl ConnectorArgs {
     }
 }
 
-/// Runs the command; what it says goes to `out`. 0: fine; 1: a step of the test failed; 2: cannot run.
+/// Runs the command; what it says goes to `out`. [`FINE`], `NOT_SO` where a step of the test failed, or
+/// [`CANNOT`].
 pub async fn run(
     args: &ConnectorArgs,
     settings: Option<&Settings>,
     platform: &Platform,
     out: &mut (dyn Write + Send),
-) -> ExitCode {
+) -> u8 {
     let done = match &args.command {
         ConnectorCommand::List { json } => list(*json, out),
         ConnectorCommand::Show { name, json } => show(name, *json, out),
         ConnectorCommand::Test(args) => test(args, settings, platform, out).await,
     };
     // A reader that went away (`| head`) is no failure of ours, but nothing more can be said to it.
-    done.unwrap_or_else(|_| ExitCode::from(2))
+    done.unwrap_or_else(|_| CANNOT)
 }
 
-fn list(as_json: bool, out: &mut dyn Write) -> io::Result<ExitCode> {
+fn list(as_json: bool, out: &mut dyn Write) -> io::Result<u8> {
     let mut all = Vec::new();
     for name in catalogue::names() {
         match catalogue::features(name) {
             Ok(features) => all.push(features),
             Err(error) => {
                 writeln!(out, "{error}")?;
-                return Ok(ExitCode::from(2));
+                return Ok(CANNOT);
             }
         }
     }
     if as_json {
         let all: Vec<Json> = all.iter().map(described).collect();
         writeln!(out, "{}", Json::Array(all))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(FINE);
     }
     for features in &all {
         let tested = tested(features);
@@ -113,20 +114,20 @@ fn list(as_json: bool, out: &mut dyn Write) -> io::Result<ExitCode> {
             labels(features).join(", ")
         )?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(FINE)
 }
 
-fn show(name: &str, as_json: bool, out: &mut dyn Write) -> io::Result<ExitCode> {
+fn show(name: &str, as_json: bool, out: &mut dyn Write) -> io::Result<u8> {
     let features = match catalogue::features(name) {
         Ok(features) => features,
         Err(error) => {
             writeln!(out, "{error}")?;
-            return Ok(ExitCode::from(2));
+            return Ok(CANNOT);
         }
     };
     if as_json {
         writeln!(out, "{}", described(&features))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(FINE);
     }
     writeln!(out, "{} ({}), {}", features.title, features.name, tested(&features))?;
     writeln!(out, "can do         {}", labels(&features).join(", "))?;
@@ -160,7 +161,7 @@ fn show(name: &str, as_json: bool, out: &mut dyn Write) -> io::Result<ExitCode> 
     if !features.trusted_headers.is_empty() {
         writeln!(out, "its headers    {}", features.trusted_headers.join(", "))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(FINE)
 }
 
 async fn test(
@@ -168,24 +169,24 @@ async fn test(
     settings: Option<&Settings>,
     platform: &Platform,
     out: &mut (dyn Write + Send),
-) -> io::Result<ExitCode> {
+) -> io::Result<u8> {
     let Some((settings, application)) = settings.and_then(|all| Some((all, all.application.as_ref()?)))
     else {
         writeln!(out, "there is no [application] in the configuration, so there is nothing to test")?;
-        return Ok(ExitCode::from(2));
+        return Ok(CANNOT);
     };
     let outbound = match Outbound::new(&settings.outbound.extra_roots) {
         Ok(outbound) => outbound,
         Err(error) => {
             writeln!(out, "{error}")?;
-            return Ok(ExitCode::from(2));
+            return Ok(CANNOT);
         }
     };
     let connector = match catalogue::connector(application, outbound, platform.clone()) {
         Ok(connector) => connector,
         Err(error) => {
             writeln!(out, "{error}")?;
-            return Ok(ExitCode::from(2));
+            return Ok(CANNOT);
         }
     };
     let options = Options {
@@ -275,7 +276,7 @@ fn described(features: &Features) -> Json {
 mod tests {
     use super::*;
 
-    async fn said(arguments: &[&str]) -> (String, String) {
+    async fn said(arguments: &[&str]) -> (String, u8) {
         #[derive(clap::Parser)]
         struct Cli {
             #[command(flatten)]
@@ -284,13 +285,13 @@ mod tests {
         let cli = <Cli as clap::Parser>::try_parse_from([&["narthex"], arguments].concat()).unwrap();
         let mut out = Vec::new();
         let code = run(&cli.connector, None, &Platform::system(), &mut out).await;
-        (String::from_utf8(out).unwrap(), format!("{code:?}"))
+        (String::from_utf8(out).unwrap(), code)
     }
 
     #[tokio::test]
     async fn x3_list_shows_each_connector_with_its_labels_and_version() {
         let (text, code) = said(&["list"]).await;
-        assert_eq!(code, format!("{:?}", ExitCode::SUCCESS));
+        assert_eq!(code, FINE);
         let gitea = text.lines().find(|line| line.starts_with("gitea")).unwrap();
         assert!(gitea.contains("tested against 1.26.0"), "{gitea}");
         assert!(gitea.ends_with("JIT, roles, teams, create teams, deactivate, delete"), "{gitea}");
@@ -311,13 +312,13 @@ mod tests {
     async fn x3_an_unknown_name_cannot_be_shown_and_says_the_nearest() {
         let (text, code) = said(&["show", "minifluks"]).await;
         assert!(text.contains("did you mean `miniflux`?"), "{text}");
-        assert_eq!(code, format!("{:?}", ExitCode::from(2)));
+        assert_eq!(code, CANNOT);
     }
 
     #[tokio::test]
     async fn x2_a_test_without_an_application_cannot_run() {
         let (text, code) = said(&["test"]).await;
         assert!(text.contains("[application]"), "{text}");
-        assert_eq!(code, format!("{:?}", ExitCode::from(2)));
+        assert_eq!(code, CANNOT);
     }
 }

@@ -2,7 +2,6 @@
 //! effect, and cleaned up whatever happens.
 
 use std::fmt::Write as _;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
@@ -10,6 +9,8 @@ use serde_json::{Value as Json, json};
 use crate::model::{Account, AccountProfile, EmailAddress, Entitlements};
 use crate::platform::Platform;
 use crate::provision::connector::{Connector, ConnectorError, EntitlementChange, FindBy, Kind};
+
+use super::{CANNOT, FINE, NOT_SO};
 
 /// What to try.
 pub(super) struct Options {
@@ -97,11 +98,11 @@ impl Life {
         Self { connector: connector.features().name.clone(), username, version, steps, cannot_run }
     }
 
-    pub(super) fn exit(&self) -> ExitCode {
+    pub(super) fn exit(&self) -> u8 {
         match (self.cannot_run, self.passed()) {
-            (true, _) => ExitCode::from(2),
-            (false, false) => ExitCode::from(1),
-            (false, true) => ExitCode::SUCCESS,
+            (true, _) => CANNOT,
+            (false, false) => NOT_SO,
+            (false, true) => FINE,
         }
     }
 
