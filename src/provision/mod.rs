@@ -28,6 +28,9 @@ pub mod provisioned;
 pub mod provisioner;
 pub mod resolve;
 
+#[cfg(test)]
+mod tests;
+
 pub use connector::{Connector, ConnectorError};
 pub use error::{Fault, ProvisionError};
 pub use provisioned::Provisioned;
