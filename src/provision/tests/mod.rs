@@ -85,6 +85,7 @@ fn ada(changes: Value) -> Identity {
     person("ada", changes)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn person(name: &str, changes: Value) -> Identity {
     let mut claims = json!({
         "email": format!("{name}@example.com"),
