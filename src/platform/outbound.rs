@@ -22,7 +22,13 @@ pub const MAX_ANSWER: usize = 1024 * 1024;
 pub enum OutboundError {
     /// Name resolution, connection or TLS failed, or no answer came in time.
     #[error("could not reach {origin}: {reason}")]
-    Unreachable { origin: String, reason: String, timed_out: bool },
+    Unreachable {
+        origin: String,
+        reason: String,
+        timed_out: bool,
+        /// A connection was there, so the request may have been received and have taken effect.
+        connected: bool,
+    },
     #[error("the answer of {origin} is larger than {MAX_ANSWER} bytes")]
     TooLarge { origin: String },
     /// The client itself could not be built.
@@ -77,6 +83,7 @@ impl Outbound {
         let unreachable = |error: reqwest::Error| OutboundError::Unreachable {
             origin: origin.clone(),
             timed_out: error.is_timeout(),
+            connected: !error.is_connect(),
             reason: innermost(&error.without_url()),
         };
         let response = client.execute(request).await.map_err(unreachable)?;

@@ -1,22 +1,10 @@
 //! Why a verified identity did not become a session: one variant per rule of PROVISIONING.md.
 
-use crate::model::IdpId;
+use crate::model::{Fault, IdpId};
 use crate::platform::entropy::NoEntropy;
 use crate::store::StoreError;
 
 use super::ConnectorError;
-
-/// Who can do something about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Nobody erred: this person is not meant to come in, or not yet.
-    Person,
-    IdentityProvider,
-    Application,
-    /// Whoever runs narthex: its configuration or its credential.
-    Operator,
-    Us,
-}
 
 /// A login that provisioning ended. [`std::fmt::Display`] is for the log and for administrators and may
 /// name claims; browsers get [`ProvisionError::public`] only.

@@ -11,6 +11,7 @@
 
 pub mod apply;
 pub mod attributes;
+pub mod catalogue;
 pub mod connector;
 pub mod creation;
 pub mod eligibility;
@@ -27,11 +28,14 @@ pub mod plan;
 pub mod provisioned;
 pub mod provisioner;
 pub mod resolve;
+pub mod rest;
+pub mod scim;
 
 #[cfg(test)]
 mod tests;
 
 pub use connector::{Connector, ConnectorError};
-pub use error::{Fault, ProvisionError};
+pub use error::ProvisionError;
 pub use provisioned::Provisioned;
 pub use provisioner::Provisioner;
+pub use rest::RecipeError;

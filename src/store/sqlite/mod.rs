@@ -102,7 +102,9 @@ impl Sqlite {
                 Some(8) => {
                     format!("{path} cannot be written to: {error}; make the file and its folder writable")
                 }
-                Some(10) => format!("reading or writing {path} failed: {error}; check the disk"),
+                Some(10) => format!(
+                    "reading or writing {path} failed: {error}; look at its disk, which is full or failing"
+                ),
                 Some(11 | 26) => format!("{path} is damaged: {error}; restore it from a backup"),
                 Some(13) => format!("the disk that holds {path} is full: {error}; free some space"),
                 Some(_) | None => format!("{path}: {error}"),

@@ -206,6 +206,7 @@ fn remedy(path: &Path, error: &sqlx::Error) -> String {
             "{error}: the user that narthex runs as must be able to write to {path} and to its folder \
              (SQLite keeps its log beside the file)"
         ),
+        Some(10) => format!("{error}: look at its disk, which is full or failing"),
         Some(11) => format!("{error}: the file is damaged; restore it from a backup"),
         Some(13) => format!("{error}: free some space on its disk"),
         Some(26) => format!("{error}: {path} is no SQLite file; name another one, or move it away"),

@@ -225,6 +225,73 @@ async fn a_full_disk_is_named_leaves_nothing_half_written_and_passes() {
     assert_eq!(store.find_session(&session(0, &claim).hash).await.unwrap(), Some(session(0, &claim)));
 }
 
+/// Unmounts at the end, however it comes.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", size, "tmpfs"])
+            .arg(folder.path())
+            .status()
+            .unwrap();
+        assert!(mounted.success(), "this test mounts a small disk, which needs root");
+        Self(folder)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        std::process::Command::new("umount").arg("--lazy").arg(self.0.path()).status().unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "mounts a file system of 2 MB, which needs root"]
+async fn a_disk_that_is_really_full_loses_nothing_and_once_it_has_room_writing_goes_on() {
+    let disk = SmallDisk::mount("size=2m");
+    let ballast = disk.0.path().join("ballast");
+    fs::write(&ballast, vec![0; 1_000_000]).unwrap();
+    let path = disk.0.path().join("narthex.db");
+    let store = Sqlite::open(&path).await.unwrap();
+    let claim = "x".repeat(2000);
+    let mut kept = 0;
+    let error = loop {
+        match store.insert_session(&session(kept, &claim), 10_000).await {
+            Ok(_) => kept += 1,
+            Err(error) => break error,
+        }
+        assert!(kept < 2000, "the disk does not fill");
+    };
+    let text = error.to_string();
+    assert!(matches!(error, StoreError::Unavailable { act: "insert_session", .. }), "{text}");
+    assert!(text.contains("is full") && text.contains("free some space"), "{text}");
+    let (idp, _) = &member().identities[0];
+    let refused = store.begin_creation(idp, &subject("ada"), 1, NOW, LATER).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable { act: "begin_creation", .. })), "{refused:?}");
+    for number in 0..kept {
+        assert!(store.find_session(&session(number, &claim).hash).await.unwrap().is_some(), "{number}");
+    }
+
+    fs::remove_file(ballast).unwrap();
+    store.insert_session(&session(kept, &claim), 10_000).await.unwrap();
+    store.close().await;
+    let store = Sqlite::open(&path).await.unwrap();
+    for number in 0..=kept {
+        assert!(store.find_session(&session(number, &claim).hash).await.unwrap().is_some(), "{number}");
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+#[ignore = "mounts a file system of 16 kB, which needs root"]
+async fn a_disk_without_room_for_the_tables_is_refused() {
+    let disk = SmallDisk::mount("size=16k");
+    let text = refused(&disk.0.path().join("narthex.db")).await;
+    assert!(text.contains("free some space") || text.contains("its disk, which is full"), "{text}");
+}
+
 #[tokio::test]
 async fn the_file_and_its_log_are_for_their_owner_only() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,4 @@
+//! The integration tests: one binary, real servers on port 0, no sleeps.
+
+mod browser;
+mod support;
