@@ -22,7 +22,13 @@ pub const MAX_ANSWER: usize = 1024 * 1024;
 pub enum OutboundError {
     /// Name resolution, connection or TLS failed, or no answer came in time.
     #[error("could not reach {origin}: {reason}")]
-    Unreachable { origin: String, reason: String, timed_out: bool },
+    Unreachable {
+        origin: String,
+        reason: String,
+        timed_out: bool,
+        /// A connection was there, so the request may have been received and have taken effect.
+        connected: bool,
+    },
     #[error("the answer of {origin} is larger than {MAX_ANSWER} bytes")]
     TooLarge { origin: String },
     /// The client itself could not be built.
@@ -77,6 +83,7 @@ impl Outbound {
         let unreachable = |error: reqwest::Error| OutboundError::Unreachable {
             origin: origin.clone(),
             timed_out: error.is_timeout(),
+            connected: !error.is_connect(),
             reason: innermost(&error.without_url()),
         };
         let response = client.execute(request).await.map_err(unreachable)?;
@@ -87,6 +94,30 @@ impl Outbound {
         })?;
         Ok(Answer { status, headers, body })
     }
+}
+
+/// TLS for an upstream: the platform's roots and, besides, those of `extra_roots` (PEM); HTTP/2 and HTTP/1.1
+/// offered.
+///
+/// # Errors
+/// Where a certificate cannot be read or the platform has no usable trust store.
+pub fn client_tls(extra_roots: &[u8]) -> Result<std::sync::Arc<rustls::ClientConfig>, OutboundError> {
+    use rustls_pki_types::pem::PemObject as _;
+    let setup = |reason: String| OutboundError::Setup(reason);
+    let roots = rustls_pki_types::CertificateDer::pem_slice_iter(extra_roots)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| setup(error.to_string()))?;
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider.clone())
+        .map_err(|error| setup(error.to_string()))?;
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| setup(error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(std::sync::Arc::new(verifier))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(std::sync::Arc::new(config))
 }
 
 async fn capped(mut response: Response) -> Result<Vec<u8>, Option<reqwest::Error>> {

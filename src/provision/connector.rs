@@ -177,6 +177,9 @@ pub enum ConnectorError {
     /// A value that cannot be sent safely, or at all (G5).
     #[error("{operation}: {what}")]
     Unsendable { operation: &'static str, what: String },
+    /// A guard of narthex's own stopped the call before it was sent (G1, G2). `rule`: which.
+    #[error("{operation}: {rule}: {what}")]
+    Guarded { operation: &'static str, rule: &'static str, what: String },
     /// The recipe declares no such operation.
     #[error("this application's connector cannot {operation}")]
     Unsupported { operation: &'static str },

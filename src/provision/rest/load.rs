@@ -1,0 +1,388 @@
+//! From a recipe's text to a [`Recipe`]: everything is checked here, so that what runs cannot be wrong.
+
+use std::collections::BTreeMap;
+
+use http::HeaderName;
+use toml::de::DeTable;
+
+use crate::provision::connector::{AttributeShape, AttributeSpec, CaseRule, Features, Named};
+
+use super::auth::BearerForm;
+use super::error::{RecipeError, RecipeFault, Source};
+use super::load_steps;
+use super::node::{Node, Section};
+use super::read::Reader;
+use super::recipe::{
+    AccountReaders, CredentialKind, Op, Operation, PageStyle, Pagination, Privileged, Protocol, Recipe, Rest,
+    ScimGroups, ScimOptions, TeamParts,
+};
+use super::text::Names;
+
+/// A larger recipe is refused before it is parsed.
+pub(in crate::provision) const MAX_RECIPE: usize = 256 * 1024;
+const MAX_PAGES: usize = 200;
+
+/// Which kinds of entitlements a recipe declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KindName {
+    Role,
+    Teams,
+    TeamRoles,
+    AppGroups,
+    Permissions,
+    Owner,
+}
+
+const KINDS: [(&str, KindName); 6] = [
+    ("role", KindName::Role),
+    ("teams", KindName::Teams),
+    ("team_roles", KindName::TeamRoles),
+    ("app_groups", KindName::AppGroups),
+    ("permissions", KindName::Permissions),
+    ("owner", KindName::Owner),
+];
+
+pub(in crate::provision) const CREDENTIALS: [(&str, CredentialKind); 6] = [
+    ("none", CredentialKind::None),
+    ("bearer", CredentialKind::Bearer),
+    ("basic", CredentialKind::Basic),
+    ("header", CredentialKind::Header),
+    ("client_credentials", CredentialKind::ClientCredentials),
+    ("login", CredentialKind::Login),
+];
+
+const CASES: [(&str, CaseRule); 2] =
+    [("sensitive", CaseRule::Sensitive), ("insensitive", CaseRule::Insensitive)];
+
+impl Recipe {
+    /// Reads a recipe; `file` is what errors call it.
+    ///
+    /// # Errors
+    /// [`RecipeError::At`] with the place of the first fault.
+    pub(in crate::provision) fn parse(file: &str, text: &str) -> Result<Self, RecipeError> {
+        let source = Source { file, text };
+        if text.len() > MAX_RECIPE {
+            return Err(RecipeError::TooLarge { file: file.to_owned(), limit: MAX_RECIPE });
+        }
+        let table = DeTable::parse(text).map_err(|error| {
+            let span = error.span().unwrap_or(0..0);
+            source.fault(&span, RecipeFault::Syntax(error.message().to_owned()))
+        })?;
+        let root = Section::root(&source, &table);
+        let mut features = Features {
+            name: root.need("name")?.text()?.to_owned(),
+            title: root.need("title")?.text()?.to_owned(),
+            tested_against: root
+                .get("tested_against")
+                .map(|node| node.text())
+                .transpose()?
+                .map(str::to_owned),
+            ..Features::default()
+        };
+        application(&root, &mut features)?;
+        let privileged = entitlements(&root, &mut features)?;
+        features.attributes = attributes(&root)?;
+        let (credentials, bearer) = authentication(&root.need("authentication")?)?;
+        let scim = root.get("protocol").map(|node| node.choice(&[("rest", false), ("scim", true)]));
+        let protocol = if scim.transpose()?.unwrap_or(false) {
+            Protocol::Scim(scim_options(&root, &mut features)?)
+        } else {
+            Protocol::Rest(Box::new(rest(&root, &mut features, &privileged, &credentials)?))
+        };
+        root.finish()?;
+        Ok(Self { features, credentials, bearer, privileged, protocol })
+    }
+}
+
+fn application(root: &Section<'_, '_>, features: &mut Features) -> Result<(), RecipeError> {
+    let section = root.need("application")?.section()?;
+    features.username_case = section.need("username_case")?.choice(&CASES)?;
+    features.email_case = section.need("email_case")?.choice(&CASES)?;
+    features.session_cookies = texts(section.get("session_cookies"))?;
+    features.logout_path = section
+        .get("logout_path")
+        .map(|node| match node.text()? {
+            path if path.starts_with('/') => Ok(path.to_owned()),
+            _ => {
+                Err(node.fault(RecipeFault::WrongType { key: node.key.clone(), expected: "a path from `/`" }))
+            }
+        })
+        .transpose()?;
+    if let Some(node) = section.get("trusted_headers") {
+        for header in node.nodes()? {
+            features.trusted_headers.push(header_name(&header)?.to_string());
+        }
+    }
+    section.finish()
+}
+
+fn entitlements(root: &Section<'_, '_>, features: &mut Features) -> Result<Privileged, RecipeError> {
+    let section = root.need("entitlements")?.section()?;
+    for node in section.need("kinds")?.nodes()? {
+        match node.choice(&KINDS)? {
+            KindName::Role => features.roles = true,
+            KindName::Teams => features.teams = true,
+            KindName::TeamRoles => features.team_roles = true,
+            KindName::AppGroups => features.app_groups = true,
+            KindName::Permissions => features.permissions = true,
+            KindName::Owner => features.owner = true,
+        }
+    }
+    let mut privileged = Privileged {
+        roles: texts(section.get("privileged_roles"))?,
+        teams: texts(section.get("privileged_teams"))?,
+        app_groups: texts(section.get("privileged_app_groups"))?,
+        permissions: texts(section.get("privileged_permissions"))?,
+    };
+    if let Some(roles) = section.get("roles") {
+        for node in roles.nodes()? {
+            let role = node.section()?;
+            let name = role.need("name")?.text()?.to_owned();
+            let marked = role.get("privileged").map(|node| node.flag()).transpose()?.unwrap_or(false);
+            role.finish()?;
+            if marked {
+                privileged.roles.push(name.clone());
+            }
+            features.fixed_roles.push(Named { name, privileged: marked });
+        }
+        if !features.roles {
+            let fault = "there are `roles`, but `kinds` does not contain \"role\"".to_owned();
+            return Err(roles.fault(RecipeFault::Contradiction(fault)));
+        }
+    }
+    for role in &mut features.fixed_roles {
+        role.privileged |= Privileged::matches(&privileged.roles, &role.name);
+    }
+    section.finish()?;
+    Ok(privileged)
+}
+
+fn attributes(root: &Section<'_, '_>) -> Result<BTreeMap<String, AttributeSpec>, RecipeError> {
+    const SHAPES: [(&str, AttributeShape); 4] = [
+        ("text", AttributeShape::Text),
+        ("email", AttributeShape::Email),
+        ("username", AttributeShape::Username),
+        ("url", AttributeShape::Url),
+    ];
+    let mut attributes = BTreeMap::new();
+    for (name, node) in root.need("attributes")?.entries()? {
+        let section = node.section()?;
+        let spec = AttributeSpec {
+            required: section.get("required").map(|node| node.flag()).transpose()?.unwrap_or(false),
+            claims: texts(section.get("claims"))?,
+            shape: section.get("shape").map(|node| node.choice(&SHAPES)).transpose()?.unwrap_or_default(),
+        };
+        section.finish()?;
+        attributes.insert(name, spec);
+    }
+    if !attributes.contains_key("username") {
+        return Err(root
+            .need("attributes")?
+            .fault(RecipeFault::MissingKey("attributes.username".to_owned())));
+    }
+    Ok(attributes)
+}
+
+fn authentication(node: &Node<'_, '_>) -> Result<(Vec<CredentialKind>, BearerForm), RecipeError> {
+    let section = node.section()?;
+    let kinds = section.need("kinds")?.nodes()?;
+    let kinds = kinds.iter().map(|node| node.choice(&CREDENTIALS)).collect::<Result<_, _>>()?;
+    let mut form = BearerForm::default();
+    if let Some(bearer) = section.get("bearer") {
+        let bearer = bearer.section()?;
+        form.header = header_name(&bearer.need("header")?)?;
+        form.prefix =
+            bearer.get("prefix").map(|node| node.text()).transpose()?.unwrap_or_default().to_owned();
+        bearer.finish()?;
+    }
+    section.finish()?;
+    Ok((kinds, form))
+}
+
+fn scim_options(root: &Section<'_, '_>, features: &mut Features) -> Result<ScimOptions, RecipeError> {
+    const GROUPS: [(&str, ScimGroups); 3] =
+        [("teams", ScimGroups::Teams), ("app_groups", ScimGroups::AppGroups), ("none", ScimGroups::Unused)];
+    let section = root.need("scim")?.section()?;
+    let groups = section.need("groups")?;
+    let options = ScimOptions { groups: groups.choice(&GROUPS)? };
+    let fits = features.teams == (options.groups == ScimGroups::Teams)
+        && features.app_groups == (options.groups == ScimGroups::AppGroups);
+    if !fits {
+        let fault = "`kinds` must contain \"teams\" or \"app_groups\" exactly where `groups` says so";
+        return Err(groups.fault(RecipeFault::Contradiction(fault.to_owned())));
+    }
+    if features.team_roles || features.owner {
+        let fault = "SCIM knows neither team roles nor owners";
+        return Err(groups.fault(RecipeFault::Contradiction(fault.to_owned())));
+    }
+    section.finish()?;
+    (features.can_create_team, features.can_deactivate, features.can_delete) = (features.teams, true, true);
+    Ok(options)
+}
+
+fn rest(
+    root: &Section<'_, '_>,
+    features: &mut Features,
+    privileged: &Privileged,
+    credentials: &[CredentialKind],
+) -> Result<Rest, RecipeError> {
+    let team_parts = root.get("team_name").map(|node| team_parts(&node)).transpose()?;
+    let account = account(&root.need("account")?, features)?;
+    let errors = root.get("errors").map(|node| load_steps::outcomes(&node)).transpose()?.unwrap_or_default();
+    let pagination = root.get("pagination").map(|node| pagination(&node)).transpose()?;
+    let node = root.need("operations")?;
+    let section = node.section()?;
+    let mut operations: BTreeMap<Op, Operation> = BTreeMap::new();
+    // What others begin with comes first, for the names that it saves.
+    let first = [Op::Current, Op::FindTeam];
+    for op in first.into_iter().chain(Op::ALL.iter().copied().filter(|op| !first.contains(op))) {
+        let Some(node) = section.get(op.key()) else { continue };
+        let context = load_steps::Context {
+            op,
+            features,
+            pagination: pagination.is_some(),
+            team: team_parts.as_ref().map_or(&[], |parts| &parts.names),
+            loaded: &operations,
+        };
+        let operation = load_steps::operation(&node, &context)?;
+        operations.insert(op, operation);
+    }
+    section.finish()?;
+    let has = |op: Op| operations.contains_key(&op);
+    (features.can_create_team, features.can_deactivate, features.can_delete) =
+        (has(Op::CreateTeam), has(Op::Deactivate), has(Op::Delete));
+    let needed = [
+        (true, "every recipe", vec![Op::Check, Op::FindById, Op::FindByUsername, Op::Create]),
+        (account.email.is_some(), "`account.email`", vec![Op::FindByEmail]),
+        // G1 counts these accounts.
+        (!privileged.roles.is_empty(), "a privileged role", vec![Op::ListPrivileged]),
+        (features.roles, "the kind \"role\"", vec![Op::SetRole]),
+        (
+            features.roles && features.fixed_roles.is_empty(),
+            "the kind \"role\" without `entitlements.roles`",
+            vec![Op::ListRoles],
+        ),
+        (features.teams, "the kind \"teams\"", vec![Op::AddTeam, Op::RemoveTeam]),
+        (
+            features.teams && account.teams.is_none(),
+            "the kind \"teams\" without `account.teams`",
+            vec![Op::TeamsOf],
+        ),
+        (features.app_groups, "the kind \"app_groups\"", vec![Op::AddAppGroup, Op::RemoveAppGroup]),
+        (
+            features.app_groups && account.app_groups.is_none(),
+            "the kind \"app_groups\" without `account.app_groups`",
+            vec![Op::AppGroupsOf],
+        ),
+        (features.permissions, "the kind \"permissions\"", vec![Op::AddPermission, Op::RemovePermission]),
+        (
+            features.permissions && account.permissions.is_none(),
+            "the kind \"permissions\" without `account.permissions`",
+            vec![Op::PermissionsOf],
+        ),
+        (features.owner, "the kind \"owner\"", vec![Op::SetOwner, Op::UnsetOwner]),
+        (credentials.contains(&CredentialKind::Login), "the credential \"login\"", vec![Op::Login]),
+    ];
+    for (applies, feature, ops) in needed {
+        if let Some(missing) = ops.into_iter().find(|op| applies && !has(*op)) {
+            let fault =
+                RecipeFault::MissingOperation { operation: missing.key(), feature: feature.to_owned() };
+            return Err(node.fault(fault));
+        }
+    }
+    Ok(Rest { team_parts, account, errors, pagination, operations })
+}
+
+fn account(node: &Node<'_, '_>, features: &Features) -> Result<AccountReaders, RecipeError> {
+    let names = Names::of(["item.*"]);
+    let section = node.section()?;
+    let optional = |key: &'static str| section.get(key).map(|node| Reader::load(&node, &names)).transpose();
+    let readers = AccountReaders {
+        id: Reader::load(&section.need("id")?, &names)?,
+        username: Reader::load(&section.need("username")?, &names)?,
+        email: optional("email")?,
+        display_name: optional("display_name")?,
+        active: optional("active")?,
+        privileged: optional("privileged")?,
+        role: optional("role")?,
+        teams: optional("teams")?,
+        app_groups: optional("app_groups")?,
+        permissions: optional("permissions")?,
+        owner: optional("owner")?,
+        attributes: match section.get("attributes") {
+            None => Vec::new(),
+            Some(node) => node
+                .entries()?
+                .into_iter()
+                .map(|(name, node)| Ok((name, Reader::load(&node, &names)?)))
+                .collect::<Result<_, RecipeError>>()?,
+        },
+    };
+    section.finish()?;
+    for (declared, there, key) in [
+        (features.roles, readers.role.is_some(), "account.role"),
+        (features.owner, readers.owner.is_some(), "account.owner"),
+    ] {
+        if declared && !there {
+            return Err(node.fault(RecipeFault::MissingKey(key.to_owned())));
+        }
+    }
+    Ok(readers)
+}
+
+fn team_parts(node: &Node<'_, '_>) -> Result<TeamParts, RecipeError> {
+    let section = node.section()?;
+    let parts = TeamParts {
+        names: section.need("parts")?.texts()?,
+        separator: section.need("separator")?.text()?.to_owned(),
+    };
+    section.finish()?;
+    if parts.names.is_empty() || parts.separator.is_empty() {
+        return Err(
+            node.fault(RecipeFault::Contradiction("a team's name needs parts and a separator".to_owned()))
+        );
+    }
+    Ok(parts)
+}
+
+fn pagination(node: &Node<'_, '_>) -> Result<Pagination, RecipeError> {
+    let names = Names::of(["item.*"]);
+    let section = node.section()?;
+    let text = |key: &'static str| Ok::<_, RecipeError>(section.need(key)?.text()?.to_owned());
+    let style =
+        match section.need("style")?.choice(&[("page", 0), ("offset", 1), ("link", 2), ("cursor", 3)])? {
+            0 => PageStyle::Page {
+                parameter: text("page")?,
+                first: section.get("first").map(|node| node.count()).transpose()?.unwrap_or(1),
+            },
+            1 => PageStyle::Offset { parameter: text("offset")? },
+            2 => PageStyle::Link,
+            _ => PageStyle::Cursor {
+                parameter: text("cursor")?,
+                next: Reader::load(&section.need("next")?, &names)?,
+            },
+        };
+    let limit = match section.get("limit") {
+        None => None,
+        Some(node) => Some((node.text()?.to_owned(), section.need("size")?.count()?)),
+    };
+    let pagination = Pagination {
+        style,
+        limit,
+        max_pages: section.get("max_pages").map(|node| node.count()).transpose()?.unwrap_or(MAX_PAGES),
+        total: section.get("total").map(|node| Reader::load(&node, &names)).transpose()?,
+        total_header: section.get("total_header").map(|node| header_name(&node)).transpose()?,
+    };
+    section.finish()?;
+    Ok(pagination)
+}
+
+fn texts(node: Option<Node<'_, '_>>) -> Result<Vec<String>, RecipeError> {
+    node.map_or(Ok(Vec::new()), |node| node.texts())
+}
+
+pub(super) fn header_name(node: &Node<'_, '_>) -> Result<HeaderName, RecipeError> {
+    HeaderName::try_from(node.text()?).map_err(|_| {
+        node.fault(RecipeFault::WrongType { key: node.key.clone(), expected: "a header's name" })
+    })
+}
