@@ -398,11 +398,11 @@ fn save(run: &mut Run<'_>, step: &Step, items: &[Item]) -> Result<(), ConnectorE
 fn next_link(answer: &Answered) -> Vec<(String, String)> {
     let links =
         answer.headers.get_all(http::header::LINK).into_iter().filter_map(|value| value.to_str().ok());
-    for link in links.flat_map(|value| value.split(",<").map(|link| link.trim_start_matches('<').to_owned()))
-    {
+    // A URL holds no `<`, so each begins a link.
+    for link in links.flat_map(|value| value.split('<').skip(1)) {
         let Some((target, parameters)) = link.split_once('>') else { continue };
         let next = parameters.split(';').any(|parameter| {
-            let parameter = parameter.trim().trim_end_matches(',').to_ascii_lowercase();
+            let parameter = parameter.trim().trim_end_matches([',', ' ']).to_ascii_lowercase();
             matches!(parameter.as_str(), "rel=\"next\"" | "rel=next")
         });
         if next && let Some((_, query)) = target.split_once('?') {
