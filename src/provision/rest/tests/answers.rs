@@ -19,7 +19,7 @@ fn ada() -> Json {
 
 async fn toy(answer: impl Fn() -> Reply + Send + Sync + 'static) -> (Fake, std::sync::Arc<dyn Connector>) {
     let fake = Fake::start(move |_| answer()).await;
-    let connector = fake.from_recipe(TOY, Credential::Bearer(Secret::new(TOKEN))).unwrap();
+    let connector = fake.with_recipe(TOY, Credential::Bearer(Secret::new(TOKEN))).unwrap();
     (fake, connector)
 }
 
@@ -173,9 +173,9 @@ async fn a1_who_cannot_be_reached_got_nothing() {
     let mut fake = fake;
     fake.url.set_port(Some(free.local_addr().unwrap().port())).unwrap();
     drop(free);
-    let connector = fake.from_recipe(TOY, Credential::None);
+    let connector = fake.with_recipe(TOY, Credential::None);
     assert!(connector.is_err(), "the recipe takes no credential of the kind none");
-    let connector = fake.from_recipe(TOY, Credential::Bearer(Secret::new(TOKEN))).unwrap();
+    let connector = fake.with_recipe(TOY, Credential::Bearer(Secret::new(TOKEN))).unwrap();
     let error = connector.find(FindBy::Username("ada")).await.unwrap_err();
     assert!(matches!(error, ConnectorError::Unreachable { sent: false, .. }), "{error}");
 }
@@ -195,7 +195,7 @@ async fn invariant_8_no_secret_that_an_answer_echoes_shows_in_an_error() {
         Credential::Basic { username: "narthex".to_owned(), password: Secret::new("the-secret") },
         Credential::Header { name: http::header::AUTHORIZATION, value: Secret::new("Key k3y") },
     ] {
-        let connector = fake.from_recipe(TOY, credential).unwrap();
+        let connector = fake.with_recipe(TOY, credential).unwrap();
         let error = format!("{:?}", connector.create(&wanted, None).await.unwrap_err());
         let password = fake.seen().last().unwrap().json()["password"].as_str().unwrap().to_owned();
         for secret in [TOKEN, "the/admin", "bmFydGhleDp0aGUtc2VjcmV0", "the-secret", "k3y", password.as_str()]
@@ -254,7 +254,7 @@ async fn f10_only_an_id_that_can_stand_in_a_path_is_called_with() {
 #[tokio::test]
 async fn every_kind_of_entitlement_is_added_and_removed_and_gone_is_removed() {
     let fake = Fake::start(|seen| Reply::empty(if seen.method == "DELETE" { 404 } else { 204 })).await;
-    let connector = fake.from_recipe(TOY, Credential::Bearer(Secret::new(TOKEN))).unwrap();
+    let connector = fake.with_recipe(TOY, Credential::Bearer(Secret::new(TOKEN))).unwrap();
     let held = Entitlements {
         app_groups: ["eng".to_owned()].into(),
         permissions: ["read".to_owned()].into(),

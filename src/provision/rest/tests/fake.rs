@@ -117,7 +117,7 @@ impl Fake {
         catalogue::connector(&application, Outbound::new(b"").unwrap(), Platform::system()).unwrap()
     }
 
-    pub(in crate::provision) fn from_recipe(
+    pub(in crate::provision) fn with_recipe(
         &self,
         recipe: &str,
         credential: Credential,

@@ -13,7 +13,7 @@ fn fault(from: &str, to: &str) -> (RecipeFault, String) {
         Err(RecipeError::At { file, line, column, fault }) => {
             assert_eq!(file, "toy.toml");
             let line = broken.lines().nth(line - 1).unwrap();
-            (fault, line.chars().skip(column - 1).collect())
+            (*fault, line.chars().skip(column - 1).collect())
         }
         other => panic!("{other:?}"),
     }
@@ -142,9 +142,10 @@ fn a_declared_feature_without_its_operation_is_refused() {
         "unset_owner",
     ] {
         match Recipe::parse("toy.toml", &cut(key)) {
-            Err(RecipeError::At { fault: RecipeFault::MissingOperation { operation, .. }, .. }) => {
-                assert_eq!(operation, key);
-            }
+            Err(RecipeError::At { fault, .. }) => match *fault {
+                RecipeFault::MissingOperation { operation, .. } => assert_eq!(operation, key),
+                fault => panic!("{key}: {fault:?}"),
+            },
             other => panic!("{key}: {other:?}"),
         }
     }

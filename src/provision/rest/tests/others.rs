@@ -18,7 +18,7 @@ async fn jupyterhub_accounts_are_asked_for_and_made_in_lower_case() {
     let wanted = AccountProfile { username: "Ada".to_owned(), ..AccountProfile::default() };
     let made = connector.create(&wanted, Some("admin")).await.unwrap();
     assert_eq!(made.entitlements.app_groups.iter().collect::<Vec<_>>(), ["readers"]);
-    connector.find(FindBy::Username("Ada")).await.unwrap();
+    assert_eq!(connector.find(FindBy::Username("Ada")).await.unwrap().len(), 1);
     let seen = fake.seen();
     assert_eq!(
         (seen[0].line().as_str(), seen[0].json()),

@@ -32,7 +32,7 @@ async fn listed(
         .replace("items = \"$[*]\", keep = \"item.level == 9\"", "items = \"$[*]\", paged = true")
         .replace("[[errors]]", &format!("[pagination]\n{pagination}\n\n[[errors]]"));
     let fake = Fake::start(answer).await;
-    let connector = fake.from_recipe(&paged, Credential::Bearer(Secret::new("t0ken"))).unwrap();
+    let connector = fake.with_recipe(&paged, Credential::Bearer(Secret::new("t0ken"))).unwrap();
     let found = connector.find(FindBy::Privileged).await;
     (found.map(|all| all.into_iter().map(|account| account.id.0).collect()), fake.lines())
 }

@@ -60,7 +60,7 @@ async fn each_kind_of_credential_is_sent_as_it_should_be() {
         ),
         (Credential::Header { name: "x-key".parse().unwrap(), value: Secret::new("k3y") }, "x-key", "k3y"),
     ] {
-        fake.from_recipe(TOY, credential).unwrap().check().await.unwrap();
+        fake.with_recipe(TOY, credential).unwrap().check().await.unwrap();
         assert_eq!(fake.seen().last().unwrap().header(header), value);
     }
     assert_eq!(fake.seen()[0].header("x-asked-by"), "narthex");
@@ -71,7 +71,7 @@ async fn a_token_is_fetched_once_and_kept() {
     for (what, path) in [("client credentials", "POST /token"), ("login", "POST /login")] {
         let fake = giving(1).await;
         let credential = if what == "login" { login() } else { client(&fake) };
-        let connector = fake.from_recipe(TOY, credential).unwrap();
+        let connector = fake.with_recipe(TOY, credential).unwrap();
         connector.check().await.unwrap();
         connector.check().await.unwrap();
         assert_eq!(fake.lines(), [path, "GET /check", "GET /check"], "{what}");
@@ -81,7 +81,7 @@ async fn a_token_is_fetched_once_and_kept() {
 #[tokio::test]
 async fn client_credentials_are_sent_as_rfc_6749_says() {
     let fake = giving(1).await;
-    fake.from_recipe(TOY, client(&fake)).unwrap().check().await.unwrap();
+    fake.with_recipe(TOY, client(&fake)).unwrap().check().await.unwrap();
     let token = &fake.seen()[0];
     // 2.3.1: form-encoded, then Basic. `narthex%3A1:s%2Fe%2Bc`
     assert_eq!(token.header("authorization"), "Basic bmFydGhleCUzQTE6cyUyRmUlMkJj");
@@ -91,7 +91,7 @@ async fn client_credentials_are_sent_as_rfc_6749_says() {
 #[tokio::test]
 async fn the_login_call_is_form_encoded_and_carries_no_credential() {
     let fake = giving(1).await;
-    fake.from_recipe(TOY, login()).unwrap().check().await.unwrap();
+    fake.with_recipe(TOY, login()).unwrap().check().await.unwrap();
     let call = &fake.seen()[0];
     assert_eq!((call.body.as_str(), call.header("authorization")), ("password=p%26w&user=narthex", ""));
 }
@@ -101,12 +101,12 @@ async fn a_refused_token_is_fetched_anew_once_and_the_call_made_again() {
     for what in ["client credentials", "login"] {
         let fake = giving(2).await;
         let credential = if what == "login" { login() } else { client(&fake) };
-        let connector = fake.from_recipe(TOY, credential).unwrap();
+        let connector = fake.with_recipe(TOY, credential).unwrap();
         connector.check().await.unwrap();
         assert_eq!(fake.lines().len(), 4, "{what}: {:?}", fake.lines());
         let fake = giving(9).await;
         let credential = if what == "login" { login() } else { client(&fake) };
-        let connector = fake.from_recipe(TOY, credential).unwrap();
+        let connector = fake.with_recipe(TOY, credential).unwrap();
         let error = connector.check().await.unwrap_err();
         assert!(matches!(error, ConnectorError::Credential { status: 401, .. }), "{error}");
         assert_eq!(fake.lines().len(), 4);
@@ -116,7 +116,7 @@ async fn a_refused_token_is_fetched_anew_once_and_the_call_made_again() {
 #[tokio::test]
 async fn a_fixed_credential_is_not_tried_twice() {
     let fake = giving(1).await;
-    let connector = fake.from_recipe(TOY, Credential::Bearer(Secret::new("old"))).unwrap();
+    let connector = fake.with_recipe(TOY, Credential::Bearer(Secret::new("old"))).unwrap();
     assert!(matches!(connector.check().await, Err(ConnectorError::Credential { .. })));
     assert_eq!(fake.lines().len(), 1);
 }
@@ -155,7 +155,7 @@ async fn a_token_is_fetched_anew_before_it_ends() {
 #[tokio::test]
 async fn many_calls_at_once_fetch_one_token() {
     let fake = giving(1).await;
-    let connector = fake.from_recipe(TOY, client(&fake)).unwrap();
+    let connector = fake.with_recipe(TOY, client(&fake)).unwrap();
     let calls = (0..20).map(|_| connector.check());
     for done in futures_util::future::join_all(calls).await {
         done.unwrap();
@@ -172,7 +172,7 @@ async fn a_token_answer_that_is_none_is_refused_and_shows_nothing() {
     ] {
         let fake = Fake::start(move |_| Reply::json(status, &body)).await;
         let error =
-            fake.from_recipe(TOY, client(&fake)).unwrap().find(FindBy::Username("x")).await.unwrap_err();
+            fake.with_recipe(TOY, client(&fake)).unwrap().find(FindBy::Username("x")).await.unwrap_err();
         assert_eq!(matches!(error, ConnectorError::Credential { .. }), credential, "{error}");
         assert_eq!(matches!(error, ConnectorError::Unexpected { .. }), !credential, "{error}");
         let text = format!("{error:?}");
@@ -183,10 +183,10 @@ async fn a_token_answer_that_is_none_is_refused_and_shows_nothing() {
 #[tokio::test]
 async fn a_credential_that_the_recipe_does_not_take_or_that_cannot_be_sent_is_refused() {
     let fake = giving(1).await;
-    let refused = fake.from_recipe(TOY, Credential::None).err().unwrap();
+    let refused = fake.with_recipe(TOY, Credential::None).err().unwrap();
     assert!(matches!(refused, RecipeError::CredentialKind { kind: "none", .. }), "{refused}");
     for token in ["a\nb", "a\r\nX-Admin: 1", "tökén"] {
-        let refused = fake.from_recipe(TOY, Credential::Bearer(Secret::new(token))).err().unwrap();
+        let refused = fake.with_recipe(TOY, Credential::Bearer(Secret::new(token))).err().unwrap();
         assert!(matches!(refused, RecipeError::CredentialUnsendable { .. }), "{refused}");
         assert!(!format!("{refused:?}").contains(token));
     }
