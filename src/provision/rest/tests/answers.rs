@@ -77,6 +77,11 @@ async fn a4_a_page_with_status_404_is_not_nobody() {
     assert!(find(|| Reply::empty(404)).await.unwrap().is_empty());
     let error = find(|| Reply::text(404, "text/html", "<html>")).await.unwrap_err();
     assert!(unexpected(&error).0.contains("base of its API"), "{error}");
+    // Nor is it nobody where the path is the same for everybody.
+    let email = EmailAddress::parse("ada@example.com").unwrap();
+    let (_, connector) = toy(|| Reply::json(404, &json!({ "message": "no" }))).await;
+    let error = connector.find(FindBy::Email(&email)).await.unwrap_err();
+    assert!(unexpected(&error).0.contains("this path to exist"), "{error}");
 }
 
 #[tokio::test]
