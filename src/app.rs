@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::authorise::Routes;
 use crate::config::Settings;
-use crate::config::settings::{Header, StoreUrl, UpstreamTarget};
+use crate::config::settings::{AttributeSource, Header, SealKey, StoreUrl, UpstreamTarget};
 use crate::expr::Context;
 use crate::forward::keys::{SigningKeys, TokenError};
 use crate::forward::send::{Forwarder, MintToken};
@@ -21,10 +21,10 @@ use crate::identify::endpoints::Endpoints;
 use crate::identify::oidc::{Oidc, OidcError};
 use crate::identify::session::{LiveSession, Sessions};
 use crate::identify::{IdentityProtocol, Logins};
+use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
 use crate::listen::request::{Frontage, NoAuthority};
 use crate::listen::tls::{TlsError, server_config};
-use crate::listen::DataPlane;
 use crate::observe::health::Health;
 use crate::pipeline::{Core, Shared};
 use crate::platform::keyfile::KeyFileError;
@@ -94,22 +94,22 @@ impl App {
     /// # Errors
     /// [`StartError`]: whatever an operator has to mend. An identity provider or application that is down is
     /// none of these (SECURITY.md 39).
-    pub async fn start(
-        settings: Settings,
-        platform: Platform,
-        sockets: Sockets,
-    ) -> Result<Self, StartError> {
+    pub async fn start(settings: Settings, platform: Platform, sockets: Sockets) -> Result<Self, StartError> {
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let public = bind(sockets.public, "server.listen", settings.server.listen)?;
         let health_socket = bind(sockets.health, "health.listen", settings.health.listen)?;
-        let keys = keyfile::load(&settings.keys.seal, platform.entropy.as_ref())?;
+        let keys = match &settings.keys.seal {
+            SealKey::Given(key) => keyfile::given(key)?,
+            SealKey::FileOrMake(path) => keyfile::file_or_make(path, platform.entropy.as_ref())?,
+        };
         let opened = OpenStore::open(&settings.store.url).await?;
         let store = opened.store();
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
 
         let connector = connector(&settings, &outbound, &platform)?;
         let features = connector.as_ref().map(|connector| connector.features().clone()).unwrap_or_default();
-        let protocols = protocols(&settings, &outbound, &store, &platform, &tasks)?;
+        let wanted = wanted_claims(&settings, &features);
+        let protocols = protocols(&settings, &wanted, &outbound, &store, &platform, &tasks)?;
         let names = CookieNames::of(&settings.server.public_url);
         let sessions = Arc::new(Sessions::new(
             store.clone(),
@@ -244,14 +244,32 @@ pub fn connector(
         .transpose()
 }
 
+/// The claims that the configuration refers to: where an ID token lacks one, the provider is asked for more.
+fn wanted_claims(settings: &Settings, features: &Features) -> Vec<String> {
+    let provisioning = &settings.provisioning;
+    let mut wanted: Vec<String> = vec!["email".to_owned()];
+    wanted.extend(provisioning.role_claim.clone());
+    wanted.extend(provisioning.groups_claim.clone());
+    wanted.extend(provisioning.teams_claim.as_ref().map(|teams| teams.claim.clone()));
+    wanted.extend(provisioning.attributes.values().filter_map(|attribute| match &attribute.source {
+        AttributeSource::Claim(claim) => Some(claim.clone()),
+        AttributeSource::Connector | AttributeSource::Constant(_) | AttributeSource::Template(_) => None,
+    }));
+    let required = features.attributes.values().filter(|attribute| attribute.required);
+    wanted.extend(required.filter_map(|attribute| attribute.claims.first().cloned()));
+    wanted.sort();
+    wanted.dedup();
+    wanted
+}
+
 fn protocols(
     settings: &Settings,
+    wanted: &[String],
     outbound: &Outbound,
     store: &Arc<dyn Store>,
     platform: &Platform,
     tasks: &Tasks,
 ) -> Result<Vec<Arc<dyn IdentityProtocol>>, StartError> {
-    let wanted = settings.wanted_claims();
     let protocol = |idp: &crate::config::settings::Idp| {
         let failed = |error| StartError::Idp { idp: idp.id.to_string(), error };
         let mut redirect = settings.server.public_url.clone();
@@ -259,7 +277,7 @@ fn protocols(
         let oidc = Oidc::new(
             idp.clone(),
             redirect,
-            wanted.clone(),
+            wanted.to_vec(),
             outbound.clone(),
             store.clone(),
             platform.clone(),
@@ -383,13 +401,16 @@ fn mint(settings: &Settings, parts: &Parts) -> Option<(HeaderName, Arc<MintToken
     let keys = parts.signing_keys.clone()?;
     let maker = UpstreamToken::new(&settings.server.public_url, &token.audience);
     let clock = parts.platform.clock.clone();
-    let mint = move |session: &LiveSession| {
-        match maker.mint(&keys, session.hash(), session.content(), clock.now()) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                tracing::error!(%error, "an upstream token could not be made; the request does not go on");
-                None
-            }
+    let mint = move |session: &LiveSession| match maker.mint(
+        &keys,
+        session.hash(),
+        session.content(),
+        clock.now(),
+    ) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            tracing::error!(%error, "an upstream token could not be made; the request does not go on");
+            None
         }
     };
     Some((token.header.clone(), Arc::new(mint)))
@@ -404,22 +425,15 @@ fn upstream_tls(settings: &Settings) -> Result<Option<Arc<rustls::ClientConfig>>
         .ca_file
         .as_ref()
         .map(|path| {
-            std::fs::read(path).map_err(|error| StartError::CaFile {
-                path: path.clone(),
-                reason: error.to_string(),
-            })
+            std::fs::read(path)
+                .map_err(|error| StartError::CaFile { path: path.clone(), reason: error.to_string() })
         })
         .transpose()?;
     Ok(Some(crate::platform::outbound::client_tls(roots.as_deref().unwrap_or_default())?))
 }
 
 /// The periodic work: the coarse clock and expiry, batched writes, sweeps.
-fn spawn_housekeeping(
-    tasks: &Tasks,
-    sessions: &Arc<Sessions>,
-    store: &Arc<dyn Store>,
-    platform: &Platform,
-) {
+fn spawn_housekeeping(tasks: &Tasks, sessions: &Arc<Sessions>, store: &Arc<dyn Store>, platform: &Platform) {
     let (ticking, stopping) = (sessions.clone(), tasks.stopping().clone());
     tasks.spawn(async move {
         let mut tick = tokio::time::interval(TICK);
@@ -439,10 +453,7 @@ fn spawn_housekeeping(
             if let Err(error) = store.sweep_logins(clock.now()).await {
                 tracing::warn!(%error, "expired logins could not be dropped");
             }
-            crate::observe::metrics::sessions(
-                sessions.in_memory(),
-                sessions.store_away_since().is_some(),
-            );
+            crate::observe::metrics::sessions(sessions.in_memory(), sessions.store_away_since().is_some());
         }
     });
 }

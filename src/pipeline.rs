@@ -7,10 +7,10 @@ use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 
 use crate::authorise::{Refusal, Refused, Routes, authorise};
+use crate::forward::Body;
 use crate::forward::headers::Stripped;
 use crate::forward::send::Forwarder;
 use crate::forward::trace::{Trace, Tracer};
-use crate::forward::Body;
 use crate::identify::endpoints::Endpoints;
 use crate::identify::intent::Intent;
 use crate::identify::session::{CoreCache, LiveSession, Sessions};
@@ -178,7 +178,7 @@ impl Core {
         }
     }
 
-    fn refuse(&self, problem: Problem, error: &dyn std::error::Error, trace: &Trace) -> Problem {
+    fn refuse(&self, problem: Problem, error: &(dyn std::error::Error + 'static), trace: &Trace) -> Problem {
         self.counters.refused.increment(1);
         refusal(problem.code());
         tracing::info!(

@@ -4,9 +4,9 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use crate::authorise::Refusal;
+use crate::forward::Body;
 use crate::forward::send::ForwardError;
 use crate::forward::upstream::UpstreamError;
-use crate::forward::Body;
 use crate::identify::LoginError;
 use crate::identify::intent::Intent;
 use crate::identify::session::SessionError;
@@ -201,7 +201,8 @@ pub fn json_response(status: StatusCode, body: &serde_json::Value) -> Response<B
 
 impl From<&RequestError> for Problem {
     fn from(error: &RequestError) -> Self {
-        let problem = |status, code, sentence: &str| Self::new(status, code, "This request cannot be taken", sentence);
+        let problem =
+            |status, code, sentence: &str| Self::new(status, code, "This request cannot be taken", sentence);
         match error {
             RequestError::ForeignHost => problem(
                 StatusCode::MISDIRECTED_REQUEST,
@@ -269,7 +270,9 @@ impl From<&ForwardError> for Problem {
         };
         match error {
             ForwardError::Upstream(error) => match error {
-                UpstreamError::ResponseTimeout { .. } => away(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+                UpstreamError::ResponseTimeout { .. } => {
+                    away(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout")
+                }
                 UpstreamError::ConnectTimeout { .. } => {
                     away(StatusCode::GATEWAY_TIMEOUT, "upstream_connect_timeout")
                 }

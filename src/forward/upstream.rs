@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -38,7 +38,8 @@ enum Target {
     Unix(PathBuf),
 }
 
-struct Idle {
+/// A connection that waits for its next request.
+pub struct Idle {
     sender: http1::SendRequest<RequestBody>,
     since: Instant,
 }
@@ -89,14 +90,26 @@ pub enum UpstreamError {
 }
 
 impl Upstream {
-    /// `tls` is needed for an https target.
+    /// Whether the target can be reached at all, as far as its name tells.
+    ///
+    /// # Errors
+    /// [`UpstreamError::BadName`].
+    pub fn check(target: &UpstreamTarget) -> Result<(), UpstreamError> {
+        match target {
+            UpstreamTarget::Https { host, .. } => server_name(host).map(drop),
+            UpstreamTarget::Http { .. } | UpstreamTarget::H2c { .. } | UpstreamTarget::Unix { .. } => Ok(()),
+        }
+    }
+
+    /// `tls` is needed for an https target; its name was checked.
+    #[must_use]
     pub fn new(
         target: &UpstreamTarget,
         tls: Option<Arc<rustls::ClientConfig>>,
         connect_timeout: Duration,
         response_timeout: Duration,
         tasks: Tasks,
-    ) -> Result<Self, UpstreamError> {
+    ) -> Self {
         let tcp = |host: &str, port: u16, name, prior_knowledge| Target::Tcp {
             host: host.to_owned(),
             port,
@@ -106,15 +119,10 @@ impl Upstream {
         let target = match target {
             UpstreamTarget::Http { host, port } => tcp(host, *port, None, false),
             UpstreamTarget::H2c { host, port } => tcp(host, *port, None, true),
-            UpstreamTarget::Https { host, port } => {
-                let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-                let name =
-                    ServerName::try_from(bare).map_err(|error| UpstreamError::BadName(error.to_string()))?;
-                tcp(host, *port, Some(name), false)
-            }
+            UpstreamTarget::Https { host, port } => tcp(host, *port, server_name(host).ok(), false),
             UpstreamTarget::Unix { path } => Target::Unix(path.clone()),
         };
-        Ok(Self {
+        Self {
             target,
             tls: tls.map(TlsConnector::from),
             connect_timeout,
@@ -122,7 +130,7 @@ impl Upstream {
             idle: Arc::default(),
             multiplexed: Mutex::new(None),
             tasks,
-        })
+        }
     }
 
     /// Sends `request` and waits for the response's head.
@@ -215,11 +223,13 @@ impl Upstream {
                 let bare = host.trim_start_matches('[').trim_end_matches(']');
                 let stream = TcpStream::connect((bare, *port)).await.map_err(failed)?;
                 stream.set_nodelay(true).map_err(failed)?;
-                match (name, &self.tls) {
-                    (None, _) if *prior_knowledge => self.http2(stream).await,
-                    (None, _) => self.http1(stream).await,
-                    (Some(_), None) => Err(UpstreamError::Tls("no trust store".to_owned())),
-                    (Some(name), Some(tls)) => {
+                match (&self.tls, name) {
+                    (None, None) if *prior_knowledge => self.http2(stream).await,
+                    (None, None) => self.http1(stream).await,
+                    (Some(_), None) | (None, Some(_)) => {
+                        Err(UpstreamError::Tls("there is no name or no trust store for it".to_owned()))
+                    }
+                    (Some(tls), Some(name)) => {
                         let stream = tls
                             .connect(name.clone(), stream)
                             .await
@@ -271,12 +281,11 @@ impl Upstream {
             Target::Unix(path) => path.display().to_string(),
         }
     }
+}
 
-    /// The scheme and authority that an HTTP/2 request must name (RFC 9113, 8.3.1).
-    #[must_use]
-    pub fn speaks_http2_only(&self) -> bool {
-        matches!(&self.target, Target::Tcp { prior_knowledge: true, .. })
-    }
+fn server_name(host: &str) -> Result<ServerName<'static>, UpstreamError> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    ServerName::try_from(bare).map_err(|error| UpstreamError::BadName(error.to_string()))
 }
 
 enum Fresh {
@@ -333,19 +342,4 @@ fn classify(error: &hyper::Error) -> UpstreamError {
     use std::error::Error as _;
     let cause = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
     if error.is_user() { UpstreamError::Request(cause) } else { UpstreamError::Broken(cause) }
-}
-
-/// What an answer to an [`UpstreamError`] is.
-#[must_use]
-pub fn status_of(error: &UpstreamError) -> StatusCode {
-    match error {
-        UpstreamError::ResponseTimeout { .. } | UpstreamError::ConnectTimeout { .. } => {
-            StatusCode::GATEWAY_TIMEOUT
-        }
-        UpstreamError::Connect { .. }
-        | UpstreamError::Tls(_)
-        | UpstreamError::Broken(_)
-        | UpstreamError::Request(_)
-        | UpstreamError::BadName(_) => StatusCode::BAD_GATEWAY,
-    }
 }

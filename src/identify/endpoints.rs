@@ -120,8 +120,7 @@ impl Endpoints {
     }
 
     async fn login(&self, call: &Call) -> Response<Body> {
-        let return_to =
-            call.parameter("return_to").and_then(ReturnTo::parse).unwrap_or_else(ReturnTo::root);
+        let return_to = call.parameter("return_to").and_then(ReturnTo::parse).unwrap_or_else(ReturnTo::root);
         if call.session.is_some() {
             return see_other(return_to.as_str());
         }
@@ -193,9 +192,7 @@ impl Endpoints {
             Err(error) => Err(error),
         };
         match finished {
-            Ok(Finished::Verified { verified, return_to }) => {
-                self.admit(verified, return_to, call).await
-            }
+            Ok(Finished::Verified { verified, return_to }) => self.admit(verified, return_to, call).await,
             Ok(Finished::GoTo(return_to)) => see_other(return_to.as_str()),
             Ok(Finished::BeginAgain { idp, return_to }) => {
                 see_other(&login_path(&self.prefix, Some(&idp), &return_to))
@@ -244,10 +241,7 @@ impl Endpoints {
         response
     }
 
-    fn seal_hint(
-        &self,
-        verified: &Verified,
-    ) -> Result<Option<Vec<u8>>, crate::platform::entropy::NoEntropy> {
+    fn seal_hint(&self, verified: &Verified) -> Result<Option<Vec<u8>>, crate::platform::entropy::NoEntropy> {
         let entropy = self.platform.entropy.as_ref();
         verified
             .id_token()
@@ -332,9 +326,7 @@ impl Endpoints {
         };
         match self.parked(&call).await {
             Some((verified, return_to)) => self.admit(verified, return_to, &call).await,
-            None => {
-                Problem::nothing_to_resume().with_next(self.sign_in_again()).into_response(call.intent)
-            }
+            None => Problem::nothing_to_resume().with_next(self.sign_in_again()).into_response(call.intent),
         }
     }
 
@@ -527,9 +519,9 @@ fn form_pairs(bytes: &[u8]) -> Vec<(String, String)> {
 }
 
 fn display_name(session: &LiveSession) -> &str {
-    session.account().map_or("", |account| {
-        account.profile.display_name.as_deref().unwrap_or(&account.profile.username)
-    })
+    session
+        .account()
+        .map_or("", |account| account.profile.display_name.as_deref().unwrap_or(&account.profile.username))
 }
 
 /// 303, never cached: the answer depends on cookies.

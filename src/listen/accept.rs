@@ -255,12 +255,7 @@ impl<S: Serve> Worker<S> {
                 }),
             )
             .with_upgrades();
-        until_stopped(
-            connection,
-            &self.stop,
-            hyper::server::conn::http1::UpgradeableConnection::graceful_shutdown,
-        )
-        .await?;
+        until_stopped(connection, &self.stop, http1::UpgradeableConnection::graceful_shutdown).await?;
         Ok(())
     }
 
@@ -290,8 +285,7 @@ impl<S: Serve> Worker<S> {
                     async move { Ok::<_, std::convert::Infallible>(answer.await) }
                 }),
             );
-        until_stopped(connection, &self.stop, hyper::server::conn::http2::Connection::graceful_shutdown)
-            .await?;
+        until_stopped(connection, &self.stop, http2::Connection::graceful_shutdown).await?;
         Ok(())
     }
 }

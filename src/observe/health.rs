@@ -23,10 +23,7 @@ pub struct Health {
 
 impl Health {
     #[must_use]
-    pub fn new(
-        metrics: PrometheusHandle,
-        store: Arc<dyn Fn() -> Option<String> + Send + Sync>,
-    ) -> Self {
+    pub fn new(metrics: PrometheusHandle, store: Arc<dyn Fn() -> Option<String> + Send + Sync>) -> Self {
         Self { started: Arc::default(), draining: Arc::default(), store, metrics }
     }
 
@@ -67,7 +64,8 @@ async fn started(State(health): State<Health>) -> Response {
 }
 
 async fn ready(State(health): State<Health>) -> Response {
-    let unready = |why: String| (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response();
+    let unready =
+        |why: String| (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response();
     if health.draining.load(Ordering::Acquire) {
         return unready("shutting down".to_owned());
     }
@@ -81,5 +79,6 @@ async fn ready(State(health): State<Health>) -> Response {
 }
 
 async fn metrics(State(health): State<Health>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], health.metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], health.metrics.render())
+        .into_response()
 }

@@ -73,9 +73,8 @@ static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     let digest = base64::engine::general_purpose::STANDARD.encode(sha256(STYLE.as_bytes()));
     // `form-action` is left out on purpose: Chromium applies it to the redirects that follow a form, and a
     // logout goes on to the identity provider.
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; frame-ancestors 'none'"
-    );
+    let policy =
+        format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; frame-ancestors 'none'");
     HeaderValue::try_from(policy).ok()
 });
 
