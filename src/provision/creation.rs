@@ -243,8 +243,9 @@ impl<'a> Creation<'a> {
         let found = self.found(FindBy::Username(intended)).await?;
         let found = existing::with_username(found, intended, features);
         let [account] = found.as_slice() else { return Ok(None) };
+        let own = self.calls().patiently(|| self.connector.own_account()).await?;
         let ours = existing::is_ours(account, intended, wanted, features)
-            && self.connector.own_account().await? != Some(&account.id)
+            && own != Some(&account.id)
             && self.core.store.find_member_by_account(&account.id).await?.is_none();
         Ok(ours.then(|| account.clone()))
     }
