@@ -14,7 +14,9 @@ use crate::provision::catalogue;
 /// Runs until asked to end.
 #[expect(clippy::print_stderr, reason = "before the log is set up, standard error is the only place")]
 pub(super) fn run(config: &Path) -> u8 {
-    let loaded = match config::load(config, Purpose::Serve, std::env::vars(), &catalogue::features) {
+    // What is wrong with a recipe is told in full when its connector is made.
+    let features = |name: &str| catalogue::features(name).ok();
+    let loaded = match config::load(config, Purpose::Serve, std::env::vars(), &features) {
         Ok(loaded) => loaded,
         Err(errors) => {
             eprintln!("{errors}");

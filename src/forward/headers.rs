@@ -8,14 +8,13 @@ use http::{HeaderMap, Version};
 use super::managed::{Managed, Standing};
 
 /// Fields of one connection only (RFC 9110, 7.6.1), and those that we write ourselves.
-const CONNECTION_FIELDS: [HeaderName; 12] = [
+const CONNECTION_FIELDS: [HeaderName; 11] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
     header::TE,
-    header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     header::CONTENT_LENGTH,

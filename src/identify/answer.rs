@@ -67,6 +67,7 @@ mod tests {
 
     #[test]
     fn a_value_of_the_greatest_length_is_read_and_one_byte_more_is_not() {
+        assert_eq!(MAX_VALUE, 8192);
         let longest = format!("code={}", "a".repeat(MAX_VALUE));
         assert!(read(longest.as_bytes()).is_ok());
         let refusal = read(format!("{longest}a").as_bytes()).unwrap_err();

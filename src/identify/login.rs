@@ -128,7 +128,7 @@ impl Logins {
         let browser = self.browser(login_cookie);
         let now = self.platform.clock.now();
         if let Some(browser) = &browser
-            && let Some(looped) = self.rounds.finished(browser, &state, now)
+            && let Some(looped) = self.rounds.finished(browser, &state, signed_in, now)
         {
             return Err(LoginError::LoginLoop { rounds: looped.rounds, seconds: looped.seconds, signed_in });
         }
@@ -206,3 +206,6 @@ impl<const N: usize> Tokens<N> {
 fn random_text(bytes: [u8; 32]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
+
+#[cfg(test)]
+mod tests;

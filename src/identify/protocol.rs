@@ -134,3 +134,38 @@ fn diagnosis(signed_in: bool) -> &'static str {
          that the clocks of browser and proxy agree"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_a_code_and_somebody_who_has_to_act() {
+        let idp: IdpId = "corp".parse().unwrap();
+        let store = StoreError::Unavailable { act: "put_login", reason: "disk full".to_owned() };
+        for (error, code, fault) in [
+            (LoginError::Oidc(OidcError::NonceMismatch), "nonce_mismatch", Fault::Client),
+            (LoginError::UnknownProvider, "unknown_provider", Fault::Client),
+            (LoginError::ParameterTwice { name: "code" }, "parameter_twice", Fault::Client),
+            (LoginError::ParameterTooLong { name: "code", limit: 1 }, "parameter_too_long", Fault::Client),
+            (LoginError::StateMissing, "state_missing", Fault::Client),
+            (LoginError::StateForged, "state_forged", Fault::Client),
+            (LoginError::AnswerReplayed, "answer_replayed", Fault::Client),
+            (LoginError::AnswerFromAnotherBrowser, "answer_from_another_browser", Fault::Client),
+            (
+                LoginError::WrongProvider { expected: idp.clone(), found: idp },
+                "wrong_provider",
+                Fault::Client,
+            ),
+            (
+                LoginError::LoginLoop { rounds: 5, seconds: 1, signed_in: false },
+                "login_loop",
+                Fault::Operator,
+            ),
+            (LoginError::Store(store), "store", Fault::Us),
+            (LoginError::NoEntropy(NoEntropy), "no_entropy", Fault::Us),
+        ] {
+            assert_eq!((error.code(), error.fault()), (code, fault));
+        }
+    }
+}

@@ -5,8 +5,12 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::model::{BrowserHash, StateHash, UnixTime, login};
 
-/// More rounds than this within [`WINDOW`] are a loop.
-const MAX_ROUNDS: u32 = 8;
+/// More rounds than this within [`WINDOW`], none of which left a session behind, are a loop. Browsers give up
+/// after 20 redirects; a round takes at least four, and the page that explains should come before that.
+const MAX_ROUNDS: u32 = 4;
+/// The same for a browser that has a session: tabs whose logins were evicted come by one after the other
+/// ([`login::MAX_PER_BROWSER`]), and a person may have many.
+const MAX_ROUNDS_SIGNED_IN: u32 = 64;
 /// Seconds.
 const WINDOW: i64 = 60;
 /// Browsers that are watched at a time; about 1 KiB each.
@@ -24,10 +28,12 @@ pub struct Rounds {
 
 #[derive(Default)]
 struct Browser {
-    /// Rounds that ended since `since`.
+    /// Rounds that ended, ever.
     ended: u32,
-    /// End of the first round that is counted.
-    since: Option<UnixTime>,
+    /// Rounds that ended since `since`, without and with a session.
+    anonymous: u32,
+    signed_in: u32,
+    since: UnixTime,
     /// Logins under way, with the number of rounds that had ended when each began.
     begun: VecDeque<(StateHash, u32)>,
 }
@@ -57,7 +63,13 @@ impl Rounds {
 
     /// An answer to the login `state` of `browser` came; a value where this is one round too many. The
     /// count then starts anew, so that who repairs the cause can go on at once.
-    pub fn finished(&self, browser: &BrowserHash, state: &StateHash, now: UnixTime) -> Option<Looped> {
+    pub fn finished(
+        &self,
+        browser: &BrowserHash,
+        state: &StateHash,
+        signed_in: bool,
+        now: UnixTime,
+    ) -> Option<Looped> {
         let mut browsers = self.browsers.lock().unwrap_or_else(PoisonError::into_inner);
         let watched = browsers.get_mut(browser)?;
         let at = watched.begun.iter().position(|(begun, _)| begun == state)?;
@@ -65,20 +77,21 @@ impl Rounds {
         if ended_then != watched.ended {
             return None;
         }
-        let since = *watched.since.get_or_insert(now);
-        let seconds = now.0 - since.0;
-        if !(0..=WINDOW).contains(&seconds) {
-            // The count goes on so that logins under way keep their place, but from a new start.
-            watched.ended = 1;
-            watched.since = Some(now);
-            watched.begun.clear();
+        watched.ended = watched.ended.wrapping_add(1);
+        let none_counted = watched.anonymous + watched.signed_in == 0;
+        if none_counted || !(0..=WINDOW).contains(&(now.0 - watched.since.0)) {
+            (watched.anonymous, watched.signed_in, watched.since) = (0, 0, now);
+        }
+        let (count, limit) = if signed_in {
+            (&mut watched.signed_in, MAX_ROUNDS_SIGNED_IN)
+        } else {
+            (&mut watched.anonymous, MAX_ROUNDS)
+        };
+        *count += 1;
+        if *count <= limit {
             return None;
         }
-        watched.ended += 1;
-        if watched.ended <= MAX_ROUNDS {
-            return None;
-        }
-        let looped = Looped { rounds: watched.ended, seconds };
+        let looped = Looped { rounds: *count, seconds: now.0 - watched.since.0 };
         browsers.remove(browser);
         Some(looped)
     }
@@ -97,45 +110,52 @@ mod tests {
     }
 
     /// One round that begins and ends.
-    fn round(rounds: &Rounds, n: u32, now: i64) -> Option<Looped> {
+    fn round(rounds: &Rounds, n: u32, signed_in: bool, now: i64) -> Option<Looped> {
         rounds.begun(&BROWSER, &state(n));
-        rounds.finished(&BROWSER, &state(n), UnixTime(now))
+        rounds.finished(&BROWSER, &state(n), signed_in, UnixTime(now))
     }
 
     #[test]
-    fn lesson_40_the_ninth_round_within_a_minute_is_a_loop() {
+    fn lesson_40_one_round_too_many_within_a_minute_is_a_loop() {
+        for (signed_in, limit) in [(false, MAX_ROUNDS), (true, MAX_ROUNDS_SIGNED_IN)] {
+            let rounds = Rounds::default();
+            for n in 0..limit {
+                assert_eq!(round(&rounds, n, signed_in, 100), None, "{n}");
+            }
+            let looped = Looped { rounds: limit + 1, seconds: 60 };
+            assert_eq!(round(&rounds, limit, signed_in, 160), Some(looped));
+            // And then from the start.
+            for n in 0..limit {
+                assert_eq!(round(&rounds, n, signed_in, 161), None);
+            }
+            assert!(round(&rounds, limit, signed_in, 161).is_some());
+        }
+    }
+
+    #[test]
+    fn rounds_with_and_without_a_session_are_counted_apart() {
         let rounds = Rounds::default();
-        for n in 0..8 {
-            assert_eq!(round(&rounds, n, 100 + i64::from(n)), None, "{n}");
+        for n in 0..MAX_ROUNDS {
+            assert_eq!(round(&rounds, n, false, 100), None);
+            assert_eq!(round(&rounds, 1000 + n, true, 100), None);
         }
-        assert_eq!(round(&rounds, 8, 160), Some(Looped { rounds: 9, seconds: 60 }));
-        // And then from the start.
-        for n in 0..8 {
-            assert_eq!(round(&rounds, n, 161), None);
-        }
-        assert!(round(&rounds, 8, 161).is_some());
+        assert_eq!(round(&rounds, 7, true, 100), None);
+        assert_eq!(round(&rounds, 8, false, 100), Some(Looped { rounds: MAX_ROUNDS + 1, seconds: 0 }));
     }
 
     #[test]
     fn rounds_over_more_than_a_minute_are_none() {
-        let rounds = Rounds::default();
-        for n in 0..8 {
-            assert_eq!(round(&rounds, n, 100), None);
+        for later in [161, 99] {
+            // 99: a clock that was set back starts the count anew.
+            let rounds = Rounds::default();
+            for n in 0..MAX_ROUNDS {
+                assert_eq!(round(&rounds, n, false, 100), None);
+            }
+            for n in 0..MAX_ROUNDS {
+                assert_eq!(round(&rounds, n, false, later), None);
+            }
+            assert_eq!(round(&rounds, 9, false, later), Some(Looped { rounds: MAX_ROUNDS + 1, seconds: 0 }));
         }
-        assert_eq!(round(&rounds, 8, 161), None);
-        for n in 9..16 {
-            assert_eq!(round(&rounds, n, 161), None);
-        }
-        assert_eq!(round(&rounds, 16, 161), Some(Looped { rounds: 9, seconds: 0 }));
-    }
-
-    #[test]
-    fn a_clock_that_was_set_back_starts_the_count_anew() {
-        let rounds = Rounds::default();
-        for n in 0..8 {
-            assert_eq!(round(&rounds, n, 100), None);
-        }
-        assert_eq!(round(&rounds, 8, 99), None);
     }
 
     #[test]
@@ -145,14 +165,14 @@ mod tests {
             rounds.begun(&BROWSER, &state(tab));
         }
         for tab in 0..50 {
-            assert_eq!(rounds.finished(&BROWSER, &state(tab), UnixTime(100)), None);
+            assert_eq!(rounds.finished(&BROWSER, &state(tab), false, UnixTime(100)), None);
         }
         // Those that were evicted began again meanwhile, all in one further round.
         for tab in 50..66 {
             rounds.begun(&BROWSER, &state(tab));
         }
         for tab in 50..66 {
-            assert_eq!(rounds.finished(&BROWSER, &state(tab), UnixTime(100)), None);
+            assert_eq!(rounds.finished(&BROWSER, &state(tab), false, UnixTime(100)), None);
         }
         let ended = rounds.browsers.lock().unwrap()[&BROWSER].ended;
         assert_eq!(ended, 2);
@@ -161,20 +181,20 @@ mod tests {
     #[test]
     fn browsers_are_counted_apart_and_unknown_answers_not_at_all() {
         let rounds = Rounds::default();
-        assert_eq!(rounds.finished(&BROWSER, &state(0), UnixTime(1)), None);
+        assert_eq!(rounds.finished(&BROWSER, &state(0), false, UnixTime(1)), None);
         for n in 0..20 {
             let other = BrowserHash([u8::try_from(n).unwrap() + 2; 32]);
             rounds.begun(&other, &state(n));
-            assert_eq!(rounds.finished(&other, &state(n), UnixTime(1)), None);
+            assert_eq!(rounds.finished(&other, &state(n), false, UnixTime(1)), None);
             // Answered twice: the second time is no round.
-            assert_eq!(rounds.finished(&other, &state(n), UnixTime(1)), None);
+            assert_eq!(rounds.finished(&other, &state(n), false, UnixTime(1)), None);
         }
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let rounds = Rounds::default();
-        for n in 0..u32::try_from(MAX_BROWSERS).unwrap() + 1 {
+        for n in 0..=u32::try_from(MAX_BROWSERS).unwrap() {
             let mut hash = [0; 32];
             hash[..4].copy_from_slice(&n.to_be_bytes());
             rounds.begun(&BrowserHash(hash), &state(n));

@@ -31,6 +31,9 @@ pub mod resolve;
 pub mod rest;
 pub mod scim;
 
+#[cfg(test)]
+mod tests;
+
 pub use connector::{Connector, ConnectorError};
 pub use error::ProvisionError;
 pub use provisioned::Provisioned;

@@ -1,6 +1,7 @@
 //! The one suite that every store must pass, the concurrent part included. A new store adds one call of
 //! `conformance!` at the end.
 
+mod agreement;
 mod keys;
 mod logins;
 mod members;
@@ -26,7 +27,6 @@ struct Fresh {
     _folder: Option<tempfile::TempDir>,
 }
 
-#[expect(clippy::unused_async, reason = "makers are asynchronous, as most stores need")]
 async fn memory() -> Fresh {
     Fresh { store: Arc::new(Memory::with_max_in_flight(MAX_IN_FLIGHT)), _folder: None }
 }

@@ -1,4 +1,8 @@
 //! The integration tests: one binary, real servers on port 0, no sleeps.
 
 mod browser;
+mod data_plane;
+mod firewall;
+mod main_job;
+mod sessions;
 mod support;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::demo::server::HangUp;
 use crate::demo::web::{self, Params};
 
-use super::directory::{Directory, ROLES, Rule, Team, User, UserChange};
+use super::directory::{Directory, ROLES, Rule, TEAM_ROLES, Team, User, UserChange};
 use super::state::{ApiCall, Application, Lie};
 
 const VERSION: &str = "4.2.0";
@@ -30,6 +30,7 @@ pub(super) fn router(application: Arc<Application>) -> Router<Arc<Application>> 
         .route("/version", get(version))
         .route("/me", get(me))
         .route("/roles", get(roles))
+        .route("/team_roles", get(team_roles))
         .route("/users", get(list_users).post(create_user))
         .route("/users/{id}", get(one_user).patch(update_user).delete(delete_user))
         .route("/users/{id}/teams", get(teams_of_user))
@@ -225,6 +226,11 @@ async fn roles() -> Response {
     let roles: Vec<Value> =
         ROLES.iter().map(|role| json!({ "name": role, "privileged": *role == "admin" })).collect();
     web::json(StatusCode::OK, &json!({ "roles": roles }))
+}
+
+async fn team_roles() -> Response {
+    let roles: Vec<Value> = TEAM_ROLES.iter().map(|role| json!({ "name": role })).collect();
+    web::json(StatusCode::OK, &json!({ "team_roles": roles }))
 }
 
 /// `?username=`, `?email=`, `?role=` compare whole values without case; `?page=` from 1, `?per_page=`.

@@ -132,6 +132,7 @@ fn router(application: Arc<Application>) -> Router {
         .route("/admin", get(pages::admin))
         .route("/signout", get(pages::sign_out).post(pages::sign_out))
         .route("/public", get(pages::public))
+        .route("/whoami", get(pages::whoami))
         .route("/healthz", get(exercise::health))
         .route("/echo", any(exercise::echo))
         .route("/echo/{*rest}", any(exercise::echo))

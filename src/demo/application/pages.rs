@@ -100,13 +100,23 @@ pub(super) async fn sign_out(State(application): State<Arc<Application>>, header
     answer
 }
 
-/// A page for everybody; says whom it would believe, so that forged headers on public routes show.
-pub(super) async fn public(State(application): State<Arc<Application>>, headers: HeaderMap) -> Response {
-    let who = match recognise(&application, &headers) {
+/// Whom it would believe, so that forged headers on public routes show.
+fn believed(application: &Application, headers: &HeaderMap) -> String {
+    match recognise(application, headers) {
         Answer::Welcome(visitor) => visitor.user.username,
         Answer::NoAccount(name) | Answer::Deactivated(name) => name,
         Answer::Nobody => "nobody".to_owned(),
-    };
+    }
+}
+
+/// The same for the command line: one line of text.
+pub(super) async fn whoami(State(application): State<Arc<Application>>, headers: HeaderMap) -> String {
+    format!("The application thinks you are: {}\n", believed(&application, &headers))
+}
+
+/// A page for everybody.
+pub(super) async fn public(State(application): State<Arc<Application>>, headers: HeaderMap) -> Response {
+    let who = believed(&application, &headers);
     message(
         StatusCode::OK,
         "Opening hours",

@@ -81,6 +81,14 @@ async fn an_unknown_user_is_told_to_ask_an_administrator() {
 }
 
 #[tokio::test]
+async fn anybody_may_ask_whom_the_application_would_believe() {
+    let party = party().await;
+    assert_eq!(party.page("/whoami", &[]).await.body, "The application thinks you are: nobody\n");
+    let forged = party.page("/whoami", &[("x_remote_user", "root")]).await;
+    assert_eq!(forged.body, "The application thinks you are: root\n");
+}
+
+#[tokio::test]
 async fn a_deactivated_account_is_refused() {
     let page = party().await.page("/", &[("x-remote-user", "dave")]).await;
     assert_eq!((page.status, reason(&page)), (403, "deactivated"));

@@ -338,6 +338,20 @@ mod tests {
     }
 
     #[test]
+    fn who_has_to_act_is_told() {
+        for (error, fault) in [
+            (OidcError::NonceMismatch, Fault::Client),
+            (OidcError::CodeRefused("invalid_grant".to_owned()), Fault::Client),
+            (OidcError::ClientRefused("invalid_client".to_owned()), Fault::Operator),
+            (OidcError::AlgorithmNotAllowed("none".to_owned()), Fault::Operator),
+            (OidcError::SignatureInvalid, Fault::IdentityProvider),
+            (OidcError::DiscoveryUnavailable("down".to_owned()), Fault::IdentityProvider),
+        ] {
+            assert_eq!(error.fault(), fault, "{error:?}");
+        }
+    }
+
+    #[test]
     fn texts_of_others_are_cut_and_made_printable() {
         assert_eq!(shown("plain"), "plain");
         assert_eq!(shown("a\nb\u{1b}[2J\u{202e}c"), "a\u{fffd}b\u{fffd}[2J\u{fffd}c");

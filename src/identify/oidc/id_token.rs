@@ -204,10 +204,12 @@ fn optional_text<'a>(
     }
 }
 
+/// 10000-01-01T00:00:00Z.
+const YEAR_10000: i64 = 253_402_300_800;
+
 /// A NumericDate (RFC 7519, 2): seconds, possibly with a fraction, which is dropped. Beyond the year 9999 it
 /// is no date, which also keeps the sums above far from any overflow.
 fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<i64>, OidcError> {
-    const YEAR_10000: i64 = 253_402_300_800;
     let malformed = OidcError::ClaimMalformed(name);
     let seconds = match claims.get(name) {
         None | Some(Value::Null) => return Ok(None),
@@ -229,7 +231,8 @@ fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<i64>, 
 }
 
 fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX / 4)
+    // Longer than the years above could count; the sums stay within bounds all the same.
+    i64::try_from(duration.as_secs()).map_or(YEAR_10000, |seconds| seconds.min(YEAR_10000))
 }
 
 #[cfg(test)]
@@ -250,7 +253,7 @@ mod tests {
             nonce: "n-1",
             begun_at: UnixTime(NOW - TAKEN),
             now: UnixTime(NOW),
-            skew: Duration::from_secs(60),
+            skew: Duration::from_mins(1),
             acr_values,
             max_age: max_age.map(Duration::from_secs),
             access_token: "at",

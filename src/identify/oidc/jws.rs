@@ -189,6 +189,7 @@ mod tests {
     #[test]
     fn a_token_of_the_greatest_length_is_read_and_one_byte_more_is_not() {
         let good = token(r#"{"alg":"RS256"}"#);
+        assert_eq!(MAX_TOKEN, 98_304);
         let longest = format!("{good}{}", "A".repeat(MAX_TOKEN - good.len()));
         assert!(Jws::parse(&longest, &ALLOWED).is_ok());
         assert_eq!(refusal(&format!("{longest}A")), OidcError::TokenTooLong { limit: MAX_TOKEN });

@@ -57,6 +57,7 @@ mod tests {
 
     #[test]
     fn a_hint_that_would_make_the_address_too_long_is_left_out() {
+        assert_eq!(MAX_HINT, 6144);
         assert_eq!(pairs(Some(&"x".repeat(MAX_HINT))).len(), 5);
         assert_eq!(pairs(Some(&"x".repeat(MAX_HINT + 1))).len(), 4);
     }

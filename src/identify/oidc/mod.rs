@@ -12,7 +12,7 @@ pub mod token;
 pub mod userinfo;
 
 #[cfg(test)]
-mod testing;
+pub(in crate::identify) mod testing;
 #[cfg(test)]
 mod tests;
 

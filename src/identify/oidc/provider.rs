@@ -52,9 +52,7 @@ impl Oidc {
     /// Knows nothing of the provider until [`Oidc::spawn`] or the first sign-in reads its documents.
     /// `wanted_claims` are the paths that the configuration refers to: where the ID token lacks one, the
     /// userinfo endpoint is asked; `email` and what vouches for it are always wanted.
-    ///
-    /// # Errors
-    /// Where the issuer is no URL.
+    #[must_use]
     pub fn new(
         idp: Idp,
         redirect_uri: Url,
@@ -62,8 +60,8 @@ impl Oidc {
         outbound: Outbound,
         store: Arc<dyn Store>,
         platform: Platform,
-    ) -> Result<Arc<Self>, OidcError> {
-        Self::build(idp, redirect_uri, wanted_claims, outbound, store, platform).map(Arc::new)
+    ) -> Arc<Self> {
+        Arc::new(Self::build(idp, redirect_uri, wanted_claims, outbound, store, platform))
     }
 
     pub(super) fn build(
@@ -73,8 +71,8 @@ impl Oidc {
         outbound: Outbound,
         store: Arc<dyn Store>,
         platform: Platform,
-    ) -> Result<Self, OidcError> {
-        let discovery = discovery::address(&idp.issuer_text)?;
+    ) -> Self {
+        let discovery = discovery::address(&idp.issuer);
         let source = Source { outbound: outbound.clone(), store, clock: platform.clock.clone() };
         let issuer = idp.issuer_text.clone();
         let metadata = Kind {
@@ -96,7 +94,7 @@ impl Oidc {
         // verify for the one that the same id names today (lesson 17).
         let issuer_digest = URL_SAFE_NO_PAD.encode(sha256(idp.issuer_text.as_bytes()));
         let name = |what: &str| format!("oidc/{}/{issuer_digest}/{what}", idp.id);
-        Ok(Self {
+        Self {
             metadata: Document::new(name("discovery"), metadata, source.clone()),
             keys: Document::new(name("keys"), keys, source),
             redirect_uri,
@@ -107,7 +105,7 @@ impl Oidc {
             idp,
             exchange_timeout: token::EXCHANGE_TIMEOUT,
             first_pause: FIRST_PAUSE,
-        })
+        }
     }
 
     /// Keeps the provider's documents fresh in the background, and goes on trying while it is down.
@@ -377,5 +375,43 @@ fn pause(failures: u32, first: Duration, entropy: &dyn Entropy) -> Duration {
 impl std::fmt::Debug for Oidc {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Oidc").field("idp", &self.idp.id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::entropy::NoEntropy;
+
+    struct Always(u8);
+
+    impl Entropy for Always {
+        fn fill(&self, target: &mut [u8]) -> Result<(), NoEntropy> {
+            target.fill(self.0);
+            Ok(())
+        }
+    }
+
+    struct Never;
+
+    impl Entropy for Never {
+        fn fill(&self, _: &mut [u8]) -> Result<(), NoEntropy> {
+            Err(NoEntropy)
+        }
+    }
+
+    #[test]
+    fn pauses_double_up_to_five_minutes_and_vary_between_half_and_whole() {
+        let second = Duration::from_secs(1);
+        for (failures, whole) in
+            [(0, 3600), (1, 1), (2, 2), (3, 4), (8, 128), (9, 256), (10, 300), (17, 300), (u32::MAX, 300)]
+        {
+            let whole = Duration::from_secs(whole);
+            assert_eq!(pause(failures, second, &Always(255)), whole);
+            assert_eq!(pause(failures, second, &Always(0)), whole / 2);
+            assert_eq!(pause(failures, second, &Never), whole);
+        }
+        assert_eq!(pause(1, 51 * second, &Always(51)), Duration::from_millis(30_600));
+        assert_eq!((REFRESH, FIRST_PAUSE, LAST_PAUSE), (3600 * second, second, 300 * second));
     }
 }

@@ -493,5 +493,5 @@ pub(in crate::identify) fn platform_of(clock: &TestClock) -> Platform {
 
 fn build(idp: Idp, clock: &TestClock, store: &Arc<Memory>) -> Oidc {
     let wanted = vec!["sub".to_owned()];
-    Oidc::build(idp, redirect_uri(), wanted, outbound(), store.clone(), platform_of(clock)).unwrap()
+    Oidc::build(idp, redirect_uri(), wanted, outbound(), store.clone(), platform_of(clock))
 }

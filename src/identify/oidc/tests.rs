@@ -293,6 +293,15 @@ async fn invariant_8_a_token_endpoint_that_echoes_secrets_does_not_bring_them_in
 }
 
 #[tokio::test]
+async fn the_error_of_a_client_without_secret_is_told_as_it_is() {
+    let scene = Scene::with(|idp| idp.client_auth = ClientAuth::None).await;
+    let body = json!({"error": "temporarily_unavailable"}).to_string();
+    scene.op.behaviour().instead.insert("/token", (400, "application/json", body));
+    let refusal = oidc_error(scene.sign_in().await.unwrap_err());
+    assert_eq!(refusal, OidcError::TokenRequestRefused("temporarily_unavailable".to_owned()));
+}
+
+#[tokio::test]
 async fn a_token_endpoint_that_answers_too_much_is_refused() {
     let scene = Scene::new().await;
     let body = " ".repeat(crate::platform::outbound::MAX_ANSWER + 1);

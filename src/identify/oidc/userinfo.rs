@@ -115,7 +115,8 @@ mod tests {
     use super::*;
 
     fn object(value: Value) -> Map<String, Value> {
-        value.as_object().unwrap().clone()
+        let Value::Object(map) = value else { panic!() };
+        map
     }
 
     fn merged(id_token: Value, userinfo: Value) -> Value {

@@ -50,7 +50,16 @@ pub fn connector(
     outbound: Outbound,
     platform: Platform,
 ) -> Result<Arc<dyn Connector>, RecipeError> {
-    let recipe = load(&application.connector)?;
+    assemble(load(&application.connector)?, application, outbound, platform)
+}
+
+/// The connector that `recipe` makes.
+pub(super) fn assemble(
+    recipe: Recipe,
+    application: &Application,
+    outbound: Outbound,
+    platform: Platform,
+) -> Result<Arc<dyn Connector>, RecipeError> {
     let auth = auth(&recipe, &application.credential, &platform)?;
     let api = Api::new(outbound, base(&recipe, &application.url)?, auth);
     let Recipe { features, privileged, protocol, .. } = recipe;

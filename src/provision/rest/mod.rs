@@ -20,6 +20,6 @@ mod run;
 mod text;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::provision) mod tests;
 
 pub use error::{RecipeError, RecipeFault};

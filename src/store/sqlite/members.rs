@@ -126,13 +126,18 @@ impl MemberStore for Sqlite {
         keep_intent: bool,
     ) -> Result<(), StoreError> {
         let act = "abandon_creation";
-        let mut tx = self.write(act, Lasting::Crash).await?;
-        let statement = if keep_intent {
-            "UPDATE creations SET holder = NULL, held_until = NULL \
-             WHERE idp = $1 AND subject = $2 AND holder = $3"
+        // SECURITY: an intent that came back after a power cut would make somebody else's account, found since,
+        // pass for our own unfinished creation. A lease that comes back only expires.
+        let (lasting, statement) = if keep_intent {
+            (
+                Lasting::Crash,
+                "UPDATE creations SET holder = NULL, held_until = NULL \
+                 WHERE idp = $1 AND subject = $2 AND holder = $3",
+            )
         } else {
-            "DELETE FROM creations WHERE idp = $1 AND subject = $2 AND holder = $3"
+            (Lasting::PowerCut, "DELETE FROM creations WHERE idp = $1 AND subject = $2 AND holder = $3")
         };
+        let mut tx = self.write(act, lasting).await?;
         sqlx::query(statement)
             .bind(idp.as_str())
             .bind(subject.as_str())

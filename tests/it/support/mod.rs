@@ -3,6 +3,8 @@
 pub mod browser;
 pub mod cookies;
 pub mod html;
+pub mod raw;
+pub mod stack;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,7 +15,8 @@ use narthex::model::UnixTime;
 use narthex::platform::{Clock, Platform, SystemEntropy, Tasks};
 use tokio::net::TcpListener;
 
-pub use browser::Browser;
+pub use browser::{Browser, Page};
+pub use stack::Stack;
 
 /// A clock that stands still until a test turns it.
 #[derive(Debug)]
