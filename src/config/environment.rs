@@ -79,26 +79,15 @@ fn put(
     }
     let Tree::Table(entries) = &mut node.tree else { return Ok(()) };
     let at = entries.iter().position(|entry| folded(&entry.key) == folded(segment));
-    let entry = match at.and_then(|at| entries.get_mut(at)) {
-        Some(entry) => entry,
-        None => {
-            // Only names of headers contain what a variable's name cannot: hyphens.
-            let key = if written == "NARTHEX__HEADERS__" {
-                segment.replace('_', "-")
-            } else {
-                (*segment).to_owned()
-            };
-            entries.push(Entry {
-                key,
-                key_origin: setting.origin.clone(),
-                value: Node { tree: Tree::Foreign("nothing"), origin: setting.origin.clone() },
-            });
-            match entries.last_mut() {
-                Some(entry) => entry,
-                None => return Ok(()),
-            }
-        }
-    };
+    let at = at.unwrap_or_else(|| {
+        // Only names of headers contain what a variable's name cannot: hyphens.
+        let header = written == "NARTHEX__HEADERS__";
+        let key = if header { segment.replace('_', "-") } else { (*segment).to_owned() };
+        let value = Node { tree: Tree::Foreign("nothing"), origin: setting.origin.clone() };
+        entries.push(Entry { key, key_origin: setting.origin.clone(), value });
+        entries.len() - 1
+    });
+    let Some(entry) = entries.get_mut(at) else { return Ok(()) };
     put(&mut entry.value, below, rest, setting, &further(written, segment))
 }
 

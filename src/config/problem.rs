@@ -119,6 +119,71 @@ impl Report {
     /// One JSON object per line.
     #[must_use]
     pub fn json_lines(&self) -> String {
+        let file = || json!(self.path.display().to_string());
+        let mut text = String::new();
+        for problem in &self.problems {
+            let mut line = serde_json::Map::new();
+            let mut put = |key: &str, value: serde_json::Value| line.insert(key.to_owned(), value);
+            put("severity", json!(if problem.warning { "warning" } else { "error" }));
+            put("message", json!(problem.message));
+            if let Some(help) = &problem.help {
+                put("help", json!(help));
+            }
+            match &problem.origin {
+                Origin::File(span) => {
+                    let (row, column) = self.position(span);
+                    put("file", file());
+                    put("line", json!(row));
+                    put("column", json!(column));
+                }
+                Origin::Environment(name) => {
+                    put("variable", json!(&**name));
+                }
+                Origin::Default => {
+                    put("file", file());
+                }
+            }
+            text.push_str(&serde_json::Value::Object(line).to_string());
+            text.push('\n');
+        }
+        text
+    }
+
+    fn line(&self, problem: &Problem) -> String {
+        let place = match &problem.origin {
+            Origin::File(span) => {
+                let (line, column) = self.position(span);
+                format!("{}:{line}:{column}", self.path.display())
+            }
+            Origin::Environment(name) => name.to_string(),
+            Origin::Default => self.path.display().to_string(),
+        };
+        let severity = if problem.warning { "warning" } else { "error" };
+        let help = problem.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        format!("{place}: {severity}: {}{help}", problem.message)
+    }
+
+    /// For a terminal: each problem with its line and the place underlined.
+    #[must_use]
+    pub fn graphical(&self, colours: bool) -> String {
+        let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_links(false);
+        let name = self.path.display().to_string();
+        let source = NamedSource::new(name, self.source.clone());
+        let mut text = String::new();
+        for problem in &self.problems {
+            let shown = Shown { problem, source: &source };
+            if handler.render_report(&mut text, &shown).is_err() {
+                text.push_str(&problem.message);
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// One JSON object per line.
+    #[must_use]
+    pub fn json_lines(&self) -> String {
         let mut text = String::new();
         for problem in &self.problems {
             let mut line = json!({
@@ -148,17 +213,8 @@ impl Report {
 /// One line per problem, for logs.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.into_iter().collect::<Vec<_>>().join("\n"))
-    }
-}
-
-/// One line per problem, each beginning with its place.
-impl<'a> IntoIterator for &'a Report {
-    type Item = String;
-    type IntoIter = Box<dyn Iterator<Item = String> + 'a>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        Box::new(self.problems.iter().map(|problem| self.line(problem)))
+        let lines: Vec<String> = self.problems.iter().map(|problem| self.line(problem)).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -216,16 +272,13 @@ fn secret_lines(source: &str, secrets: &mut Vec<Range<usize>>) {
     let mut within = false;
     let mut start = 0;
     for line in source.split_inclusive('\n') {
-        let from = match line.find('=') {
-            Some(at) => {
-                let names = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-                within = names.into_iter().any(|name| !name.is_empty() && names_a_secret(name));
-                at + 1
-            }
-            None => {
-                within &= !line.trim_start().starts_with('[');
-                0
-            }
+        let from = if let Some(at) = line.find('=') {
+            let mut names = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            within = names.any(|name| !name.is_empty() && names_a_secret(name));
+            at + 1
+        } else {
+            within &= !line.trim_start().starts_with('[');
+            0
         };
         if within {
             secrets.push(start + from..start + line.len());

@@ -10,6 +10,7 @@ use super::{Context, ExprError, Located, Place, RequestFacts, SessionFacts, chec
 pub struct Condition {
     source: Arc<str>,
     flag: Arc<Flag>,
+    claims: Arc<[String]>,
 }
 
 impl Condition {
@@ -24,8 +25,8 @@ impl Condition {
 
     /// As [`Condition::compile`], with the place of the fault.
     pub fn compile_located(source: &str) -> Result<Self, Located> {
-        let flag = check::condition(source, Place::Rule)?;
-        Ok(Self { source: source.into(), flag: Arc::new(flag) })
+        let (flag, claims) = check::condition(source, Place::Rule)?;
+        Ok(Self { source: source.into(), flag: Arc::new(flag), claims: claims.into() })
     }
 
     /// Whether it holds. Only `true` grants.
@@ -52,6 +53,12 @@ impl Condition {
         let mut names = Vec::new();
         self.flag.named_idps(&mut names);
         names
+    }
+
+    /// The names or paths of the claims that it looks at, so that they can be asked for at sign-in.
+    #[must_use]
+    pub fn claims(&self) -> &[String] {
+        &self.claims
     }
 
     #[must_use]

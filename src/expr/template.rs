@@ -11,6 +11,7 @@ use super::{Context, ExprError, Located, Place, RequestFacts, SessionFacts, chec
 pub struct Template {
     source: Arc<str>,
     pieces: Arc<[Piece]>,
+    claims: Arc<[String]>,
 }
 
 impl Template {
@@ -25,8 +26,8 @@ impl Template {
 
     /// As [`Template::compile`], for any place, with the place of the fault.
     pub fn compile_located(source: &str, place: Place) -> Result<Self, Located> {
-        let pieces = check::template(source, place)?;
-        Ok(Self { source: source.into(), pieces: pieces.into() })
+        let (pieces, claims) = check::template(source, place)?;
+        Ok(Self { source: source.into(), pieces: pieces.into(), claims: claims.into() })
     }
 
     /// The text for `context`; `None` where it asks for something absent (a claim that did not come, the
@@ -50,6 +51,12 @@ impl Template {
             Err(ExprError::Undefined(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The names or paths of the claims that it looks at, so that they can be asked for at sign-in.
+    #[must_use]
+    pub fn claims(&self) -> &[String] {
+        &self.claims
     }
 
     #[must_use]

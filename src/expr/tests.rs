@@ -475,6 +475,17 @@ fn identity_providers_that_a_rule_names_are_known_to_the_loader() {
 }
 
 #[test]
+fn claims_that_are_looked_at_are_known_to_whoever_asks_for_them() {
+    let condition =
+        Condition::compile("'a' in claims.groups.all or claims.get('x') == 'y' or claims.groups == 'b'")
+            .unwrap();
+    assert_eq!(condition.claims(), ["groups", "x"]);
+    let template =
+        Template::compile("{% if grant.owner %}{{ claims.realm_access.roles | first }}{% endif %}").unwrap();
+    assert_eq!(template.claims(), ["realm_access.roles"]);
+}
+
+#[test]
 fn every_variable_of_the_table_can_be_used_where_it_says() {
     for variable in variables::VARIABLES {
         let name = variable.name.replace('*', "x");

@@ -1,7 +1,7 @@
 //! `[application]`.
 
 use super::listen::is_private;
-use super::{Meaning, UrlRule, is_loopback};
+use super::{Meaning, Reported, UrlRule, is_loopback};
 use crate::config::document::steps;
 use crate::config::raw::{self, Raw};
 use crate::config::settings::{Application, Credential};
@@ -9,8 +9,11 @@ use crate::provision::connector::Features;
 
 impl Meaning<'_> {
     /// With what its connector can do, where that is known.
-    pub(super) fn application(&mut self, raw: &Raw) -> (Option<Option<Application>>, Option<Features>) {
-        let Some(written) = &raw.application else { return (Some(None), None) };
+    pub(super) fn application(
+        &mut self,
+        raw: &Raw,
+    ) -> (Result<Option<Application>, Reported>, Option<Features>) {
+        let Some(written) = &raw.application else { return (Ok(None), None) };
         let (connector, features) = self.connector(written);
         let url = self.admin_url(written);
         let credential = match &written.credential {
@@ -19,7 +22,7 @@ impl Meaning<'_> {
         };
         let application =
             (|| Some(Application { connector: connector?, url: url?, credential: credential? }))();
-        (application.map(Some), features)
+        (application.map(Some).ok_or(Reported), features)
     }
 
     fn connector(&mut self, written: &raw::Application) -> (Option<String>, Option<Features>) {
@@ -122,7 +125,7 @@ impl Meaning<'_> {
             token_url: token_url?,
             client_id: client_id?,
             client_secret: client_secret?,
-            scope: scope?,
+            scope: scope.ok()?,
         })
     }
 }

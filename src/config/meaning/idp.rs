@@ -13,7 +13,7 @@ use crate::model::IdpId;
 use crate::model::email::domain_to_ascii;
 
 /// A larger tolerance would be a longer life for stolen tokens.
-const MAX_SKEW: Duration = Duration::from_secs(300);
+const MAX_SKEW: Duration = Duration::from_mins(5);
 /// RFC 7518, 3.2: at least as long as the hash.
 const MIN_HMAC_SECRET: usize = 32;
 /// Microsoft's tenant of personal accounts.
@@ -23,14 +23,14 @@ impl Meaning<'_> {
     pub(super) fn idps(&mut self, raw: &Raw) -> Option<Vec<Idp>> {
         let written = raw.idp.as_ref()?;
         let mut idps: Vec<Idp> = Vec::new();
-        let mut ids: Vec<&str> = Vec::new();
+        let mut taken: Vec<&str> = Vec::new();
         for (index, one) in written.iter().enumerate() {
             if let Some(id) = &one.id {
-                if ids.contains(&id.as_str()) {
+                if taken.contains(&id.as_str()) {
                     let message = format!("there are two identity providers with the id {id:?}");
                     self.refuse(steps!["idp", index, "id"], message, "give each an id of its own");
                 }
-                ids.push(id);
+                taken.push(id);
             }
             idps.extend(self.idp(one, steps!["idp", index], written.len()));
         }

@@ -23,6 +23,7 @@ use crate::expr::{Located, nearest};
 use crate::provision::connector::Features;
 
 /// A document whose structure was checked.
+#[derive(Clone, Copy)]
 pub(super) struct Document<'a> {
     pub tree: &'a Node,
     pub source: &'a str,
@@ -31,6 +32,10 @@ pub(super) struct Document<'a> {
     /// See [`super::structure::conform`].
     pub faulty: &'a BTreeSet<String>,
 }
+
+/// It was reported, where `None` means that it was left out.
+#[derive(Debug)]
+struct Reported;
 
 /// One reading of one document.
 pub(super) struct Meaning<'a> {
@@ -85,8 +90,8 @@ impl Meaning<'_> {
             outbound: outbound?,
             routes: routes?,
             headers: headers?,
-            upstream_token: upstream_token?,
-            application: application?,
+            upstream_token: upstream_token.ok()?,
+            application: application.ok()?,
             provisioning: provisioning?,
             health: health?,
             log: log?,
@@ -146,7 +151,7 @@ impl Meaning<'_> {
                 self.refuse(path, format!("`{}` cannot be zero", shown(path)), help);
                 None
             }
-            Some(duration) if duration > Duration::from_secs(10 * 365 * 86400) => {
+            Some(duration) if duration > Duration::from_hours(10 * 365 * 24) => {
                 self.refuse(path, format!("`{}` is longer than ten years", shown(path)), help);
                 None
             }
@@ -171,10 +176,10 @@ impl Meaning<'_> {
     }
 
     /// As [`Meaning::name`], where it may be absent.
-    fn optional_name(&mut self, text: Option<&String>, path: &[Step]) -> Option<Option<String>> {
+    fn optional_name(&mut self, text: Option<&String>, path: &[Step]) -> Result<Option<String>, Reported> {
         match text {
-            None => Some(None),
-            Some(_) => self.name(text, path).map(Some),
+            None => Ok(None),
+            Some(_) => self.name(text, path).map(Some).ok_or(Reported),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Meaning, below};
+use super::{Meaning, Reported, below};
 use crate::config::document::{Step, steps};
 use crate::config::raw::{self, Raw};
 use crate::config::settings::{
@@ -49,10 +49,10 @@ impl Meaning<'_> {
                 raw::Unprovisioned::Deny => Unprovisioned::Deny,
                 raw::Unprovisioned::Forward => Unprovisioned::Forward,
             },
-            default_role: default_role?,
-            role_claim: role_claim?,
-            groups_claim: groups_claim?,
-            teams_claim: teams_claim?,
+            default_role: default_role.ok()?,
+            role_claim: role_claim.ok()?,
+            groups_claim: groups_claim.ok()?,
+            teams_claim: teams_claim.ok()?,
             assignable_teams: assignable_teams?,
             mapping: mapping?,
             owners_groups: owners_groups?,
@@ -111,10 +111,10 @@ impl Meaning<'_> {
         written: &raw::Provisioning,
         mode: Mode,
         features: Option<&Features>,
-    ) -> Option<Option<String>> {
+    ) -> Result<Option<String>, Reported> {
         let at = steps!["provisioning", "default_role"];
         let role = self.optional_name(written.default_role.as_ref(), at)?;
-        let Some(features) = features else { return Some(role) };
+        let Some(features) = features else { return Ok(role) };
         let Some(name) = &role else {
             if mode == Mode::Jit && features.roles && !self.faulty(at) {
                 let names: Vec<&str> = features.fixed_roles.iter().map(|role| role.name.as_str()).collect();
@@ -126,15 +126,15 @@ impl Meaning<'_> {
                 let message =
                     format!("`provisioning.default_role` is missing, and {} has roles (F4)", features.title);
                 self.refuse(steps!["provisioning"], message, help);
-                return None;
+                return Err(Reported);
             }
-            return Some(role);
+            return Ok(role);
         };
         if !features.roles {
             self.lacks(at, features, "roles");
-            return None;
+            return Err(Reported);
         }
-        self.known_role(name, features, at)?;
+        self.known_role(name, features, at).ok_or(Reported)?;
         if features.fixed_roles.iter().any(|role| role.name == *name && role.privileged) {
             // SECURITY: F4. Whoever signs in first would be an administrator.
             let message =
@@ -144,9 +144,9 @@ impl Meaning<'_> {
                 message,
                 "name another, and give this one by a mapping row with privileged = true",
             );
-            return None;
+            return Err(Reported);
         }
-        Some(role)
+        Ok(role)
     }
 
     /// Where the connector knows all roles, the role must be one of them.
@@ -164,20 +164,21 @@ impl Meaning<'_> {
         );
     }
 
-    fn teams_claim(&mut self, written: &raw::Provisioning) -> Option<Option<TeamsClaim>> {
-        let Some(claim) = &written.teams_claim else { return Some(None) };
+    fn teams_claim(&mut self, written: &raw::Provisioning) -> Result<Option<TeamsClaim>, Reported> {
+        let Some(claim) = &written.teams_claim else { return Ok(None) };
         let name = self.name(claim.claim.as_ref(), steps!["provisioning", "teams_claim", "claim"]);
         let at = steps!["provisioning", "teams_claim", "separator"];
         if claim.separator.as_ref().is_some_and(String::is_empty) {
             self.refuse(at, "`separator` is empty", "write the character between two teams, or leave it out");
-            return None;
+            return Err(Reported);
         }
         if written.assignable_teams.as_ref().is_some_and(Vec::is_empty) {
             let help = "name the teams in assignable_teams: exact, or \"prefix/*\"";
             let message = "`teams_claim` gives nothing: `assignable_teams` allows no team";
             self.warn(steps!["provisioning", "teams_claim"], message, help);
         }
-        Some(Some(TeamsClaim { claim: name?, separator: claim.separator.clone() }))
+        let claim = TeamsClaim { claim: name.ok_or(Reported)?, separator: claim.separator.clone() };
+        Ok(Some(claim))
     }
 
     fn assignable_teams(&mut self, written: &raw::Provisioning) -> Option<Vec<String>> {
@@ -216,7 +217,7 @@ impl Meaning<'_> {
                 Some(_) => None,
             };
             let gives = self.gives(row, at, features);
-            if let (Some(group), Some(label), Some(idp), Some(gives)) = (group, label, idp, gives) {
+            if let (Some(group), Ok(label), Some(idp), Some(gives)) = (group, label, idp, gives) {
                 mapping.push(MappingRow { group, label, idp, gives });
             }
         }
@@ -295,7 +296,7 @@ impl Meaning<'_> {
         if let Some(team) = &row.team {
             let at_team = below(at, "team");
             let team = self.name(Some(team), &at_team)?;
-            let team_role = self.optional_name(row.team_role.as_ref(), &below(at, "team_role"))?;
+            let team_role = self.optional_name(row.team_role.as_ref(), &below(at, "team_role")).ok()?;
             if let Some(features) = features {
                 if !features.teams {
                     self.lacks(&at_team, features, "teams");

@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-use super::{Meaning, folded};
+use super::{Meaning, Reported, folded};
 use crate::config::document::{Step, shown, steps};
 use crate::config::raw::{self, Raw};
 use crate::config::settings::{Access, Header, Route, Server, UpstreamToken};
@@ -207,8 +207,8 @@ impl Meaning<'_> {
         &mut self,
         raw: &Raw,
         server: Option<&Server>,
-    ) -> Option<Option<UpstreamToken>> {
-        let Some(token) = &raw.upstream_token else { return Some(None) };
+    ) -> Result<Option<UpstreamToken>, Reported> {
+        let Some(token) = &raw.upstream_token else { return Ok(None) };
         let at = steps!["upstream_token", "header"];
         let header = token.header.as_ref().and_then(|text| self.header_name(text, at));
         if let Some(header) = &header {
@@ -217,14 +217,15 @@ impl Meaning<'_> {
             if let Some((name, _)) = clash {
                 let message = format!("the token's header and `{name}` of [headers] are one name");
                 self.refuse(steps!["upstream_token", "header"], message, "give the token a name of its own");
-                return None;
+                return Err(Reported);
             }
         }
         let audience = match &token.audience {
             None => server.map(|server| server.public_url.origin().ascii_serialization()),
             audience => self.name(audience.as_ref(), steps!["upstream_token", "audience"]),
         };
-        Some(Some(UpstreamToken { header: header?, audience: audience? }))
+        let token = || Some(UpstreamToken { header: header?, audience: audience? });
+        token().map(Some).ok_or(Reported)
     }
 }
 

@@ -1,0 +1,198 @@
+//! `[provisioning]` as written; see PROVISIONING.md for the rules behind each key.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    Off,
+    Jit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unprovisioned {
+    Deny,
+    Forward,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sync {
+    CreateOnly,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownRole {
+    Default,
+    Deny,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownTeam {
+    Skip,
+    Deny,
+    Create,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExisting {
+    Adopt,
+    Deny,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionRoles {
+    Headers,
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupsAbsent {
+    Unknown,
+    None,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Provisioning {
+    /// "jit": an account is made at the first login. "off": none is made.
+    #[schemars(extend("default" = "off"))]
+    pub mode: Option<Mode>,
+    /// With mode "off", a person without an account gets no session ("deny"), or one without account ("forward":
+    /// account.* is undefined, headers made from it are omitted).
+    #[schemars(extend("default" = "deny"))]
+    pub unprovisioned: Option<Unprovisioned>,
+    /// The role of everybody who is given no other. Required with mode "jit" where the application has roles; may
+    /// not be a privileged one.
+    pub default_role: Option<String>,
+    /// Name or path of the claim whose first value is the role. A privileged role is never taken from it.
+    pub role_claim: Option<String>,
+    /// Name or path of the claim that mapping rows look into.
+    pub groups_claim: Option<String>,
+    /// A claim that names teams directly, within assignable_teams.
+    pub teams_claim: Option<TeamsClaim>,
+    /// The teams that teams_claim may name: exact, or "prefix/*".
+    #[schemars(extend("default" = []))]
+    pub assignable_teams: Option<Vec<String>>,
+    /// What a group gives. Every matching row counts for teams, app_groups and permissions; the first for the role
+    /// and for the role within one team. Groups match exactly.
+    #[schemars(extend("default" = []))]
+    pub mapping: Option<Vec<MappingRow>>,
+    /// Members of these groups become owners of the application.
+    #[schemars(extend("default" = []))]
+    pub owners_groups: Option<Vec<String>>,
+    /// A role that the application does not have: take the default_role (and say so in the audit log), or refuse
+    /// the login.
+    #[schemars(extend("default" = "default"))]
+    pub unknown_role: Option<UnknownRole>,
+    /// A team that the application does not have: leave it out (and say so), refuse the login, or make the team.
+    #[schemars(extend("default" = "skip"))]
+    pub unknown_team: Option<UnknownTeam>,
+    /// When an account's role and teams are written: at its creation only.
+    #[schemars(extend("default" = "create_only"))]
+    pub sync: Option<Sync>,
+    /// What people get whom the identity provider gave no team, application group or permission.
+    #[schemars(extend("default" = {}))]
+    pub onboarding: Option<Onboarding>,
+    /// The account's attributes by the connector's names (narthex connector show). A connector brings its own
+    /// pre-filled; only what shall differ needs to stand here.
+    #[schemars(extend("default" = {}))]
+    pub attributes: Option<BTreeMap<String, Attribute>>,
+    /// Only people with a verified e-mail address of these domains come in, at every login; "*.example.com" allows
+    /// subdomains. Empty: any.
+    #[schemars(extend("default" = []))]
+    pub allowed_email_domains: Option<Vec<String>>,
+    /// The application already has an account with the person's verified e-mail address: take it over, or refuse
+    /// the login. Privileged and protected accounts are never taken over.
+    #[schemars(extend("default" = "adopt"))]
+    pub on_existing: Option<OnExisting>,
+    /// Also look for existing accounts by username. Only where usernames at the identity provider cannot be
+    /// chosen freely.
+    #[schemars(extend("default" = false))]
+    pub match_username: Option<bool>,
+    /// Usernames or e-mail addresses of accounts that narthex never touches.
+    #[schemars(extend("default" = []))]
+    pub protected_accounts: Option<Vec<String>>,
+    /// A role or teams that differ from the account's own hold for the session, in headers and token ("headers"),
+    /// or not at all ("off").
+    #[schemars(extend("default" = "headers"))]
+    pub session_roles: Option<SessionRoles>,
+    /// An absent groups claim: nothing is known about the person's groups ("unknown"), or they have none ("none").
+    #[schemars(extend("default" = "unknown"))]
+    pub groups_absent: Option<GroupsAbsent>,
+    /// The whole of provisioning at one login takes at most this long.
+    #[schemars(extend("default" = "15s"))]
+    pub time_budget: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TeamsClaim {
+    /// Name or path of the claim.
+    #[schemars(required)]
+    pub claim: Option<String>,
+    /// Splits one value into several. Absent: each value is one team.
+    pub separator: Option<String>,
+}
+
+/// A group, and exactly one of role, team, app_groups and permission.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MappingRow {
+    /// The group's name or id, exactly as the claim has it.
+    #[schemars(required)]
+    pub group: Option<String>,
+    /// The group's name for people, where group is an opaque id.
+    pub label: Option<String>,
+    /// Only for people of this identity provider. Absent: of any.
+    pub idp: Option<String>,
+    /// The application-wide role.
+    pub role: Option<String>,
+    /// Must be true where the role is privileged.
+    pub privileged: Option<bool>,
+    /// A team.
+    pub team: Option<String>,
+    /// The role within the team.
+    pub team_role: Option<String>,
+    /// Application groups.
+    pub app_groups: Option<Vec<String>>,
+    /// A permission.
+    pub permission: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Onboarding {
+    /// Teams.
+    #[schemars(extend("default" = []))]
+    pub teams: Option<Vec<String>>,
+    /// Application groups.
+    #[schemars(extend("default" = []))]
+    pub app_groups: Option<Vec<String>>,
+}
+
+/// At most one of claim, constant and template.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attribute {
+    /// Name or path of the claim to take it from.
+    pub claim: Option<String>,
+    /// The same value for everybody.
+    pub constant: Option<String>,
+    /// A template over claims.*, subject and idp.id.
+    pub template: Option<String>,
+    /// Whether a login without it is refused. Absent: as the connector says.
+    pub required: Option<bool>,
+    /// false: the attribute is not sent at all.
+    #[schemars(extend("default" = true))]
+    pub enabled: Option<bool>,
+}
