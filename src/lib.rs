@@ -14,10 +14,29 @@
 
 #![forbid(unsafe_code)]
 
-pub mod config;
-pub mod expr;
+pub mod app;
+pub mod pipeline;
+pub mod problem;
+
+// The stages, in the order of a request.
+pub mod listen;
+
 pub mod identify;
-pub mod model;
-pub mod platform;
+
 pub mod provision;
+
+pub mod authorise;
+
+pub mod forward;
+
+// What the stages stand on.
+pub mod cli;
+pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod expr;
+pub mod model;
+pub mod observe;
+pub mod pages;
+pub mod platform;
 pub mod store;

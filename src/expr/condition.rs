@@ -1,30 +1,57 @@
 //! An expression that is true or false.
 
-use super::{Context, ExprError};
+use std::sync::Arc;
 
-/// A compiled condition.
+use super::typed::{Facts, Flag};
+use super::{Context, ExprError, Located, Place, RequestFacts, SessionFacts, check};
+
+/// A compiled condition; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Condition {
-    source: String,
+    source: Arc<str>,
+    flag: Arc<Flag>,
 }
 
 impl Condition {
-    /// Compiles and checks `source`.
+    /// Compiles and checks `source`: syntax, length, every name known, every type fitting, a boolean at the
+    /// end.
     ///
     /// # Errors
     /// As [`super::Template::compile`].
     pub fn compile(source: &str) -> Result<Self, ExprError> {
-        Ok(Self { source: source.to_owned() })
+        Self::compile_located(source).map_err(|located| located.error)
     }
 
-    /// Whether it holds. Only `true` grants: anything that is not a boolean is an error.
+    /// As [`Condition::compile`], with the place of the fault.
+    pub fn compile_located(source: &str) -> Result<Self, Located> {
+        let flag = check::condition(source, Place::Rule)?;
+        Ok(Self { source: source.into(), flag: Arc::new(flag) })
+    }
+
+    /// Whether it holds. Only `true` grants.
     ///
     /// # Errors
     /// [`ExprError::Undefined`] where a claim or value is absent and the expression did not ask
     /// `is defined`; [`ExprError::Failed`] otherwise. Errors deny.
     pub fn holds(&self, context: &Context) -> Result<bool, ExprError> {
-        let _ = context;
-        Ok(false)
+        self.flag.evaluate(context.facts())
+    }
+
+    /// As [`Condition::holds`], on facts that are at hand; copies nothing.
+    pub fn holds_for(
+        &self,
+        session: SessionFacts<'_>,
+        request: Option<RequestFacts<'_>>,
+    ) -> Result<bool, ExprError> {
+        self.flag.evaluate(Facts { session, request })
+    }
+
+    /// The identity providers that it compares `idp.id` with, so that a name that nobody has is found at load.
+    #[must_use]
+    pub fn named_idps(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.flag.named_idps(&mut names);
+        names
     }
 
     #[must_use]

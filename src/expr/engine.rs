@@ -6,6 +6,8 @@ use minijinja::{Environment, UndefinedBehavior};
 pub const MAX_SOURCE: usize = 2048;
 /// Longer output is refused; fuel does not count memory.
 pub const MAX_OUTPUT: usize = 8192;
+/// Deeper nesting is refused: evaluation and dropping recurse.
+pub const MAX_DEPTH: usize = 64;
 /// Steps that one evaluation may take.
 pub const FUEL: u64 = 10_000;
 

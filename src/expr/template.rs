@@ -1,20 +1,32 @@
 //! A text with `{{ expressions }}` in it.
 
-use super::{Context, ExprError};
+use std::sync::Arc;
 
-/// A compiled template.
+use super::engine::MAX_OUTPUT;
+use super::typed::{Facts, Piece};
+use super::{Context, ExprError, Located, Place, RequestFacts, SessionFacts, check};
+
+/// A compiled template; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Template {
-    source: String,
+    source: Arc<str>,
+    pieces: Arc<[Piece]>,
 }
 
 impl Template {
-    /// Compiles and checks `source`: syntax, length, every variable known.
+    /// Compiles and checks a template for a header: syntax, length, every variable known.
     ///
     /// # Errors
-    /// [`ExprError::Syntax`], [`ExprError::TooLong`], [`ExprError::UnknownVariable`].
+    /// [`ExprError::Syntax`], [`ExprError::TooLong`], [`ExprError::Unknown`], [`ExprError::NotHere`],
+    /// [`ExprError::Mistaken`].
     pub fn compile(source: &str) -> Result<Self, ExprError> {
-        Ok(Self { source: source.to_owned() })
+        Self::compile_located(source, Place::Header).map_err(|located| located.error)
+    }
+
+    /// As [`Template::compile`], for any place, with the place of the fault.
+    pub fn compile_located(source: &str, place: Place) -> Result<Self, Located> {
+        let pieces = check::template(source, place)?;
+        Ok(Self { source: source.into(), pieces: pieces.into() })
     }
 
     /// The text for `context`; `None` where it asks for something absent (a claim that did not come, the
@@ -23,8 +35,21 @@ impl Template {
     /// # Errors
     /// [`ExprError::Failed`] where a bound is exceeded or types do not fit.
     pub fn render(&self, context: &Context) -> Result<Option<String>, ExprError> {
-        let _ = context;
-        Ok(None)
+        self.render_facts(context.facts())
+    }
+
+    /// As [`Template::render`], on facts that are at hand; copies nothing but the result.
+    pub fn render_for(&self, session: SessionFacts<'_>) -> Result<Option<String>, ExprError> {
+        self.render_facts(Facts { session, request: None::<RequestFacts<'_>> })
+    }
+
+    fn render_facts(&self, facts: Facts<'_>) -> Result<Option<String>, ExprError> {
+        let mut output = String::new();
+        match Piece::render_all(&self.pieces, facts, &mut output, MAX_OUTPUT) {
+            Ok(()) => Ok(Some(output)),
+            Err(ExprError::Undefined(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     #[must_use]

@@ -1,8 +1,17 @@
 //! Stage 2: who is it? Sessions and cookies for requests; the login state machine for sign-ins.
 
+pub mod answer;
+pub mod cookie;
+pub mod csrf;
+pub mod endpoints;
+pub mod intent;
+pub mod login;
 pub mod oidc;
 pub mod protocol;
+mod rounds;
+pub mod session;
 pub mod verified;
 
-pub use protocol::{Begun, IdentityProtocol, LoginError};
+pub use login::{BegunLogin, Finished, Logins};
+pub use protocol::{AnswerParameters, Begun, IdentityProtocol, LoginError};
 pub use verified::Verified;

@@ -5,7 +5,9 @@ use url::Url;
 
 use super::Verified;
 use super::oidc::OidcError;
-use crate::model::{IdpId, LoginAttempt};
+use crate::model::{Fault, IdpId, LoginAttempt};
+use crate::platform::entropy::NoEntropy;
+use crate::store::StoreError;
 
 /// One configured identity provider, spoken to by its protocol.
 #[async_trait]
@@ -48,9 +50,122 @@ pub struct AnswerParameters {
     pub iss: Option<String>,
 }
 
-/// A sign-in that gave nobody.
+/// A sign-in that gave nobody: what the login state machine or a protocol found wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     #[error(transparent)]
     Oidc(#[from] OidcError),
+    #[error("no identity provider is configured under this name")]
+    UnknownProvider,
+    /// RFC 6749, 3.1: parameters are given at most once.
+    #[error("the answer carries `{name}` twice")]
+    ParameterTwice { name: &'static str },
+    #[error("the answer's `{name}` is longer than {limit} bytes")]
+    ParameterTooLong { name: &'static str, limit: usize },
+    #[error("the answer has no `state`; it belongs to no login")]
+    StateMissing,
+    #[error("the answer's `state` was not made here")]
+    StateForged,
+    #[error("this answer was used already; begin the login again")]
+    AnswerReplayed,
+    #[error(
+        "the login cookie did not come back with the answer: the login began in another browser, or this one \
+         keeps no cookies for this address; cookies must be allowed, and the application opened by the very \
+         address that is configured as public_url"
+    )]
+    AnswerFromAnotherBrowser,
+    #[error("the login began with {expected}, but the answer came to the address of {found}")]
+    WrongProvider { expected: IdpId, found: IdpId },
+    #[error("{rounds} logins of one browser within {seconds} s led back to the login: {}", diagnosis(*.signed_in))]
+    LoginLoop { rounds: u32, seconds: i64, signed_in: bool },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
+}
+
+impl LoginError {
+    /// The variant's name for metrics, logs and `explain`; stable.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Oidc(error) => error.code(),
+            Self::UnknownProvider => "unknown_provider",
+            Self::ParameterTwice { .. } => "parameter_twice",
+            Self::ParameterTooLong { .. } => "parameter_too_long",
+            Self::StateMissing => "state_missing",
+            Self::StateForged => "state_forged",
+            Self::AnswerReplayed => "answer_replayed",
+            Self::AnswerFromAnotherBrowser => "answer_from_another_browser",
+            Self::WrongProvider { .. } => "wrong_provider",
+            Self::LoginLoop { .. } => "login_loop",
+            Self::Store(_) => "store",
+            Self::NoEntropy(_) => "no_entropy",
+        }
+    }
+
+    /// Who has to act.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Oidc(error) => error.fault(),
+            Self::UnknownProvider
+            | Self::ParameterTwice { .. }
+            | Self::ParameterTooLong { .. }
+            | Self::StateMissing
+            | Self::StateForged
+            | Self::AnswerReplayed
+            | Self::AnswerFromAnotherBrowser
+            | Self::WrongProvider { .. } => Fault::Client,
+            Self::LoginLoop { .. } => Fault::Operator,
+            Self::Store(_) | Self::NoEntropy(_) => Fault::Us,
+        }
+    }
+}
+
+/// Lesson 40: what to look at, by what was seen.
+fn diagnosis(signed_in: bool) -> &'static str {
+    if signed_in {
+        "the session was there each time, so it is the application that sends people back to the login; check \
+         that it takes the identity headers, and where its own login page points to"
+    } else {
+        "no session cookie came back; check that the application is opened by the very address that is \
+         configured as public_url (https, same host, same port), that no proxy in between drops Set-Cookie, and \
+         that the clocks of browser and proxy agree"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_a_code_and_somebody_who_has_to_act() {
+        let idp: IdpId = "corp".parse().unwrap();
+        let store = StoreError::Unavailable { act: "put_login", reason: "disk full".to_owned() };
+        for (error, code, fault) in [
+            (LoginError::Oidc(OidcError::NonceMismatch), "nonce_mismatch", Fault::Client),
+            (LoginError::UnknownProvider, "unknown_provider", Fault::Client),
+            (LoginError::ParameterTwice { name: "code" }, "parameter_twice", Fault::Client),
+            (LoginError::ParameterTooLong { name: "code", limit: 1 }, "parameter_too_long", Fault::Client),
+            (LoginError::StateMissing, "state_missing", Fault::Client),
+            (LoginError::StateForged, "state_forged", Fault::Client),
+            (LoginError::AnswerReplayed, "answer_replayed", Fault::Client),
+            (LoginError::AnswerFromAnotherBrowser, "answer_from_another_browser", Fault::Client),
+            (
+                LoginError::WrongProvider { expected: idp.clone(), found: idp },
+                "wrong_provider",
+                Fault::Client,
+            ),
+            (
+                LoginError::LoginLoop { rounds: 5, seconds: 1, signed_in: false },
+                "login_loop",
+                Fault::Operator,
+            ),
+            (LoginError::Store(store), "store", Fault::Us),
+            (LoginError::NoEntropy(NoEntropy), "no_entropy", Fault::Us),
+        ] {
+            assert_eq!((error.code(), error.fault()), (code, fault));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{BrowserHash, IdpId, ReturnTo, Secret, StateHash, UnixTime};
 
-/// A login between its redirect to the identity provider and the answer. Lives [`LIFETIME`], is taken once.
+/// A login between its redirect to the identity provider and the answer. Good for [`LIFETIME`], taken once.
 #[derive(Clone, Debug)]
 pub struct LoginAttempt {
     pub state: StateHash,
@@ -15,11 +15,15 @@ pub struct LoginAttempt {
     pub pkce_verifier: Secret,
     pub return_to: ReturnTo,
     pub begun_at: UnixTime,
+    /// When the record may go: [`KEPT`] after the begin. The answer must come within [`LIFETIME`].
     pub expires_at: UnixTime,
 }
 
 /// How long a person may take at the identity provider.
-pub const LIFETIME: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+pub const LIFETIME: std::time::Duration = std::time::Duration::from_mins(15);
+/// How long the record of an attempt is kept: whoever comes back later than [`LIFETIME`] begins again, and
+/// still lands where they wanted to go.
+pub const KEPT: std::time::Duration = std::time::Duration::from_hours(24);
 /// Logins in flight per browser; the oldest goes first.
 pub const MAX_PER_BROWSER: usize = 16;
 /// Logins in flight in the whole store; the oldest goes first (SECURITY.md 9).

@@ -1,7 +1,8 @@
 //! Digests, message authentication and sealing, each for one named purpose.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::{digest, hkdf, hmac};
+use aws_lc_rs::{digest, hmac};
+use zeroize::Zeroizing;
 
 use super::entropy::{Entropy, NoEntropy};
 
@@ -48,7 +49,8 @@ impl Purpose {
 /// The keys that everything sealed and authenticated hangs on, derived from `keys.seal`.
 #[derive(Clone)]
 pub struct KeyRing {
-    root: std::sync::Arc<hkdf::Prk>,
+    /// HKDF's pseudorandom key.
+    root: std::sync::Arc<hmac::Key>,
 }
 
 /// A sealed text that is not ours, was changed, or was sealed for something else.
@@ -56,32 +58,33 @@ pub struct KeyRing {
 #[error("not sealed by this key for this purpose, or changed since")]
 pub struct Unsealable;
 
-struct KeyLength;
-
-impl hkdf::KeyType for KeyLength {
-    fn len(&self) -> usize {
-        32
-    }
-}
-
 impl KeyRing {
-    /// From at least 32 secret bytes (checked where the configuration is read).
+    /// From at least 32 secret bytes (see [`super::keyfile`]). RFC 5869, 2.2, with the salt `narthex`.
     #[must_use]
     pub fn new(seal: &[u8]) -> Self {
-        Self { root: std::sync::Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, b"narthex").extract(seal)) }
+        let root = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"narthex"), seal);
+        Self { root: std::sync::Arc::new(hmac::Key::new(hmac::HMAC_SHA256, root.as_ref())) }
     }
 
-    fn derive(&self, purpose: Purpose) -> [u8; 32] {
-        let mut key = [0; 32];
-        let filled = self.root.expand(&[purpose.label()], KeyLength).and_then(|okm| okm.fill(&mut key));
-        debug_assert!(filled.is_ok(), "32 bytes are within HKDF's limit");
+    /// RFC 5869, 2.3, for one block, which is all that 32 bytes need.
+    ///
+    /// SECURITY: written out, since the library's form can fail, and whatever stood in for the key then would
+    /// be known to everybody.
+    fn derive(&self, purpose: Purpose) -> Zeroizing<[u8; 32]> {
+        let mut block = hmac::Context::with_key(&self.root);
+        block.update(purpose.label());
+        block.update(&[1]);
+        let mut key = Zeroizing::new([0; 32]);
+        for (to, from) in key.iter_mut().zip(block.sign().as_ref()) {
+            *to = *from;
+        }
         key
     }
 
     /// The key for HMAC-SHA-256 under `purpose`; keep it, deriving costs.
     #[must_use]
     pub fn mac(&self, purpose: Purpose) -> Mac {
-        Mac(hmac::Key::new(hmac::HMAC_SHA256, &self.derive(purpose)))
+        Mac(hmac::Key::new(hmac::HMAC_SHA256, self.derive(purpose).as_slice()))
     }
 
     /// Encrypts and authenticates (AES-256-GCM, random nonce first). `context` must be the same when opened.
@@ -122,7 +125,7 @@ impl KeyRing {
     }
 
     fn aead(&self, purpose: Purpose) -> Option<LessSafeKey> {
-        UnboundKey::new(&AES_256_GCM, &self.derive(purpose)).ok().map(LessSafeKey::new)
+        UnboundKey::new(&AES_256_GCM, self.derive(purpose).as_slice()).ok().map(LessSafeKey::new)
     }
 }
 
@@ -148,5 +151,173 @@ impl Mac {
     #[must_use]
     pub fn verify(&self, message: &[u8], tag: &[u8]) -> bool {
         subtle::ConstantTimeEq::ct_eq(self.tag(message).as_slice(), tag).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::hkdf;
+
+    use super::*;
+    use crate::platform::SystemEntropy;
+
+    const PURPOSES: [Purpose; 7] = [
+        Purpose::SessionCookie,
+        Purpose::LoginCookie,
+        Purpose::LoginState,
+        Purpose::Csrf,
+        Purpose::StoredKey,
+        Purpose::LogoutHint,
+        Purpose::ParkedIdentity,
+    ];
+
+    fn ring() -> KeyRing {
+        let seal: Vec<u8> = (0..32).collect();
+        KeyRing::new(&seal)
+    }
+
+    fn seal(purpose: Purpose, context: &[u8], plain: &[u8]) -> Vec<u8> {
+        ring().seal(purpose, context, plain, &SystemEntropy).unwrap()
+    }
+
+    struct Thirty2;
+
+    impl hkdf::KeyType for Thirty2 {
+        fn len(&self) -> usize {
+            32
+        }
+    }
+
+    #[test]
+    fn keys_are_derived_as_rfc_5869_says() {
+        let seal: Vec<u8> = (0..32).collect();
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"narthex").extract(&seal);
+        for purpose in PURPOSES {
+            let mut key = [0; 32];
+            root.expand(&[purpose.label()], Thirty2).unwrap().fill(&mut key).unwrap();
+            assert_eq!(*ring().derive(purpose), key, "{purpose:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_made_by_an_earlier_version_stays_good() {
+        // Computed elsewhere (Python's hmac). Another value here ends every session at the next update.
+        let tag: [u8; 16] =
+            [0x80, 0xbd, 0x71, 0x6c, 0xa6, 0xa5, 0x17, 0xff, 0x69, 0x98, 0xa2, 0x51, 0x32, 0x4d, 0xac, 0xa3];
+        assert_eq!(ring().mac(Purpose::SessionCookie).tag(b"message"), tag);
+    }
+
+    #[test]
+    fn sha256_is_that_of_fips_180() {
+        let expected: [u8; 32] = [
+            0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23,
+            0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad,
+        ];
+        assert_eq!(sha256(b"abc"), expected);
+    }
+
+    #[test]
+    fn what_is_made_for_one_purpose_is_worth_nothing_for_another() {
+        for made_for in PURPOSES {
+            let sealed = seal(made_for, b"context", b"plain");
+            let tag = ring().mac(made_for).tag(b"message");
+            for used_for in PURPOSES {
+                let same = made_for == used_for;
+                assert_eq!(
+                    ring().open(used_for, b"context", &sealed).is_ok(),
+                    same,
+                    "{made_for:?} {used_for:?}"
+                );
+                assert_eq!(ring().mac(used_for).verify(b"message", &tag), same, "{made_for:?} {used_for:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_seal_key_opens_and_verifies_nothing() {
+        let other = KeyRing::new(&[7; 32]);
+        let sealed = seal(Purpose::StoredKey, b"context", b"plain");
+        assert_eq!(other.open(Purpose::StoredKey, b"context", &sealed), Err(Unsealable));
+        let tag = ring().mac(Purpose::Csrf).tag(b"message");
+        assert!(!other.mac(Purpose::Csrf).verify(b"message", &tag));
+    }
+
+    #[test]
+    fn what_was_sealed_opens_in_its_own_context_only() {
+        let sealed = seal(Purpose::LogoutHint, b"session 1", b"plain");
+        assert_eq!(
+            ring().open(Purpose::LogoutHint, b"session 1", &sealed).as_deref(),
+            Ok(b"plain".as_slice())
+        );
+        for context in [b"session 2".as_slice(), b"session 1 ", b"session", b""] {
+            assert_eq!(ring().open(Purpose::LogoutHint, context, &sealed), Err(Unsealable), "{context:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_any_bit_or_length_is_noticed() {
+        let sealed = seal(Purpose::ParkedIdentity, b"", b"plain text");
+        for place in 0..sealed.len() {
+            for bit in 0..8 {
+                let mut changed = sealed.clone();
+                changed[place] ^= 1 << bit;
+                assert_eq!(
+                    ring().open(Purpose::ParkedIdentity, b"", &changed),
+                    Err(Unsealable),
+                    "{place}.{bit}"
+                );
+            }
+        }
+        for length in 0..sealed.len() {
+            assert_eq!(
+                ring().open(Purpose::ParkedIdentity, b"", &sealed[..length]),
+                Err(Unsealable),
+                "{length}"
+            );
+        }
+        let longer = [sealed.as_slice(), &[0]].concat();
+        assert_eq!(ring().open(Purpose::ParkedIdentity, b"", &longer), Err(Unsealable));
+    }
+
+    #[test]
+    fn the_same_text_is_never_sealed_alike_twice() {
+        let (one, two) = (seal(Purpose::StoredKey, b"", b"plain"), seal(Purpose::StoredKey, b"", b"plain"));
+        assert_ne!(one[..NONCE_LEN], two[..NONCE_LEN]);
+        assert_ne!(one[NONCE_LEN..], two[NONCE_LEN..]);
+        assert!(!one.windows(5).any(|bytes| bytes == b"plain"));
+    }
+
+    #[test]
+    fn an_empty_text_can_be_sealed() {
+        let sealed = seal(Purpose::StoredKey, b"", b"");
+        assert_eq!(ring().open(Purpose::StoredKey, b"", &sealed).as_deref(), Ok(b"".as_slice()));
+    }
+
+    #[test]
+    fn without_randomness_nothing_is_sealed() {
+        struct Dry;
+        impl Entropy for Dry {
+            fn fill(&self, _: &mut [u8]) -> Result<(), NoEntropy> {
+                Err(NoEntropy)
+            }
+        }
+        assert_eq!(ring().seal(Purpose::StoredKey, b"", b"plain", &Dry), Err(NoEntropy));
+    }
+
+    #[test]
+    fn a_tag_verifies_only_whole_and_for_its_own_message() {
+        let mac = ring().mac(Purpose::SessionCookie);
+        let tag = mac.tag(b"message");
+        assert!(mac.verify(b"message", &tag));
+        for message in [b"massage".as_slice(), b"message\0", b"messag", b""] {
+            assert!(!mac.verify(message, &tag), "{message:?}");
+        }
+        for place in 0..tag.len() {
+            let mut changed = tag;
+            changed[place] ^= 1;
+            assert!(!mac.verify(b"message", &changed), "{place}");
+            assert!(!mac.verify(b"message", &tag[..place]), "cut at {place}");
+        }
+        assert!(!mac.verify(b"message", &[tag.as_slice(), &[0]].concat()));
     }
 }

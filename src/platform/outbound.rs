@@ -96,6 +96,30 @@ impl Outbound {
     }
 }
 
+/// TLS for an upstream: the platform's roots and, besides, those of `extra_roots` (PEM); HTTP/2 and HTTP/1.1
+/// offered.
+///
+/// # Errors
+/// Where a certificate cannot be read or the platform has no usable trust store.
+pub fn client_tls(extra_roots: &[u8]) -> Result<std::sync::Arc<rustls::ClientConfig>, OutboundError> {
+    use rustls_pki_types::pem::PemObject as _;
+    let setup = |reason: String| OutboundError::Setup(reason);
+    let roots = rustls_pki_types::CertificateDer::pem_slice_iter(extra_roots)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| setup(error.to_string()))?;
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider.clone())
+        .map_err(|error| setup(error.to_string()))?;
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| setup(error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(std::sync::Arc::new(verifier))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(std::sync::Arc::new(config))
+}
+
 async fn capped(mut response: Response) -> Result<Vec<u8>, Option<reqwest::Error>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(Some)? {

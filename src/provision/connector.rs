@@ -138,6 +138,9 @@ pub enum AttributeShape {
     /// The local part of an e-mail where a whole one is given; characters that the application refuses
     /// are replaced by `-`.
     Username,
+    /// As [`AttributeShape::Username`], in lower case: for an application that signs people in under the
+    /// lower-case form of their name whatever its API stores.
+    LowerUsername,
     Url,
 }
 
@@ -177,6 +180,9 @@ pub enum ConnectorError {
     /// A value that cannot be sent safely, or at all (G5).
     #[error("{operation}: {what}")]
     Unsendable { operation: &'static str, what: String },
+    /// A guard of narthex's own stopped the call before it was sent (G1, G2). `rule`: which.
+    #[error("{operation}: {rule}: {what}")]
+    Guarded { operation: &'static str, rule: &'static str, what: String },
     /// The recipe declares no such operation.
     #[error("this application's connector cannot {operation}")]
     Unsupported { operation: &'static str },

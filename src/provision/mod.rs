@@ -1,11 +1,41 @@
 //! Stage "provision": from a verified identity to an account with its entitlements, and the proof of it.
+//!
+//! ```text
+//! eligibility ─▶ resolve (attributes, entitle) ─▶ plan ─▶ apply ─▶ grant
+//! F1             Wanted                           Plan    Account  Provisioned
+//! ```
+//!
+//! `resolve`, `plan` and `grant` are pure; [`provisioner`] puts them in order, [`creation`] sees to it that
+//! exactly one account comes of any number of first logins (F9), [`guard`] stands between all of them and
+//! the application.
 
+pub mod apply;
+pub mod attributes;
 pub mod catalogue;
 pub mod connector;
+pub mod creation;
+pub mod eligibility;
+pub mod entitle;
+pub mod error;
+pub mod existing;
+pub mod flights;
+pub mod grant;
+pub mod guard;
+pub mod measures;
+pub mod members;
+pub mod names;
+pub mod plan;
 pub mod provisioned;
+pub mod provisioner;
+pub mod resolve;
 pub mod rest;
 pub mod scim;
 
+#[cfg(test)]
+mod tests;
+
 pub use connector::{Connector, ConnectorError};
+pub use error::ProvisionError;
 pub use provisioned::Provisioned;
+pub use provisioner::Provisioner;
 pub use rest::RecipeError;

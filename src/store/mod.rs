@@ -2,6 +2,11 @@
 //!
 //! Every method is one transaction: it happens whole or not at all, and two callers see one order.
 
+#[cfg(test)]
+mod conformance;
+pub mod memory;
+pub mod sqlite;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +28,12 @@ pub enum StoreError {
     /// Opening it failed: wrong path, permissions, a schema of a newer version.
     #[error("the store {url} cannot be opened: {reason}")]
     CannotOpen { url: String, reason: String },
+    /// What the act builds on went away meanwhile; nothing was written. Begin again.
+    #[error("nothing was written ({act}): {what} is gone")]
+    Gone { act: &'static str, what: &'static str },
+    /// What the act would record once is there already; nothing was written.
+    #[error("nothing was written ({act}): {what} is there already")]
+    Conflict { act: &'static str, what: &'static str },
 }
 
 /// Everything at once: what `app` hands round.
@@ -32,8 +43,9 @@ impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore> Stor
 /// Logins in flight.
 #[async_trait]
 pub trait LoginStore: Send + Sync {
-    /// Records `attempt`; beyond [`crate::model::login::MAX_PER_BROWSER`] the browser's oldest is evicted,
-    /// beyond [`crate::model::login::MAX_IN_FLIGHT`] the store's oldest.
+    /// Records `attempt`; beyond [`crate::model::login::MAX_PER_BROWSER`] the browser's oldest is evicted
+    /// (those that were taken first), beyond [`crate::model::login::MAX_IN_FLIGHT`] the store's oldest. A
+    /// state that is there already is a [`StoreError::Conflict`].
     async fn put_login(&self, attempt: &LoginAttempt) -> Result<(), StoreError>;
 
     /// Takes the attempt of this state if it belongs to this browser; a second call finds it
@@ -45,7 +57,8 @@ pub trait LoginStore: Send + Sync {
         now: UnixTime,
     ) -> Result<TakenLogin, StoreError>;
 
-    /// Keeps sealed bytes under `id` until `expires_at`, for one [`LoginStore::take_parked`].
+    /// Keeps sealed bytes under `id` until `expires_at`, for one [`LoginStore::take_parked`]. Beyond
+    /// [`crate::model::login::MAX_IN_FLIGHT`] the oldest is evicted.
     async fn park(&self, id: &StateHash, sealed: &[u8], expires_at: UnixTime) -> Result<(), StoreError>;
 
     /// Takes what was parked, once; `None` where it is unknown, taken or expired.
@@ -72,7 +85,8 @@ pub enum TakenLogin {
 #[async_trait]
 pub trait SessionStore: Send + Sync {
     /// Records a new session. Beyond `max_per_member` (where it has a member) the member's oldest sessions
-    /// end; their hashes are returned.
+    /// end, never the new one; their hashes are returned. A hash that is there already is a
+    /// [`StoreError::Conflict`].
     async fn insert_session(
         &self,
         session: &SessionRecord,
@@ -100,7 +114,9 @@ pub trait MemberStore: Send + Sync {
     async fn find_member_by_account(&self, account: &AccountId) -> Result<Option<Member>, StoreError>;
 
     /// Takes the right to make this identity a member until `until`, unless another holder has it
-    /// (PROVISIONING.md F9). The holder's intent survives a crash: a later holder is told of it.
+    /// (PROVISIONING.md F9). The holder's intent survives a crash: a later holder is told of it. Whoever has
+    /// it looks for the member again before anything else: the holder before may have finished. For the
+    /// holder itself the lease is renewed.
     async fn begin_creation(
         &self,
         idp: &IdpId,
@@ -122,6 +138,7 @@ pub trait MemberStore: Send + Sync {
 
     /// Records the member and gives up lease and intent. Where the identity already has a member, or
     /// another member has the account, nothing is written and that member is returned as the error side.
+    /// A holder that has lost its lease gets [`StoreError::Gone`], and nothing is written.
     async fn finish_creation(&self, member: &Member, holder: u64) -> Result<Result<(), Member>, StoreError>;
 
     /// Gives up the lease; the intent stays if `keep_intent` (the outcome of a create is not known).
@@ -134,6 +151,8 @@ pub trait MemberStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Updates what a login tells of a member: account id and generation after a re-creation, names, time.
+    /// The time never goes backwards, nor does what belongs to an earlier generation come back. An unknown
+    /// member is [`StoreError::Gone`]; an account that is another member's, [`StoreError::Conflict`].
     async fn record_login(&self, member: &Member) -> Result<(), StoreError>;
 }
 
@@ -149,10 +168,11 @@ pub enum CreationLease {
 /// Keys of ours, sealed.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
+    /// All keys of this purpose, retired ones that were not swept yet among them, in no order.
     async fn list_keys(&self, purpose: &str) -> Result<Vec<StoredKey>, StoreError>;
 
-    /// Adds a key if no key of this purpose has `after.id` as its successor yet; `false` where another
-    /// replica was faster (then list again).
+    /// Adds a key if it is the first of its purpose (`after` is `None`), or if the key `after` is there and
+    /// has no successor yet; `false` where another replica was faster (then list again).
     async fn add_key(&self, key: &StoredKey, after: Option<&str>) -> Result<bool, StoreError>;
 
     /// Drops keys whose `retired_at` has passed.

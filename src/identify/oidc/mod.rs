@@ -1,9 +1,20 @@
 //! OpenID Connect: discovery, authorization code with PKCE, ID token checks, logout.
 
-/// What was wrong with a provider or its answer; one variant per rule.
-#[derive(Debug, thiserror::Error)]
-pub enum OidcError {
-    /// Discovery never succeeded and there is no last good copy.
-    #[error("the identity provider's discovery document could not be read: {0}")]
-    DiscoveryUnavailable(String),
-}
+pub mod discovery;
+pub mod document;
+pub mod error;
+pub mod id_token;
+pub mod jws;
+pub mod keys;
+pub mod logout;
+mod provider;
+pub mod token;
+pub mod userinfo;
+
+#[cfg(test)]
+pub(in crate::identify) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use error::OidcError;
+pub use provider::Oidc;

@@ -1,0 +1,482 @@
+//! The composition root: the only file that names concrete store, protocol and connector types.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use crate::authorise::Routes;
+use crate::config::Settings;
+use crate::config::settings::{AttributeSource, Header, SealKey, StoreUrl, UpstreamTarget};
+use crate::expr::Context;
+use crate::forward::keys::{SigningKeys, TokenError};
+use crate::forward::send::{Forwarder, MintToken};
+use crate::forward::token::UpstreamToken;
+use crate::forward::{Firewall, Upstream, UpstreamError};
+use crate::identify::cookie::CookieNames;
+use crate::identify::csrf::Csrf;
+use crate::identify::endpoints::Endpoints;
+use crate::identify::oidc::Oidc;
+use crate::identify::session::{LiveSession, Sessions};
+use crate::identify::{IdentityProtocol, Logins};
+use crate::listen::DataPlane;
+use crate::listen::accept::{ListenError, Listening};
+use crate::listen::request::{Frontage, NoAuthority};
+use crate::listen::tls::{TlsError, server_config};
+use crate::observe::health::Health;
+use crate::pipeline::{Core, Shared};
+use crate::platform::keyfile::KeyFileError;
+use crate::platform::outbound::OutboundError;
+use crate::platform::{Outbound, Platform, Tasks, keyfile};
+use crate::provision::connector::Features;
+use crate::provision::rest::RecipeError;
+use crate::provision::{Connector, Provisioner, catalogue};
+use crate::store::memory::Memory;
+use crate::store::sqlite::Sqlite;
+use crate::store::{Store, StoreError};
+
+/// How often expired sessions are looked for; streams end within this time of their session.
+const TICK: Duration = Duration::from_millis(250);
+/// How often activity is written and expired rows are dropped.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// narthex cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address} ({key}): {reason}")]
+    Bind { key: &'static str, address: SocketAddr, reason: std::io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Seal(#[from] KeyFileError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    #[error(transparent)]
+    PublicUrl(#[from] NoAuthority),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("upstream.ca_file {}: {reason}", path.display())]
+    CaFile { path: std::path::PathBuf, reason: String },
+}
+
+/// A running narthex.
+pub struct App {
+    plane: DataPlane,
+    health: SocketAddr,
+    probes: Health,
+    tasks: Tasks,
+    sessions: Arc<Sessions>,
+    store: OpenStore,
+}
+
+/// Sockets that are open already; the others are bound by the configuration.
+#[derive(Default)]
+pub struct Sockets {
+    pub public: Option<TcpListener>,
+    pub health: Option<TcpListener>,
+}
+
+impl App {
+    /// Starts everything that `settings` asks for, on the current runtime and one thread per worker.
+    ///
+    /// # Errors
+    /// [`StartError`]: whatever an operator has to mend. An identity provider or application that is down is
+    /// none of these (SECURITY.md 39).
+    pub async fn start(settings: Settings, platform: Platform, sockets: Sockets) -> Result<Self, StartError> {
+        let tasks = Tasks::on(tokio::runtime::Handle::current());
+        let public = bind(sockets.public, "server.listen", settings.server.listen)?;
+        let health_socket = bind(sockets.health, "health.listen", settings.health.listen)?;
+        let keys = match &settings.keys.seal {
+            SealKey::Given(key) => keyfile::given(key)?,
+            SealKey::FileOrMake(path) => keyfile::file_or_make(path, platform.entropy.as_ref())?,
+        };
+        let opened = OpenStore::open(&settings.store.url).await?;
+        let store = opened.store();
+        let outbound = Outbound::new(&settings.outbound.extra_roots)?;
+
+        let connector = connector(&settings, &outbound, &platform)?;
+        let features = connector.as_ref().map(|connector| connector.features().clone()).unwrap_or_default();
+        let wanted = wanted_claims(&settings, &features);
+        let protocols = protocols(&settings, &wanted, &outbound, &store, &platform, &tasks);
+        let names = CookieNames::of(&settings.server.public_url);
+        let sessions = Arc::new(Sessions::new(
+            store.clone(),
+            &keys,
+            names.clone(),
+            settings.session.clone(),
+            render_headers(settings.headers.clone()),
+            platform.clone(),
+        ));
+        let signing_keys = signing_keys(&settings, &store, &keys, &platform, &tasks).await?;
+        let endpoints = Arc::new(Endpoints {
+            prefix: settings.server.prefix.clone(),
+            public_url: settings.server.public_url.clone(),
+            idps: settings.idps.clone(),
+            logins: Logins::new(protocols, store.clone(), platform.clone(), &keys),
+            sessions: sessions.clone(),
+            provisioner: Arc::new(Provisioner::new(
+                &settings,
+                connector,
+                store.clone(),
+                platform.clone(),
+                tasks.clone(),
+            )),
+            csrf: Csrf::new(&keys),
+            keys,
+            store: store.clone(),
+            platform: platform.clone(),
+            application_cookies: features.session_cookies.clone(),
+            signing_keys: signing_keys.clone(),
+        });
+        spawn_housekeeping(&tasks, &sessions, &store, &platform);
+
+        let plane = data_plane(
+            &settings,
+            Listening {
+                listener: public,
+                tls: settings.server.tls.as_ref().map(server_config).transpose()?,
+                workers: settings.server.workers,
+                header_read: settings.server.timeouts.header_read,
+                drain: settings.server.timeouts.drain,
+            },
+            Parts { names, features, sessions: sessions.clone(), endpoints, signing_keys, platform },
+            &tasks,
+        )?;
+        let probes = health(&sessions);
+        let health = health_socket.local_addr().map_err(ListenError::Listener)?;
+        health_socket.set_nonblocking(true).map_err(ListenError::Listener)?;
+        let health_listener =
+            tokio::net::TcpListener::from_std(health_socket).map_err(ListenError::Listener)?;
+        tasks.spawn(probes.clone().serve(health_listener, tasks.stopping().clone()));
+        probes.set_started();
+        tracing::info!(
+            listen = %plane.local_addr(), health = %health, public_url = %settings.server.public_url,
+            "narthex is ready"
+        );
+        Ok(Self { plane, health, probes, tasks, sessions, store: opened })
+    }
+
+    /// Where the public listener is.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.plane.local_addr()
+    }
+
+    /// Where the health listener is.
+    #[must_use]
+    pub fn health_addr(&self) -> SocketAddr {
+        self.health
+    }
+
+    /// Ends what has expired now, instead of within a quarter of a second: for whoever turns the clock.
+    pub fn look_at_the_clock(&self) {
+        self.sessions.tick();
+    }
+
+    /// Lets requests in flight end, writes what is not written yet, and closes the store.
+    pub async fn shut_down(self) {
+        self.probes.set_draining();
+        self.plane.shut_down().await;
+        if let Err(error) = self.sessions.flush().await {
+            tracing::warn!(%error, "the last activity could not be written");
+        }
+        self.tasks.finish().await;
+        self.store.close().await;
+    }
+}
+
+/// The store as it was opened, to be closed again.
+enum OpenStore {
+    Sqlite(Sqlite),
+    Memory(Arc<Memory>),
+}
+
+impl OpenStore {
+    async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
+        Ok(match url {
+            StoreUrl::Sqlite { path } => Self::Sqlite(Sqlite::open(path).await?),
+            StoreUrl::Memory => Self::Memory(Arc::default()),
+        })
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(sqlite) => Arc::new(sqlite.clone()),
+            Self::Memory(memory) => memory.clone(),
+        }
+    }
+
+    async fn close(self) {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Memory(_) => {}
+        }
+    }
+}
+
+fn bind(
+    open: Option<TcpListener>,
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<TcpListener, StartError> {
+    match open {
+        Some(socket) => Ok(socket),
+        None => TcpListener::bind(address).map_err(|reason| StartError::Bind { key, address, reason }),
+    }
+}
+
+/// The application's connector, as the configuration names it.
+pub fn connector(
+    settings: &Settings,
+    outbound: &Outbound,
+    platform: &Platform,
+) -> Result<Option<Arc<dyn Connector>>, RecipeError> {
+    let application = settings.application.as_ref();
+    application
+        .map(|application| catalogue::connector(application, outbound.clone(), platform.clone()))
+        .transpose()
+}
+
+/// The claims that the configuration refers to: where an ID token lacks one, the provider is asked for more.
+fn wanted_claims(settings: &Settings, features: &Features) -> Vec<String> {
+    let provisioning = &settings.provisioning;
+    let mut wanted: Vec<String> = vec!["email".to_owned()];
+    wanted.extend(provisioning.role_claim.clone());
+    wanted.extend(provisioning.groups_claim.clone());
+    wanted.extend(provisioning.teams_claim.as_ref().map(|teams| teams.claim.clone()));
+    wanted.extend(provisioning.attributes.values().filter_map(|attribute| match &attribute.source {
+        AttributeSource::Claim(claim) => Some(claim.clone()),
+        AttributeSource::Connector | AttributeSource::Constant(_) | AttributeSource::Template(_) => None,
+    }));
+    let required = features.attributes.values().filter(|attribute| attribute.required);
+    wanted.extend(required.filter_map(|attribute| attribute.claims.first().cloned()));
+    wanted.sort();
+    wanted.dedup();
+    wanted
+}
+
+fn protocols(
+    settings: &Settings,
+    wanted: &[String],
+    outbound: &Outbound,
+    store: &Arc<dyn Store>,
+    platform: &Platform,
+    tasks: &Tasks,
+) -> Vec<Arc<dyn IdentityProtocol>> {
+    let protocol = |idp: &crate::config::settings::Idp| {
+        let mut redirect = settings.server.public_url.clone();
+        redirect.set_path(&format!("{}/oidc/{}/callback", settings.server.prefix, idp.id));
+        let oidc = Oidc::new(
+            idp.clone(),
+            redirect,
+            wanted.to_vec(),
+            outbound.clone(),
+            store.clone(),
+            platform.clone(),
+        );
+        oidc.spawn(tasks);
+        oidc as Arc<dyn IdentityProtocol>
+    };
+    settings.idps.iter().map(protocol).collect()
+}
+
+async fn signing_keys(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    keys: &crate::platform::KeyRing,
+    platform: &Platform,
+    tasks: &Tasks,
+) -> Result<Option<Arc<SigningKeys>>, StartError> {
+    if settings.upstream_token.is_none() {
+        return Ok(None);
+    }
+    let keys = Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone()).await?);
+    keys.run(tasks);
+    Ok(Some(keys))
+}
+
+/// Renders `[headers]` for a session, once. A value that is absent, empty or not sendable (CR, LF, NUL and
+/// other controls; PROVISIONING.md G5) leaves its header out.
+fn render_headers(
+    headers: Vec<Header>,
+) -> Box<dyn Fn(&Context) -> Vec<(HeaderName, HeaderValue)> + Send + Sync> {
+    Box::new(move |context| {
+        let render = |header: &Header| {
+            let text = match header.template.render(context) {
+                Ok(text) => text?,
+                Err(error) => {
+                    tracing::warn!(header = %header.name, %error, "an identity header is left out");
+                    return None;
+                }
+            };
+            if text.is_empty() {
+                return None;
+            }
+            match HeaderValue::from_bytes(text.as_bytes()) {
+                Ok(value) => Some((header.name.clone(), value)),
+                Err(_) => {
+                    tracing::warn!(
+                        target: "narthex::audit", event = "header_value_refused", header = %header.name,
+                        "an identity header is left out: its value holds a control character"
+                    );
+                    None
+                }
+            }
+        };
+        headers.iter().filter_map(render).collect()
+    })
+}
+
+/// What the cores are made of.
+struct Parts {
+    names: CookieNames,
+    features: Features,
+    sessions: Arc<Sessions>,
+    endpoints: Arc<Endpoints>,
+    signing_keys: Option<Arc<SigningKeys>>,
+    platform: Platform,
+}
+
+fn data_plane(
+    settings: &Settings,
+    listening: Listening,
+    parts: Parts,
+    cold: &Tasks,
+) -> Result<DataPlane, StartError> {
+    let frontage = Frontage::new(&settings.server.public_url, settings.server.trusted_proxies.clone())?;
+    let token_header = settings.upstream_token.as_ref().map(|token| token.header.as_str());
+    let managed = settings
+        .headers
+        .iter()
+        .map(|header| header.name.as_str())
+        .chain(token_header)
+        .chain(parts.features.trusted_headers.iter().map(String::as_str));
+    let firewall = Arc::new(Firewall::new(
+        managed,
+        parts.names.prefix(),
+        frontage.authority().clone(),
+        frontage.scheme(),
+    ));
+    let mint = mint(settings, &parts);
+    let tls = upstream_tls(settings)?;
+    // Checked once here; the cores then make theirs alike.
+    Upstream::check(&settings.upstream.target)?;
+    let shared = Arc::new(Shared {
+        frontage,
+        routes: Routes::new(settings.routes.clone()),
+        sessions: parts.sessions,
+        endpoints: parts.endpoints,
+        prefix: settings.server.prefix.clone(),
+        application_logout: parts.features.logout_path.clone(),
+        entropy: parts.platform.entropy.clone(),
+        cold: cold.clone(),
+    });
+    let plane = DataPlane::start(listening, cold, |tasks| {
+        let upstream = Upstream::new(
+            &settings.upstream.target,
+            tls.clone(),
+            settings.upstream.connect_timeout,
+            settings.upstream.response_timeout,
+            tasks.clone(),
+        );
+        let forwarder = Forwarder::new(upstream, firewall.clone(), mint.clone(), tasks);
+        let seed = u64::from_le_bytes(shared.entropy.bytes().unwrap_or_default());
+        Arc::new(Core::new(shared.clone(), forwarder, seed))
+    })?;
+    Ok(plane)
+}
+
+/// What makes a session's upstream token, where one is configured.
+fn mint(settings: &Settings, parts: &Parts) -> Option<(HeaderName, Arc<MintToken>)> {
+    let token = settings.upstream_token.as_ref()?;
+    let keys = parts.signing_keys.clone()?;
+    let maker = UpstreamToken::new(&settings.server.public_url, &token.audience);
+    let clock = parts.platform.clock.clone();
+    let mint = move |session: &LiveSession| match maker.mint(
+        &keys,
+        session.hash(),
+        session.content(),
+        clock.now(),
+    ) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            tracing::error!(%error, "an upstream token could not be made; the request does not go on");
+            None
+        }
+    };
+    Some((token.header.clone(), Arc::new(mint)))
+}
+
+fn upstream_tls(settings: &Settings) -> Result<Option<Arc<rustls::ClientConfig>>, StartError> {
+    if !matches!(settings.upstream.target, UpstreamTarget::Https { .. }) {
+        return Ok(None);
+    }
+    let roots = settings
+        .upstream
+        .ca_file
+        .as_ref()
+        .map(|path| {
+            std::fs::read(path)
+                .map_err(|error| StartError::CaFile { path: path.clone(), reason: error.to_string() })
+        })
+        .transpose()?;
+    Ok(Some(crate::platform::outbound::client_tls(roots.as_deref().unwrap_or_default())?))
+}
+
+/// The periodic work: the coarse clock and expiry, batched writes, sweeps.
+fn spawn_housekeeping(tasks: &Tasks, sessions: &Arc<Sessions>, store: &Arc<dyn Store>, platform: &Platform) {
+    let (ticking, stopping) = (sessions.clone(), tasks.stopping().clone());
+    tasks.spawn(async move {
+        let mut tick = tokio::time::interval(TICK);
+        while stopping.run_until_cancelled(tick.tick()).await.is_some() {
+            ticking.tick();
+        }
+    });
+    let (sessions, store, clock) = (sessions.clone(), store.clone(), platform.clock.clone());
+    let stopping = tasks.stopping().clone();
+    tasks.spawn(async move {
+        let mut flush = tokio::time::interval(FLUSH);
+        flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stopping.run_until_cancelled(flush.tick()).await.is_some() {
+            if let Err(error) = sessions.flush().await {
+                tracing::warn!(%error, "session activity could not be written; it is tried again");
+            }
+            if let Err(error) = store.sweep_logins(clock.now()).await {
+                tracing::warn!(%error, "expired logins could not be dropped");
+            }
+            crate::observe::metrics::sessions(sessions.in_memory(), sessions.store_away_since().is_some());
+        }
+    });
+}
+
+fn health(sessions: &Arc<Sessions>) -> Health {
+    let sessions = sessions.clone();
+    let store = move || sessions.store_away_since().map(|since| format!("the store is away since {since}"));
+    Health::new(metrics_handle(), Arc::new(store))
+}
+
+/// One recorder per process, however many apps (tests start several).
+fn metrics_handle() -> PrometheusHandle {
+    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            let recorder = PrometheusBuilder::new().build_recorder();
+            let handle = recorder.handle();
+            if metrics::set_global_recorder(recorder).is_err() {
+                tracing::warn!("metrics go to a recorder that was set before");
+            }
+            crate::observe::metrics::describe();
+            handle
+        })
+        .clone()
+}

@@ -1,0 +1,91 @@
+//! The proof that a request may reach the application.
+
+use std::sync::Arc;
+
+use super::Routes;
+use crate::config::settings::Access;
+use crate::expr::RequestFacts;
+use crate::identify::session::{Identified, LiveSession};
+use crate::listen::Inbound;
+use crate::listen::path::PathError;
+
+/// A request that its route lets through, with the session if there is one. Made only by [`authorise`].
+pub struct Permitted {
+    inbound: Inbound,
+    session: Option<Arc<LiveSession>>,
+}
+
+impl Permitted {
+    #[must_use]
+    pub fn session(&self) -> Option<&Arc<LiveSession>> {
+        self.session.as_ref()
+    }
+
+    /// The client's own headers.
+    #[must_use]
+    pub fn headers(&self) -> &http::HeaderMap {
+        self.inbound.headers()
+    }
+
+    /// Hands on what the next stage needs.
+    #[must_use]
+    pub fn into_parts(self) -> (Inbound, Option<Arc<LiveSession>>) {
+        (self.inbound, self.session)
+    }
+}
+
+/// A request that goes no further, with what the answer needs of it.
+pub struct Refused {
+    pub inbound: Inbound,
+    pub session: Option<Arc<LiveSession>>,
+    pub why: Refusal,
+}
+
+/// Why a request was not permitted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the route needs a signed-in user")]
+    LoginNeeded,
+    #[error("the route is closed to everyone")]
+    Denied,
+    #[error("the route's expression does not hold for this session")]
+    NotAllowed,
+    /// SECURITY: an expression that cannot be evaluated denies (invariant 6).
+    #[error("the route's expression could not be evaluated: {0}")]
+    CannotTell(String),
+    #[error(transparent)]
+    Path(#[from] PathError),
+}
+
+/// Decides on the canonical path, the session and the proven facts of the request; on nothing that a client
+/// header says (SECURITY.md, invariant 5).
+///
+/// # Errors
+/// [`Refused`], whatever goes wrong.
+pub fn authorise(identified: Identified, routes: &Routes) -> Result<Permitted, Box<Refused>> {
+    let (inbound, session) = identified.into_parts();
+    match decide(&inbound, session.as_deref(), routes) {
+        Ok(()) => Ok(Permitted { inbound, session }),
+        Err(why) => Err(Box::new(Refused { inbound, session, why })),
+    }
+}
+
+fn decide(inbound: &Inbound, session: Option<&LiveSession>, routes: &Routes) -> Result<(), Refusal> {
+    match (routes.access(inbound.path())?, session) {
+        (Access::Public, _) | (Access::SignedIn, Some(_)) => Ok(()),
+        (Access::Deny, _) => Err(Refusal::Denied),
+        (Access::SignedIn | Access::Allow(_), None) => Err(Refusal::LoginNeeded),
+        (Access::Allow(condition), Some(session)) => {
+            let facts = RequestFacts {
+                method: inbound.method().as_str(),
+                path: inbound.path().as_str(),
+                ip: inbound.client(),
+            };
+            match condition.holds(&session.context().with_request(facts)) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Refusal::NotAllowed),
+                Err(error) => Err(Refusal::CannotTell(error.to_string())),
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Which route a canonical path meets: by whole segments, the longest wins.
+
+use crate::config::settings::{Access, Route};
+use crate::listen::path::{CanonicalPath, PathError, is_below};
+
+/// The configured routes, longest path first. What none names needs a signed-in user.
+#[derive(Debug)]
+pub struct Routes {
+    routes: Vec<Route>,
+    signed_in: Access,
+}
+
+impl Routes {
+    #[must_use]
+    pub fn new(mut routes: Vec<Route>) -> Self {
+        routes.sort_by_key(|route| std::cmp::Reverse(specificity(&route.path)));
+        Self { routes, signed_in: Access::SignedIn }
+    }
+
+    /// What the path's route asks for.
+    ///
+    /// # Errors
+    /// [`PathError::EncodedSlash`] and [`PathError::TwoReadings`]: a path that an upstream could take for
+    /// another one passes only if that other one meets the same route.
+    pub fn access(&self, path: &CanonicalPath) -> Result<&Access, PathError> {
+        let index = self.index(path.as_str());
+        if path.has_encoded_slash() {
+            // SECURITY: lesson 10. Only where the route keeps encoded slashes, and never across routes.
+            if !index.and_then(|at| self.routes.get(at)).is_some_and(|route| route.keep_encoded_slash) {
+                return Err(PathError::EncodedSlash);
+            }
+            if path.parameters_dropped().is_some() || self.index(&path.slashes_decoded()) != index {
+                return Err(PathError::TwoReadings);
+            }
+        }
+        // SECURITY: servlet containers drop `;…` before they route, most others do not.
+        if path.parameters_dropped().is_some_and(|dropped| self.index(&dropped) != index) {
+            return Err(PathError::TwoReadings);
+        }
+        Ok(index.and_then(|at| self.routes.get(at)).map_or(&self.signed_in, |route| &route.access))
+    }
+
+    fn index(&self, path: &str) -> Option<usize> {
+        self.routes.iter().position(|route| is_below(path, &route.path))
+    }
+}
+
+/// Length counts: of two paths that both cover a request, the longer one is below the shorter.
+fn specificity(path: &str) -> usize {
+    path.strip_suffix('/').unwrap_or(path).len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes() -> Routes {
+        let route = |path: &str, access, keep| Route { path: path.into(), access, keep_encoded_slash: keep };
+        Routes::new(vec![
+            route("/", Access::SignedIn, false),
+            route("/public", Access::Public, false),
+            route("/public/secret", Access::Deny, false),
+            route("/npm", Access::Public, true),
+            route("/npm/private", Access::Deny, true),
+        ])
+    }
+
+    fn access(path: &str) -> Result<&'static str, PathError> {
+        let routes = routes();
+        Ok(match routes.access(&CanonicalPath::parse(path)?)? {
+            Access::Public => "public",
+            Access::SignedIn => "signed_in",
+            Access::Deny => "deny",
+            Access::Allow(_) => "allow",
+        })
+    }
+
+    #[test]
+    fn the_most_specific_route_wins_by_whole_segments() {
+        for (path, expected) in [
+            ("/", "signed_in"),
+            ("/x", "signed_in"),
+            ("/public", "public"),
+            ("/public/", "public"),
+            ("/public/x", "public"),
+            ("/publicity", "signed_in"),
+            ("/public/secret", "deny"),
+            ("/public/secret/x", "deny"),
+            ("/public/secrets", "public"),
+            ("//public//secret", "deny"),
+            ("/public/%73ecret", "deny"),
+        ] {
+            assert_eq!(access(path), Ok(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_no_route_names_needs_a_signed_in_user() {
+        let routes = Routes::new(Vec::new());
+        let path = CanonicalPath::parse("/anything").unwrap();
+        assert!(matches!(routes.access(&path), Ok(Access::SignedIn)));
+    }
+
+    #[test]
+    fn lesson_10_an_encoded_slash_passes_only_where_its_route_keeps_it_and_both_readings_meet_it() {
+        assert_eq!(access("/public/a%2Fb"), Err(PathError::EncodedSlash));
+        assert_eq!(access("/a%2Fb"), Err(PathError::EncodedSlash));
+        assert_eq!(access("/npm/@scope%2Fpackage"), Ok("public"));
+        assert_eq!(access("/npm/private%2Fx"), Err(PathError::TwoReadings));
+        assert_eq!(access("/npm%2Fx"), Err(PathError::EncodedSlash));
+        assert_eq!(access("/npm/a;b%2Fc"), Err(PathError::TwoReadings));
+    }
+
+    #[test]
+    fn lesson_10_path_parameters_cannot_lead_around_a_rule() {
+        assert_eq!(access("/public/secret;x=1"), Err(PathError::TwoReadings));
+        assert_eq!(access("/public;x/secret"), Err(PathError::TwoReadings));
+        assert_eq!(access("/;x/public"), Err(PathError::TwoReadings));
+        assert_eq!(access("/public/page;jsessionid=1"), Ok("public"));
+    }
+}

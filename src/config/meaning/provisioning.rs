@@ -1,0 +1,484 @@
+//! `[provisioning]`.
+
+use std::collections::BTreeMap;
+
+use super::{Meaning, below};
+use crate::config::document::{Step, steps};
+use crate::config::raw::{self, Raw};
+use crate::config::settings::{
+    Attribute, AttributeSource, MappingGives, MappingRow, Mode, OnExisting, Onboarding, Provisioning,
+    SessionRoles, TeamsClaim, UnknownRole, UnknownTeam, Unprovisioned,
+};
+use crate::expr::{Place, Template};
+use crate::provision::connector::Features;
+
+impl Meaning<'_> {
+    pub(super) fn provisioning(&mut self, raw: &Raw, features: Option<&Features>) -> Option<Provisioning> {
+        let written = raw.provisioning.as_ref()?;
+        let mode = match written.mode? {
+            raw::Mode::Off => Mode::Off,
+            raw::Mode::Jit => Mode::Jit,
+        };
+        self.mode(raw, mode, written);
+        let claim = |this: &mut Self, text: &Option<String>, key: &str| {
+            this.optional_name(text.as_ref(), steps!["provisioning", key])
+        };
+        let default_role = self.default_role(written, mode, features);
+        let role_claim = claim(self, &written.role_claim, "role_claim");
+        let groups_claim = claim(self, &written.groups_claim, "groups_claim");
+        let teams_claim = self.teams_claim(written);
+        let assignable_teams = self.assignable_teams(written);
+        let mapping = self.mapping(raw, written, features);
+        let owners_groups =
+            self.names(written.owners_groups.as_ref(), steps!["provisioning", "owners_groups"]);
+        let onboarding = self.onboarding(written);
+        let attributes = self.attributes(written, features);
+        let allowed = self.allowed_email_domains(written);
+        let protected =
+            self.names(written.protected_accounts.as_ref(), steps!["provisioning", "protected_accounts"]);
+        let time_budget = self.duration(written.time_budget.as_ref(), steps!["provisioning", "time_budget"]);
+        if let Some(features) = features {
+            self.kinds(written, features);
+        }
+        if allowed.is_some() {
+            self.dead_settings(raw, written);
+        }
+        Some(Provisioning {
+            mode,
+            unprovisioned: match written.unprovisioned? {
+                raw::Unprovisioned::Deny => Unprovisioned::Deny,
+                raw::Unprovisioned::Forward => Unprovisioned::Forward,
+            },
+            default_role: default_role?,
+            role_claim: role_claim?,
+            groups_claim: groups_claim?,
+            teams_claim: teams_claim?,
+            assignable_teams: assignable_teams?,
+            mapping: mapping?,
+            owners_groups: owners_groups?,
+            unknown_role: match written.unknown_role? {
+                raw::UnknownRole::Default => UnknownRole::Default,
+                raw::UnknownRole::Deny => UnknownRole::Deny,
+            },
+            unknown_team: match written.unknown_team? {
+                raw::UnknownTeam::Skip => UnknownTeam::Skip,
+                raw::UnknownTeam::Deny => UnknownTeam::Deny,
+                raw::UnknownTeam::Create => UnknownTeam::Create,
+            },
+            onboarding: onboarding?,
+            attributes: attributes?,
+            allowed_email_domains: allowed?,
+            on_existing: match written.on_existing? {
+                raw::OnExisting::Adopt => OnExisting::Adopt,
+                raw::OnExisting::Deny => OnExisting::Deny,
+            },
+            match_username: written.match_username?,
+            protected_accounts: protected?,
+            session_roles: match written.session_roles? {
+                raw::SessionRoles::Headers => SessionRoles::Headers,
+                raw::SessionRoles::Off => SessionRoles::Off,
+            },
+            absent_groups_are_none: written.groups_absent? == raw::GroupsAbsent::None,
+            time_budget: time_budget?,
+        })
+    }
+
+    fn mode(&mut self, raw: &Raw, mode: Mode, written: &raw::Provisioning) {
+        let at = steps!["provisioning", "mode"];
+        if mode == Mode::Jit && raw.application.is_none() && !self.faulty(steps!["application"]) {
+            let help = "add [application] with connector, url and credential, or write mode = \"off\"";
+            self.refuse(at, "mode \"jit\" needs an [application] to make accounts in", help);
+        }
+        if mode == Mode::Off && !self.faulty(at) {
+            if raw.application.is_some() {
+                let help = "write mode = \"jit\" in [provisioning] to have accounts made at the first login";
+                self.warn(
+                    steps!["application"],
+                    "there is an [application], but provisioning.mode is \"off\"",
+                    help,
+                );
+            } else if written.unprovisioned == Some(raw::Unprovisioned::Deny) {
+                let message =
+                    "provisioning.mode is \"off\" and unprovisioned is \"deny\": nobody new comes in";
+                let help = "write unprovisioned = \"forward\" for sessions without accounts, or mode = \"jit\" with an [application]";
+                self.warn(steps!["provisioning"], message, help);
+            }
+        }
+    }
+
+    fn default_role(
+        &mut self,
+        written: &raw::Provisioning,
+        mode: Mode,
+        features: Option<&Features>,
+    ) -> Option<Option<String>> {
+        let at = steps!["provisioning", "default_role"];
+        let role = self.optional_name(written.default_role.as_ref(), at)?;
+        let Some(features) = features else { return Some(role) };
+        let Some(name) = &role else {
+            if mode == Mode::Jit && features.roles && !self.faulty(at) {
+                let names: Vec<&str> = features.fixed_roles.iter().map(|role| role.name.as_str()).collect();
+                let help = if names.is_empty() {
+                    "name the role of people who are given no other".to_owned()
+                } else {
+                    format!("name the role of people who are given no other; there is {}", names.join(", "))
+                };
+                let message =
+                    format!("`provisioning.default_role` is missing, and {} has roles (F4)", features.title);
+                self.refuse(steps!["provisioning"], message, help);
+                return None;
+            }
+            return Some(role);
+        };
+        if !features.roles {
+            self.lacks(at, features, "roles");
+            return None;
+        }
+        self.known_role(name, features, at)?;
+        if features.fixed_roles.iter().any(|role| role.name == *name && role.privileged) {
+            // SECURITY: F4. Whoever signs in first would be an administrator.
+            let message =
+                format!("`provisioning.default_role`: {name:?} is privileged, and would be everybody's");
+            self.refuse(
+                at,
+                message,
+                "name another, and give this one by a mapping row with privileged = true",
+            );
+            return None;
+        }
+        Some(role)
+    }
+
+    /// Where the connector knows all roles, the role must be one of them.
+    fn known_role(&mut self, name: &str, features: &Features, at: &[Step]) -> Option<()> {
+        let names: Vec<&str> = features.fixed_roles.iter().map(|role| role.name.as_str()).collect();
+        (names.is_empty() || self.one_of("role", name, &names, at)).then_some(())
+    }
+
+    fn lacks(&mut self, at: &[Step], features: &Features, kind: &str) {
+        let message = format!("{} has no {kind}", features.title);
+        self.refuse(
+            at,
+            message,
+            format!("leave this out; `narthex connector show {}` says what it has", features.name),
+        );
+    }
+
+    fn teams_claim(&mut self, written: &raw::Provisioning) -> Option<Option<TeamsClaim>> {
+        let Some(claim) = &written.teams_claim else { return Some(None) };
+        let name = self.name(claim.claim.as_ref(), steps!["provisioning", "teams_claim", "claim"]);
+        let at = steps!["provisioning", "teams_claim", "separator"];
+        if claim.separator.as_ref().is_some_and(String::is_empty) {
+            self.refuse(at, "`separator` is empty", "write the character between two teams, or leave it out");
+            return None;
+        }
+        if written.assignable_teams.as_ref().is_some_and(Vec::is_empty) {
+            let help = "name the teams in assignable_teams: exact, or \"prefix/*\"";
+            let message = "`teams_claim` gives nothing: `assignable_teams` allows no team";
+            self.warn(steps!["provisioning", "teams_claim"], message, help);
+        }
+        Some(Some(TeamsClaim { claim: name?, separator: claim.separator.clone() }))
+    }
+
+    fn assignable_teams(&mut self, written: &raw::Provisioning) -> Option<Vec<String>> {
+        let at = steps!["provisioning", "assignable_teams"];
+        let teams = self.names(written.assignable_teams.as_ref(), at)?;
+        let mut sound = true;
+        for (index, team) in teams.iter().enumerate() {
+            let stem = team.strip_suffix("/*").unwrap_or(team);
+            if stem.is_empty() || stem.contains('*') {
+                let message = format!("`provisioning.assignable_teams`: {team:?} is no such pattern");
+                self.refuse(&below(at, index), message, "write a team's whole name, or \"prefix/*\"");
+                sound = false;
+            }
+        }
+        sound.then_some(teams)
+    }
+
+    fn mapping(
+        &mut self,
+        raw: &Raw,
+        written: &raw::Provisioning,
+        features: Option<&Features>,
+    ) -> Option<Vec<MappingRow>> {
+        let rows = written.mapping.as_ref()?;
+        let ids: Vec<&str> = raw.idp.iter().flatten().filter_map(|idp| idp.id.as_deref()).collect();
+        let mut mapping = Vec::new();
+        for (index, row) in rows.iter().enumerate() {
+            let at = steps!["provisioning", "mapping", index];
+            let group = self.name(row.group.as_ref(), &below(at, "group"));
+            let label = self.optional_name(row.label.as_ref(), &below(at, "label"));
+            let idp = match &row.idp {
+                None => Some(None),
+                Some(id) if self.one_of("identity provider", id, &ids, &below(at, "idp")) => {
+                    id.parse().ok().map(Some)
+                }
+                Some(_) => None,
+            };
+            let gives = self.gives(row, at, features);
+            if let (Some(group), Some(label), Some(idp), Some(gives)) = (group, label, idp, gives) {
+                mapping.push(MappingRow { group, label, idp, gives });
+            }
+        }
+        let groups = written.owners_groups.as_ref().is_some_and(|groups| !groups.is_empty());
+        if (groups || !rows.is_empty())
+            && written.groups_claim.is_none()
+            && !self.faulty(steps!["provisioning", "groups_claim"])
+        {
+            let at = if rows.is_empty() {
+                steps!["provisioning", "owners_groups"].to_vec()
+            } else {
+                steps!["provisioning", "mapping", 0].to_vec()
+            };
+            let message = "`provisioning.groups_claim` is missing: nothing says which claim holds the groups";
+            self.refuse(
+                &at,
+                message,
+                "write groups_claim = \"groups\", or what your identity provider calls it",
+            );
+        }
+        (mapping.len() == rows.len()).then_some(mapping)
+    }
+
+    fn gives(
+        &mut self,
+        row: &raw::MappingRow,
+        at: &[Step],
+        features: Option<&Features>,
+    ) -> Option<MappingGives> {
+        let keys = ["role", "team", "app_groups", "permission"];
+        let given =
+            [row.role.is_some(), row.team.is_some(), row.app_groups.is_some(), row.permission.is_some()];
+        if given.iter().filter(|given| **given).count() != 1 {
+            if !keys.iter().any(|key| self.faulty(&below(at, *key))) {
+                let message =
+                    "a mapping row gives exactly one of `role`, `team`, `app_groups` and `permission`";
+                self.refuse(at, message, "write one row for each");
+            }
+            return None;
+        }
+        if row.team_role.is_some() && row.team.is_none() {
+            self.refuse(
+                &below(at, "team_role"),
+                "`team_role` has no meaning without `team`",
+                "name the team, or use role",
+            );
+            return None;
+        }
+        if row.privileged.is_some() && row.role.is_none() {
+            let message = "`privileged` has no meaning without `role`";
+            self.refuse(&below(at, "privileged"), message, "leave it out");
+            return None;
+        }
+        if let Some(role) = &row.role {
+            let at_role = below(at, "role");
+            let role = self.name(Some(role), &at_role)?;
+            let privileged = row.privileged.unwrap_or(false);
+            if let Some(features) = features {
+                if !features.roles {
+                    self.lacks(&at_role, features, "roles");
+                    return None;
+                }
+                self.known_role(&role, features, &at_role)?;
+                if !privileged && features.fixed_roles.iter().any(|one| one.name == role && one.privileged) {
+                    let message = format!("the role {role:?} is privileged in {}", features.title);
+                    self.refuse(
+                        &at_role,
+                        message,
+                        "add privileged = true to say that this group shall have it (F4)",
+                    );
+                    return None;
+                }
+            }
+            return Some(MappingGives::Role { role, privileged });
+        }
+        if let Some(team) = &row.team {
+            let at_team = below(at, "team");
+            let team = self.name(Some(team), &at_team)?;
+            let team_role = self.optional_name(row.team_role.as_ref(), &below(at, "team_role"))?;
+            if let Some(features) = features {
+                if !features.teams {
+                    self.lacks(&at_team, features, "teams");
+                    return None;
+                }
+                if team_role.is_some() && !features.team_roles {
+                    self.lacks(&below(at, "team_role"), features, "roles within teams");
+                    return None;
+                }
+            }
+            return Some(MappingGives::Team { team, team_role });
+        }
+        if row.app_groups.is_some() {
+            let at_groups = below(at, "app_groups");
+            let groups = self.names(row.app_groups.as_ref(), &at_groups)?;
+            if groups.is_empty() {
+                self.refuse(&at_groups, "`app_groups` is empty", "name at least one");
+                return None;
+            }
+            if let Some(features) = features.filter(|features| !features.app_groups) {
+                self.lacks(&at_groups, features, "application groups");
+                return None;
+            }
+            return Some(MappingGives::AppGroups(groups));
+        }
+        let at_permission = below(at, "permission");
+        let permission = self.name(row.permission.as_ref(), &at_permission)?;
+        if let Some(features) = features.filter(|features| !features.permissions) {
+            self.lacks(&at_permission, features, "permissions");
+            return None;
+        }
+        Some(MappingGives::Permission(permission))
+    }
+
+    fn onboarding(&mut self, written: &raw::Provisioning) -> Option<Onboarding> {
+        let onboarding = written.onboarding.as_ref()?;
+        let teams = self.names(onboarding.teams.as_ref(), steps!["provisioning", "onboarding", "teams"]);
+        let app_groups =
+            self.names(onboarding.app_groups.as_ref(), steps!["provisioning", "onboarding", "app_groups"]);
+        Some(Onboarding { teams: teams?, app_groups: app_groups? })
+    }
+
+    /// Settings for kinds of entitlements that the application does not have.
+    fn kinds(&mut self, written: &raw::Provisioning, features: &Features) {
+        let onboarding = written.onboarding.as_ref();
+        let filled = |list: Option<&Vec<String>>| list.is_some_and(|list| !list.is_empty());
+        let checks: [(bool, bool, &[&str], &str); 6] = [
+            (written.role_claim.is_some(), features.roles, &["role_claim"], "roles"),
+            (written.teams_claim.is_some(), features.teams, &["teams_claim"], "teams"),
+            (filled(written.assignable_teams.as_ref()), features.teams, &["assignable_teams"], "teams"),
+            (filled(written.owners_groups.as_ref()), features.owner, &["owners_groups"], "owner"),
+            (
+                filled(onboarding.and_then(|onboarding| onboarding.teams.as_ref())),
+                features.teams,
+                &["onboarding", "teams"],
+                "teams",
+            ),
+            (
+                filled(onboarding.and_then(|onboarding| onboarding.app_groups.as_ref())),
+                features.app_groups,
+                &["onboarding", "app_groups"],
+                "application groups",
+            ),
+        ];
+        for (used, has, keys, kind) in checks {
+            if used && !has {
+                let mut at = steps!["provisioning"].to_vec();
+                at.extend(keys.iter().map(|key| Step::from(*key)));
+                self.lacks(&at, features, kind);
+            }
+        }
+        if written.unknown_team == Some(raw::UnknownTeam::Create) && !features.can_create_team {
+            let message = format!("narthex cannot make teams in {}", features.title);
+            self.refuse(steps!["provisioning", "unknown_team"], message, "write \"skip\" or \"deny\"");
+        }
+    }
+
+    fn attributes(
+        &mut self,
+        written: &raw::Provisioning,
+        features: Option<&Features>,
+    ) -> Option<BTreeMap<String, Attribute>> {
+        let all = written.attributes.as_ref()?;
+        let mut attributes = BTreeMap::new();
+        for (name, attribute) in all {
+            let at = steps!["provisioning", "attributes", name];
+            if let Some(features) = features {
+                let known: Vec<&str> = features.attributes.keys().map(String::as_str).collect();
+                if !known.is_empty() && !self.one_of("attribute", name, &known, at) {
+                    continue;
+                }
+                let required = features.attributes.get(name).is_some_and(|spec| spec.required);
+                if required && attribute.enabled == Some(false) {
+                    let message = format!(
+                        "{} needs the attribute {name:?}, and it is switched off (F2)",
+                        features.title
+                    );
+                    self.warn(at, message, "without it, accounts may be refused or be of no use");
+                }
+            }
+            let source = self.attribute_source(attribute, at);
+            if let (Some(source), Some(enabled)) = (source, attribute.enabled) {
+                attributes.insert(name.clone(), Attribute { source, required: attribute.required, enabled });
+            }
+        }
+        (attributes.len() == all.len()).then_some(attributes)
+    }
+
+    fn attribute_source(&mut self, attribute: &raw::Attribute, at: &[Step]) -> Option<AttributeSource> {
+        match (&attribute.claim, &attribute.constant, &attribute.template) {
+            (None, None, None) => Some(AttributeSource::Connector),
+            (Some(claim), None, None) => {
+                self.name(Some(claim), &below(at, "claim")).map(AttributeSource::Claim)
+            }
+            (None, Some(constant), None) => {
+                self.name(Some(constant), &below(at, "constant")).map(AttributeSource::Constant)
+            }
+            (None, None, Some(source)) => match Template::compile_located(source, Place::Attribute) {
+                Ok(template) => Some(AttributeSource::Template(template)),
+                Err(located) => {
+                    self.refuse_expression(&below(at, "template"), source, &located);
+                    None
+                }
+            },
+            _ => {
+                let message = "an attribute comes from one of `claim`, `constant` and `template`";
+                self.refuse(at, message, "leave the others out");
+                None
+            }
+        }
+    }
+
+    fn allowed_email_domains(&mut self, written: &raw::Provisioning) -> Option<Vec<String>> {
+        let texts = written.allowed_email_domains.as_ref()?;
+        let mut domains = Vec::new();
+        for (index, text) in texts.iter().enumerate() {
+            let at = steps!["provisioning", "allowed_email_domains", index];
+            let (stars, bare) = match text.strip_prefix("*.") {
+                Some(bare) => ("*.", bare),
+                None => ("", text.as_str()),
+            };
+            if text == "*" {
+                self.refuse(
+                    at,
+                    "\"*\" restricts nothing",
+                    "leave allowed_email_domains out to let any domain in",
+                );
+                continue;
+            }
+            domains.extend(self.domain(bare, at).map(|domain| format!("{stars}{domain}")));
+        }
+        (domains.len() == texts.len()).then_some(domains)
+    }
+
+    /// What can never have an effect.
+    fn dead_settings(&mut self, raw: &Raw, written: &raw::Provisioning) {
+        let vouched: Vec<&str> = raw
+            .idp
+            .iter()
+            .flatten()
+            .filter_map(|idp| idp.email_domains.as_ref())
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        if vouched.is_empty() || vouched.contains(&"*") {
+            return;
+        }
+        for (index, allowed) in written.allowed_email_domains.iter().flatten().enumerate() {
+            let reachable = match allowed.strip_prefix("*.") {
+                Some(parent) => vouched.iter().any(|domain| {
+                    domain
+                        .to_lowercase()
+                        .strip_suffix(&parent.to_lowercase())
+                        .is_some_and(|rest| rest.ends_with('.'))
+                }),
+                None => vouched.iter().any(|domain| domain.eq_ignore_ascii_case(allowed)),
+            };
+            if !reachable {
+                let message =
+                    format!("nobody comes in by {allowed:?}: no identity provider's email_domains has it");
+                let at = steps!["provisioning", "allowed_email_domains", index];
+                self.warn(at, message, "add the domain to the identity provider that may speak for it");
+            }
+        }
+    }
+}

@@ -1,0 +1,624 @@
+//! `proxy.toml` as written. The doc comments are the descriptions of the JSON Schema and of `docs/config.md`;
+//! `default` and `required` are applied by `structure.rs`, so that they are said once.
+//!
+//! Every field is optional here, also the required ones: what is missing or of a wrong type was reported
+//! already, and the rest is still read, so that everything wrong is told at once.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Configuration of narthex: one process fronts one application. Every key can be overridden by the environment:
+/// NARTHEX__SERVER__LISTEN for server.listen, NARTHEX__IDP__CORP__CLIENT_SECRET for the client_secret of the
+/// [[idp]] with the id "corp". Relative paths are relative to the folder of this file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "narthex proxy.toml")]
+pub struct Raw {
+    /// The public side: where browsers come in.
+    #[schemars(required)]
+    pub server: Option<Server>,
+    /// The application's own address; every permitted request goes there.
+    #[schemars(required)]
+    pub upstream: Option<Upstream>,
+    /// The identity providers; at least one.
+    #[schemars(required, length(min = 1))]
+    pub idp: Option<Vec<Idp>>,
+    /// How long sessions live.
+    #[schemars(extend("default" = {}))]
+    pub session: Option<Session>,
+    /// Where sessions, logins in flight and members are kept.
+    #[schemars(extend("default" = {}))]
+    pub store: Option<Store>,
+    /// Keys of narthex itself.
+    #[schemars(extend("default" = {}))]
+    pub keys: Option<Keys>,
+    /// Calls to identity providers and admin APIs.
+    #[schemars(extend("default" = {}))]
+    pub outbound: Option<Outbound>,
+    /// Who may reach which path. The most specific path wins, by whole segments; what no route names needs a
+    /// signed-in user.
+    #[schemars(extend("default" = []))]
+    pub route: Option<Vec<Route>>,
+    /// The identity headers that the application gets: name = template (docs/variables.md). A header whose
+    /// template asks for something absent is omitted. What a client sends under these names, in any spelling, is
+    /// removed. Two names may not differ in case or punctuation only.
+    #[schemars(extend("default" = {}))]
+    pub headers: Option<BTreeMap<String, String>>,
+    /// A signed JWT beside the headers, for applications that can check one (keys at /.narthex/jwks.json).
+    /// Absent: none is sent.
+    pub upstream_token: Option<UpstreamToken>,
+    /// The application's admin API. Absent: nothing is provisioned.
+    pub application: Option<Application>,
+    /// Accounts: who gets one, with which role and teams.
+    #[schemars(extend("default" = {}))]
+    pub provisioning: Option<Provisioning>,
+    /// Liveness, readiness and metrics; carries nothing personal.
+    #[schemars(extend("default" = {}))]
+    pub health: Option<Health>,
+    /// What is written to standard error.
+    #[schemars(extend("default" = {}))]
+    pub log: Option<Log>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address and port of the public listener.
+    #[schemars(extend("default" = "127.0.0.1:8080"))]
+    pub listen: Option<String>,
+    /// Scheme and host that browsers use, e.g. "https://git.example.com"; no path. http only on a loopback host.
+    /// A request for another host gets 421.
+    #[schemars(required)]
+    pub public_url: Option<String>,
+    /// The path prefix that belongs to narthex; the application never sees requests below it.
+    #[schemars(extend("default" = "/.narthex"))]
+    pub prefix: Option<String>,
+    /// Networks of the proxies in front of narthex whose X-Forwarded-For is believed. Empty: nobody's. A network
+    /// that holds everyone is refused.
+    #[schemars(extend("default" = []))]
+    pub trusted_proxies: Option<Vec<String>>,
+    /// Serve TLS. Absent: plain HTTP, for a TLS-terminating proxy in front, or loopback.
+    pub tls: Option<Tls>,
+    /// Worker threads of the data plane. Absent: one per core.
+    #[schemars(range(min = 1, max = 1024))]
+    pub workers: Option<usize>,
+    /// Time limits on the public side.
+    #[schemars(extend("default" = {}))]
+    pub timeouts: Option<Timeouts>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate and its chain.
+    #[schemars(required)]
+    pub certificate: Option<String>,
+    /// PEM file with the private key.
+    #[schemars(required)]
+    pub key: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Timeouts {
+    /// From the accepted connection, or the end of the last response, to the end of a request's head.
+    #[schemars(extend("default" = "15s"))]
+    pub header_read: Option<String>,
+    /// How long a shutdown waits for requests in flight.
+    #[schemars(extend("default" = "20s"))]
+    pub drain: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// http://host:port, https://host:port, h2c://host:port (HTTP/2 without TLS) or unix:/path/to/socket.
+    #[schemars(required)]
+    pub url: Option<String>,
+    /// Establishing a connection takes at most this long.
+    #[schemars(extend("default" = "5s"))]
+    pub connect_timeout: Option<String>,
+    /// From the end of the request's head to the head of the application's response.
+    #[schemars(extend("default" = "60s"))]
+    pub response_timeout: Option<String>,
+    /// PEM file with roots that an https upstream may be signed by, beside the platform's own.
+    pub ca_file: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IdpType {
+    Oidc,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuth {
+    ClientSecretBasic,
+    ClientSecretPost,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[expect(clippy::upper_case_acronyms, reason = "as RFC 7518 spells them")]
+pub enum Algorithm {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    EdDSA,
+    HS256,
+    HS384,
+    HS512,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Idp {
+    /// The provider's name here: 1 to 32 characters of a-z, 0-9 and -. It stands in the callback URL
+    /// (public_url/.narthex/oidc/ID/callback), so that changing it needs a change at the provider.
+    #[schemars(required)]
+    pub id: Option<String>,
+    /// The protocol.
+    #[serde(rename = "type")]
+    #[schemars(required)]
+    pub kind: Option<IdpType>,
+    /// What the chooser shows. Absent: the id.
+    pub label: Option<String>,
+    /// The issuer URL, exactly as the provider's discovery document has it.
+    #[schemars(required)]
+    pub issuer: Option<String>,
+    /// narthex's client id at the provider.
+    #[schemars(required)]
+    pub client_id: Option<String>,
+    /// narthex's client secret. Required unless client_auth is "none".
+    pub client_secret: Option<SecretRef>,
+    /// How narthex authenticates at the token endpoint. "none" is for public clients (PKCE, which is always used,
+    /// alone).
+    #[schemars(extend("default" = "client_secret_basic"))]
+    pub client_auth: Option<ClientAuth>,
+    /// Scopes to ask for; openid is always among them.
+    #[schemars(extend("default" = ["openid", "profile", "email"]))]
+    pub scopes: Option<Vec<String>>,
+    /// The e-mail domains that this provider may speak for. Required as soon as e-mail addresses are used to adopt
+    /// accounts or to restrict who comes in. ["*"]: any, only with a single provider. Also used by the chooser.
+    #[schemars(extend("default" = []))]
+    pub email_domains: Option<Vec<String>>,
+    /// Count an e-mail address as verified although the provider does not say email_verified. Refused for
+    /// providers where anybody can register.
+    #[schemars(extend("default" = false))]
+    pub trust_email: Option<bool>,
+    /// The claim that says who a person is, where it is not sub. Changing it makes everybody somebody new.
+    pub subject: Option<SubjectClaim>,
+    /// Signature algorithms that an ID token may have. Absent: RS256 to RS512, PS256 to PS512, ES256, ES384 and
+    /// EdDSA. HS256 to HS512 only if named here; they need a client_secret of at least 32 bytes.
+    pub id_token_algorithms: Option<Vec<Algorithm>>,
+    /// Tolerated difference of clocks; at most 5 minutes.
+    #[schemars(extend("default" = "60s"))]
+    pub clock_skew: Option<String>,
+    /// Authentication contexts to ask for, in order of preference.
+    #[schemars(extend("default" = []))]
+    pub acr_values: Option<Vec<String>>,
+    /// The provider must have authenticated the person within this time. Absent: whenever.
+    pub max_age: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubjectClaim {
+    /// Name or path of the claim.
+    #[schemars(required)]
+    pub claim: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// A session ends after this long without a request.
+    #[schemars(extend("default" = "1h"))]
+    pub idle_timeout: Option<String>,
+    /// A session ends after this long whatever happens.
+    #[schemars(extend("default" = "12h"))]
+    pub max_lifetime: Option<String>,
+    /// Sessions that one person may have at a time; the oldest ends.
+    #[schemars(extend("default" = 20), range(min = 1, max = 10000))]
+    pub max_per_member: Option<usize>,
+    /// How long sessions in memory are honoured while the store cannot be reached.
+    #[schemars(extend("default" = "5m"))]
+    pub offline_grace: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// sqlite:PATH. memory: keeps everything in the process, for tests.
+    #[schemars(extend("default" = "sqlite:narthex.db"))]
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// Seals keys and tokens in the store; at least 32 bytes. Absent: made once beside the SQLite file, as
+    /// PATH.key.
+    pub seal: Option<SecretRef>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Outbound {
+    /// PEM file with roots that identity providers and admin APIs may be signed by, beside the platform's own.
+    pub ca_file: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteAccess {
+    Public,
+    SignedIn,
+    Deny,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EncodedSlash {
+    Refuse,
+    Keep,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The path, with everything below it, by whole segments: /admin is /admin and /admin/users, not
+    /// /administrators. Without a slash at the end.
+    #[schemars(required)]
+    pub path: Option<String>,
+    /// "public": everybody, without identity headers. "signed_in": every session. "deny": nobody. Exactly one of
+    /// access and allow.
+    pub access: Option<RouteAccess>,
+    /// An expression that must be true of the session and the request (docs/variables.md). An error in it, such as
+    /// an absent claim, denies.
+    pub allow: Option<String>,
+    /// "keep": an encoded slash (%2F) in the path is passed on, and both readings of the path must meet the same
+    /// rule. "refuse": such requests get 400.
+    #[schemars(extend("default" = "refuse"))]
+    pub encoded_slash: Option<EncodedSlash>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamToken {
+    /// The header that carries it.
+    #[schemars(extend("default" = "X-Narthex-Token"))]
+    pub header: Option<String>,
+    /// Its aud claim. Absent: the public_url.
+    pub audience: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Application {
+    /// The name of a shipped connector (narthex connector list), or the path of a recipe of your own (with a / in
+    /// it, or ending in .toml).
+    #[schemars(required)]
+    pub connector: Option<String>,
+    /// Base URL of the admin API. https, or http on a loopback host or a private network.
+    #[schemars(required)]
+    pub url: Option<String>,
+    /// How the admin API knows narthex. Absent: it asks for nothing.
+    pub credential: Option<Credential>,
+}
+
+/// Exactly one of the keys.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Credential {
+    /// A token for the Authorization header.
+    pub bearer: Option<SecretRef>,
+    /// Username and password for HTTP basic authentication.
+    pub basic: Option<Password>,
+    /// A header of the API's own.
+    pub header: Option<HeaderCredential>,
+    /// OAuth 2.0 client credentials.
+    pub oauth2: Option<ClientCredentials>,
+    /// Username and password for the recipe's login call.
+    pub login: Option<Password>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Password {
+    /// The username.
+    #[schemars(required)]
+    pub username: Option<String>,
+    /// The password.
+    #[schemars(required)]
+    pub password: Option<SecretRef>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderCredential {
+    /// The header's name.
+    #[schemars(required)]
+    pub name: Option<String>,
+    /// The header's value.
+    #[schemars(required)]
+    pub value: Option<SecretRef>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCredentials {
+    /// The token endpoint.
+    #[schemars(required)]
+    pub token_url: Option<String>,
+    /// The client's id.
+    #[schemars(required)]
+    pub client_id: Option<String>,
+    /// The client's secret.
+    #[schemars(required)]
+    pub client_secret: Option<SecretRef>,
+    /// The scope to ask for. Absent: none is named.
+    pub scope: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// Address and port; 0.0.0.0 in a pod.
+    #[schemars(extend("default" = "127.0.0.1:9090"))]
+    pub listen: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// For people or for machines.
+    #[schemars(extend("default" = "human"))]
+    pub format: Option<LogFormat>,
+    /// How much: error, warn, info, debug, trace, also by module (narthex=debug,hyper=warn).
+    #[schemars(extend("default" = "info"))]
+    pub level: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    Off,
+    Jit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unprovisioned {
+    Deny,
+    Forward,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sync {
+    CreateOnly,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownRole {
+    Default,
+    Deny,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownTeam {
+    Skip,
+    Deny,
+    Create,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExisting {
+    Adopt,
+    Deny,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionRoles {
+    Headers,
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupsAbsent {
+    Unknown,
+    None,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Provisioning {
+    /// "jit": an account is made at the first login. "off": none is made.
+    #[schemars(extend("default" = "off"))]
+    pub mode: Option<Mode>,
+    /// With mode "off", a person without an account gets no session ("deny"), or one without account ("forward":
+    /// account.* is undefined, headers made from it are omitted).
+    #[schemars(extend("default" = "deny"))]
+    pub unprovisioned: Option<Unprovisioned>,
+    /// The role of everybody who is given no other. Required with mode "jit" where the application has roles; may
+    /// not be a privileged one.
+    pub default_role: Option<String>,
+    /// Name or path of the claim whose first value is the role. A privileged role is never taken from it.
+    pub role_claim: Option<String>,
+    /// Name or path of the claim that mapping rows look into.
+    pub groups_claim: Option<String>,
+    /// A claim that names teams directly, within assignable_teams.
+    pub teams_claim: Option<TeamsClaim>,
+    /// The teams that teams_claim may name: exact, or "prefix/*".
+    #[schemars(extend("default" = []))]
+    pub assignable_teams: Option<Vec<String>>,
+    /// What a group gives. Every matching row counts for teams, app_groups and permissions; the first for the role
+    /// and for the role within one team. Groups match exactly.
+    #[schemars(extend("default" = []))]
+    pub mapping: Option<Vec<MappingRow>>,
+    /// Members of these groups become owners of the application.
+    #[schemars(extend("default" = []))]
+    pub owners_groups: Option<Vec<String>>,
+    /// A role that the application does not have: take the default_role (and say so in the audit log), or refuse
+    /// the login.
+    #[schemars(extend("default" = "default"))]
+    pub unknown_role: Option<UnknownRole>,
+    /// A team that the application does not have: leave it out (and say so), refuse the login, or make the team.
+    #[schemars(extend("default" = "skip"))]
+    pub unknown_team: Option<UnknownTeam>,
+    /// When an account's role and teams are written: at its creation only.
+    #[schemars(extend("default" = "create_only"))]
+    pub sync: Option<Sync>,
+    /// What people get whom the identity provider gave no team, application group or permission.
+    #[schemars(extend("default" = {}))]
+    pub onboarding: Option<Onboarding>,
+    /// The account's attributes by the connector's names (narthex connector show). A connector brings its own
+    /// pre-filled; only what shall differ needs to stand here.
+    #[schemars(extend("default" = {}))]
+    pub attributes: Option<BTreeMap<String, Attribute>>,
+    /// Only people with a verified e-mail address of these domains come in, at every login; "*.example.com" allows
+    /// subdomains. Empty: any.
+    #[schemars(extend("default" = []))]
+    pub allowed_email_domains: Option<Vec<String>>,
+    /// The application already has an account with the person's verified e-mail address: take it over, or refuse
+    /// the login. Privileged and protected accounts are never taken over.
+    #[schemars(extend("default" = "adopt"))]
+    pub on_existing: Option<OnExisting>,
+    /// Also look for existing accounts by username. Only where usernames at the identity provider cannot be
+    /// chosen freely.
+    #[schemars(extend("default" = false))]
+    pub match_username: Option<bool>,
+    /// Usernames or e-mail addresses of accounts that narthex never touches.
+    #[schemars(extend("default" = []))]
+    pub protected_accounts: Option<Vec<String>>,
+    /// A role or teams that differ from the account's own hold for the session, in headers and token ("headers"),
+    /// or not at all ("off").
+    #[schemars(extend("default" = "headers"))]
+    pub session_roles: Option<SessionRoles>,
+    /// An absent groups claim: nothing is known about the person's groups ("unknown"), or they have none ("none").
+    #[schemars(extend("default" = "unknown"))]
+    pub groups_absent: Option<GroupsAbsent>,
+    /// The whole of provisioning at one login takes at most this long.
+    #[schemars(extend("default" = "15s"))]
+    pub time_budget: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TeamsClaim {
+    /// Name or path of the claim.
+    #[schemars(required)]
+    pub claim: Option<String>,
+    /// Splits one value into several. Absent: each value is one team.
+    pub separator: Option<String>,
+}
+
+/// A group, and exactly one of role, team, app_groups and permission.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MappingRow {
+    /// The group's name or id, exactly as the claim has it.
+    #[schemars(required)]
+    pub group: Option<String>,
+    /// The group's name for people, where group is an opaque id.
+    pub label: Option<String>,
+    /// Only for people of this identity provider. Absent: of any.
+    pub idp: Option<String>,
+    /// The application-wide role.
+    pub role: Option<String>,
+    /// Must be true where the role is privileged.
+    pub privileged: Option<bool>,
+    /// A team.
+    pub team: Option<String>,
+    /// The role within the team.
+    pub team_role: Option<String>,
+    /// Application groups.
+    pub app_groups: Option<Vec<String>>,
+    /// A permission.
+    pub permission: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Onboarding {
+    /// Teams.
+    #[schemars(extend("default" = []))]
+    pub teams: Option<Vec<String>>,
+    /// Application groups.
+    #[schemars(extend("default" = []))]
+    pub app_groups: Option<Vec<String>>,
+}
+
+/// At most one of claim, constant and template.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attribute {
+    /// Name or path of the claim to take it from.
+    pub claim: Option<String>,
+    /// The same value for everybody.
+    pub constant: Option<String>,
+    /// A template over claims.*, subject and idp.id.
+    pub template: Option<String>,
+    /// Whether a login without it is refused. Absent: as the connector says.
+    pub required: Option<bool>,
+    /// false: the attribute is not sent at all.
+    #[schemars(extend("default" = true))]
+    pub enabled: Option<bool>,
+}
+
+/// A secret: { file = "path" }, { env = "NAME" } or the text itself. A newline at the end is left out.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SecretRef {
+    /// The secret itself. Better not in a file that others read.
+    Literal(String),
+    /// Read from a file.
+    File(SecretFile),
+    /// Read from an environment variable.
+    Env(SecretEnv),
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretFile {
+    /// The file's path.
+    pub file: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretEnv {
+    /// The variable's name.
+    pub env: String,
+}
+
+impl std::fmt::Debug for SecretRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Literal(_) => f.write_str("[secret]"),
+            Self::File(file) => file.fmt(f),
+            Self::Env(env) => env.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Stage 5: to the application and back. One choke point writes the headers; bodies stream.
+
+pub mod body;
+pub mod headers;
+pub mod keys;
+pub mod managed;
+pub mod send;
+pub mod token;
+pub mod trace;
+pub mod upgrade;
+pub mod upstream;
+
+pub use body::{Body, RequestBody};
+pub use headers::Firewall;
+pub use upstream::{Upstream, UpstreamError};

@@ -1,0 +1,194 @@
+//! Our cookies: names, fixed-size values with a MAC, and how they are set and cleared.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header;
+use http::{HeaderMap, HeaderValue};
+use url::Url;
+
+use crate::platform::crypto::{Mac, sha256};
+use crate::platform::entropy::{Entropy, NoEntropy};
+
+/// Bytes of randomness in a value.
+const RANDOM: usize = 32;
+/// Characters of a value: 32 random bytes and a MAC of 16, base64url without padding.
+pub const VALUE_LENGTH: usize = 64;
+
+/// The names of our cookies on this public URL.
+///
+/// With https: `__Host-narthex…`, which browsers take from this very host, path `/`, over TLS only
+/// (RFC 6265bis, 4.1.3.2). On plain http (loopback only) the port is in the name, since cookies do not know
+/// ports.
+#[derive(Debug, Clone)]
+pub struct CookieNames {
+    session: String,
+    login: String,
+    secure: bool,
+}
+
+impl CookieNames {
+    #[must_use]
+    pub fn of(public_url: &Url) -> Self {
+        let secure = public_url.scheme() == "https";
+        let session = if secure {
+            "__Host-narthex".to_owned()
+        } else {
+            format!("narthex-{}", public_url.port_or_known_default().unwrap_or(80))
+        };
+        Self { login: format!("{session}-login"), session, secure }
+    }
+
+    /// How every name of ours begins; the application neither sees nor sets such cookies.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.session
+    }
+
+    #[must_use]
+    pub fn session<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        find(headers, &self.session)
+    }
+
+    #[must_use]
+    pub fn login<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        find(headers, &self.login)
+    }
+
+    /// `Set-Cookie` for a new session; ends with the browser's session.
+    #[must_use]
+    pub fn set_session(&self, value: &str) -> Option<HeaderValue> {
+        self.set(&self.session, value, None)
+    }
+
+    #[must_use]
+    pub fn clear_session(&self) -> Option<HeaderValue> {
+        self.set(&self.session, "", Some(0))
+    }
+
+    /// `Set-Cookie` for the browser's login id.
+    #[must_use]
+    pub fn set_login(&self, value: &str) -> Option<HeaderValue> {
+        self.set(&self.login, value, None)
+    }
+
+    /// SameSite=Lax: the answer of an OIDC provider is a cross-site top-level GET, which Lax lets through;
+    /// no cross-site POST ever carries a session.
+    fn set(&self, name: &str, value: &str, max_age: Option<u32>) -> Option<HeaderValue> {
+        let mut text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax");
+        if self.secure {
+            text.push_str("; Secure");
+        }
+        if let Some(seconds) = max_age {
+            text.push_str("; Max-Age=");
+            text.push_str(&seconds.to_string());
+        }
+        HeaderValue::try_from(text).ok()
+    }
+}
+
+/// The first cookie of this name.
+fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .find_map(|cookie| cookie.trim_ascii_start().strip_prefix(name)?.strip_prefix('='))
+        .map(str::trim_ascii_end)
+}
+
+/// A fresh cookie value: 256 random bits and their MAC.
+///
+/// # Errors
+/// Where the random source fails.
+pub fn fresh_value(mac: &Mac, entropy: &dyn Entropy) -> Result<String, NoEntropy> {
+    let random: [u8; RANDOM] = entropy.bytes()?;
+    let mut bytes = random.to_vec();
+    bytes.extend_from_slice(&mac.tag(&random));
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Whether the value was made here. A forged one never reaches the store.
+#[must_use]
+pub fn is_genuine(mac: &Mac, value: &str) -> bool {
+    if value.len() != VALUE_LENGTH {
+        return false;
+    }
+    let Ok(bytes) = URL_SAFE_NO_PAD.decode(value) else { return false };
+    bytes.split_first_chunk::<RANDOM>().is_some_and(|(random, tag)| mac.verify(random, tag))
+}
+
+/// What the store and the live table know a value by.
+#[must_use]
+pub fn hash(value: &str) -> [u8; 32] {
+    sha256(value.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::crypto::Purpose;
+    use crate::platform::{KeyRing, SystemEntropy};
+
+    fn mac(seal: u8) -> Mac {
+        KeyRing::new(&[seal; 32]).mac(Purpose::SessionCookie)
+    }
+
+    #[test]
+    fn invariant_10_a_value_is_fixed_in_size_and_genuine_for_its_key_only() {
+        let value = fresh_value(&mac(1), &SystemEntropy).unwrap();
+        assert_eq!(value.len(), VALUE_LENGTH);
+        assert!(is_genuine(&mac(1), &value));
+        assert!(!is_genuine(&mac(2), &value));
+        assert!(!is_genuine(&KeyRing::new(&[1; 32]).mac(Purpose::LoginCookie), &value));
+    }
+
+    #[test]
+    fn a_value_changed_in_any_place_is_forged() {
+        let value = fresh_value(&mac(1), &SystemEntropy).unwrap();
+        for at in 0..value.len() {
+            let other = if value.as_bytes()[at] == b'A' { "B" } else { "A" };
+            let forged = format!("{}{other}{}", &value[..at], &value[at + 1..]);
+            assert!(!is_genuine(&mac(1), &forged), "at {at}");
+        }
+        for forged in
+            ["", "A", &value[1..], &format!("{value}A"), &value[..48], &"A".repeat(64), &"=".repeat(64)]
+        {
+            assert!(!is_genuine(&mac(1), forged), "{forged}");
+        }
+    }
+
+    #[test]
+    fn a_public_https_url_gets_host_prefixed_secure_cookies() {
+        let names = CookieNames::of(&"https://app.example/".parse().unwrap());
+        assert_eq!(
+            names.set_session("v").unwrap(),
+            "__Host-narthex=v; Path=/; HttpOnly; SameSite=Lax; Secure"
+        );
+        assert_eq!(
+            names.clear_session().unwrap(),
+            "__Host-narthex=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"
+        );
+        assert_eq!(
+            names.set_login("v").unwrap(),
+            "__Host-narthex-login=v; Path=/; HttpOnly; SameSite=Lax; Secure"
+        );
+    }
+
+    #[test]
+    fn a_loopback_http_url_has_its_port_in_the_name() {
+        let names = CookieNames::of(&"http://127.0.0.1:8080/".parse().unwrap());
+        assert_eq!(names.set_session("v").unwrap(), "narthex-8080=v; Path=/; HttpOnly; SameSite=Lax");
+        assert_eq!(names.prefix(), "narthex-8080");
+    }
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name() {
+        let names = CookieNames::of(&"https://app.example/".parse().unwrap());
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, "a=1; x__Host-narthex=no; __Host-narthex-login=l".parse().unwrap());
+        assert_eq!(names.session(&headers), None);
+        headers.append(header::COOKIE, "b=2;__Host-narthex=yes ; c".parse().unwrap());
+        assert_eq!((names.session(&headers), names.login(&headers)), (Some("yes"), Some("l")));
+    }
+}

@@ -1,0 +1,539 @@
+//! narthex's own pages and calls under the reserved prefix: sign-in, its answer, sign-out, who am I.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use url::Url;
+
+use super::cookie;
+use super::csrf::Csrf;
+use super::intent::Intent;
+use super::login::{Finished, Logins};
+use super::session::{LiveSession, Sessions};
+use super::verified::Verified;
+use crate::config::settings::Idp;
+use crate::forward::Body;
+use crate::forward::keys::{CACHE_CONTROL, SigningKeys};
+use crate::identify::LoginError;
+use crate::listen::Inbound;
+use crate::model::{ErrorId, IdpId, ReturnTo, Secret, StateHash};
+use crate::observe;
+use crate::pages::{self, Choice, ChooserPage, LogoutPage, Next, SignedOutPage};
+use crate::platform::crypto::{Purpose, sha256};
+use crate::platform::{KeyRing, Platform};
+use crate::problem::{Problem, json_response};
+use crate::provision::{ProvisionError, Provisioner};
+use crate::store::Store;
+
+/// Bodies of our own forms (SECURITY.md 9).
+const MAX_FORM: usize = 16 * 1024;
+/// How long a verified identity waits for another try (PROVISIONING.md A2).
+const PARKED: std::time::Duration = std::time::Duration::from_mins(10);
+
+/// What the endpoints work with.
+pub struct Endpoints {
+    pub prefix: String,
+    pub public_url: Url,
+    pub idps: Vec<Idp>,
+    pub logins: Logins,
+    pub sessions: Arc<Sessions>,
+    pub provisioner: Arc<Provisioner>,
+    pub csrf: Csrf,
+    pub keys: KeyRing,
+    pub store: Arc<dyn Store>,
+    pub platform: Platform,
+    /// Names (or `prefix*`) of the application's own session cookies (E7).
+    pub application_cookies: Vec<String>,
+    /// The upstream-token keys, as JSON Web Key Set; `None` where no token is configured.
+    pub signing_keys: Option<Arc<SigningKeys>>,
+}
+
+/// A request to one of our own paths, with what the answer may depend on.
+struct Call {
+    method: Method,
+    raw_query: String,
+    /// Of the query, or of the form once that was read.
+    query: Vec<(String, String)>,
+    headers: http::HeaderMap,
+    body: Option<Incoming>,
+    intent: Intent,
+    session: Option<Arc<LiveSession>>,
+}
+
+/// What waits in the store for `/login/resume`.
+#[derive(Serialize, Deserialize)]
+struct Parked {
+    return_to: ReturnTo,
+    sealed: String,
+}
+
+impl Endpoints {
+    /// Answers a request whose path is below the prefix.
+    pub async fn handle(
+        self: Arc<Self>,
+        inbound: Inbound,
+        session: Option<Arc<LiveSession>>,
+    ) -> Response<Body> {
+        let path = inbound.path().as_str().strip_prefix(&self.prefix).unwrap_or_default().to_owned();
+        let raw_query = inbound.query().unwrap_or_default().to_owned();
+        let (parts, body, _) = inbound.into_parts();
+        let intent = Intent::of(&parts.method, &parts.headers);
+        let call = Call {
+            method: parts.method,
+            query: form_pairs(raw_query.as_bytes()),
+            raw_query,
+            headers: parts.headers,
+            body: Some(body),
+            intent,
+            session,
+        };
+        let get = matches!(call.method, Method::GET | Method::HEAD);
+        let post = call.method == Method::POST;
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        match segments.as_slice() {
+            ["login"] if get => self.login(&call).await,
+            ["login", "resume"] if post => self.resume(call).await,
+            ["login", "resume"] => Problem::method_not_allowed("POST").into_response(call.intent),
+            ["oidc", idp, "callback"] if get => self.callback(idp, &call).await,
+            ["login"] | ["oidc", _, "callback"] => {
+                Problem::method_not_allowed("GET").into_response(call.intent)
+            }
+            ["logout"] if get => self.ask_logout(&call),
+            ["logout"] if post => self.logout(call).await,
+            ["logout"] => Problem::method_not_allowed("GET, POST").into_response(call.intent),
+            ["session"] if get => self.session(&call),
+            ["jwks.json"] if get => self.key_set(&call),
+            _ => Problem::not_found().into_response(call.intent),
+        }
+    }
+
+    /// Where the browser should go to sign in and then come back to `return_to`.
+    #[must_use]
+    pub fn login_path(&self, return_to: &ReturnTo) -> String {
+        login_path(&self.prefix, None, return_to)
+    }
+
+    async fn login(&self, call: &Call) -> Response<Body> {
+        let return_to = call.parameter("return_to").and_then(ReturnTo::parse).unwrap_or_else(ReturnTo::root);
+        if call.session.is_some() {
+            return see_other(return_to.as_str());
+        }
+        let email = call.parameter("email").unwrap_or_default();
+        let chosen = match (call.parameter("idp"), self.idps.as_slice()) {
+            (Some(id), _) => match id.parse::<IdpId>() {
+                Ok(id) => Some(id),
+                Err(_) => return self.login_failed(&LoginError::UnknownProvider, None, call),
+            },
+            (None, [only]) => Some(only.id.clone()),
+            (None, _) => self.idp_for(email),
+        };
+        let Some(idp) = chosen else { return self.choose(&return_to, email) };
+        self.begin(&idp, return_to, call).await
+    }
+
+    async fn begin(&self, idp: &IdpId, return_to: ReturnTo, call: &Call) -> Response<Body> {
+        let names = self.sessions.cookie_names();
+        match self.logins.begin(idp, return_to, names.login(&call.headers)).await {
+            Ok(begun) => {
+                let mut response = see_other(begun.redirect.as_str());
+                if let Some(cookie) = begun.set_cookie.and_then(|value| names.set_login(&value)) {
+                    response.headers_mut().append(header::SET_COOKIE, cookie);
+                }
+                response
+            }
+            Err(error) => self.login_failed(&error, Some(idp), call),
+        }
+    }
+
+    /// The one provider that speaks for this e-mail's domain.
+    fn idp_for(&self, email: &str) -> Option<IdpId> {
+        let address = crate::model::EmailAddress::parse(email.trim()).ok()?;
+        let mut speakers =
+            self.idps.iter().filter(|idp| idp.email_domains.iter().any(|d| d == address.domain()));
+        let first = speakers.next()?;
+        speakers.next().is_none().then(|| first.id.clone())
+    }
+
+    fn choose(&self, return_to: &ReturnTo, email: &str) -> Response<Body> {
+        let choices: Vec<Choice> = self
+            .idps
+            .iter()
+            .map(|idp| Choice {
+                href: login_path(&self.prefix, Some(&idp.id), return_to),
+                label: idp.label.clone(),
+            })
+            .collect();
+        let page = ChooserPage {
+            action: &format!("{}/login", self.prefix),
+            return_to: return_to.as_str(),
+            email,
+            by_email: self.idps.iter().any(|idp| !idp.email_domains.is_empty()),
+            unknown: !email.is_empty(),
+            choices: &choices,
+        };
+        pages::show(StatusCode::OK, &page)
+    }
+
+    async fn callback(&self, idp: &str, call: &Call) -> Response<Body> {
+        let Ok(idp) = idp.parse::<IdpId>() else {
+            return self.login_failed(&LoginError::UnknownProvider, None, call);
+        };
+        let finished = match super::answer::read(call.raw_query.as_bytes()) {
+            Ok((state, answer)) => {
+                let cookie = self.sessions.cookie_names().login(&call.headers);
+                self.logins.finish(&idp, state.as_deref(), answer, cookie, call.session.is_some()).await
+            }
+            Err(error) => Err(error),
+        };
+        match finished {
+            Ok(Finished::Verified { verified, return_to }) => self.admit(verified, return_to, call).await,
+            Ok(Finished::GoTo(return_to)) => see_other(return_to.as_str()),
+            Ok(Finished::BeginAgain { idp, return_to }) => {
+                see_other(&login_path(&self.prefix, Some(&idp), &return_to))
+            }
+            Err(error) => self.login_failed(&error, Some(&idp), call),
+        }
+    }
+
+    /// From a verified identity to a session: provision first, then begin it.
+    async fn admit(&self, verified: Verified, return_to: ReturnTo, call: &Call) -> Response<Body> {
+        let idp = verified.identity().idp.clone();
+        let provisioned = match self.provisioner.provision(verified.clone()).await {
+            Ok(provisioned) => provisioned,
+            Err(error) => return self.provision_failed(&error, &verified, return_to, call).await,
+        };
+        let hint = match self.seal_hint(&verified) {
+            Ok(hint) => hint,
+            Err(error) => return self.login_failed(&error.into(), Some(&idp), call),
+        };
+        let names = self.sessions.cookie_names();
+        let started = self.sessions.start(provisioned, hint, names.session(&call.headers)).await;
+        let started = match started {
+            Ok(started) => started,
+            Err(error) => {
+                let id = self.platform.entropy.error_id();
+                tracing::error!(error_id = %id, %error, idp = %idp, "the session could not be begun");
+                observe::login(idp.as_str(), "session_failed");
+                return Problem::from(&error).with_id(id).into_response(call.intent);
+            }
+        };
+        observe::login(idp.as_str(), "signed_in");
+        let identity = verified.identity();
+        tracing::info!(
+            target: "narthex::audit", event = "login", idp = %idp, subject = identity.subject.as_str(),
+            "signed in"
+        );
+        let mut response = see_other(return_to.as_str());
+        let cookies = response.headers_mut();
+        if let Some(cookie) = names.set_session(&started.cookie) {
+            cookies.append(header::SET_COOKIE, cookie);
+        }
+        // E7: the application's own session of whoever was here before must not greet this person.
+        if started.replaces_another {
+            self.clear_application_cookies(&call.headers, cookies);
+        }
+        response
+    }
+
+    fn seal_hint(&self, verified: &Verified) -> Result<Option<Vec<u8>>, crate::platform::entropy::NoEntropy> {
+        let entropy = self.platform.entropy.as_ref();
+        verified
+            .id_token()
+            .map(|token| self.keys.seal(Purpose::LogoutHint, b"", token.expose().as_bytes(), entropy))
+            .transpose()
+    }
+
+    fn login_failed(&self, error: &LoginError, idp: Option<&IdpId>, call: &Call) -> Response<Body> {
+        let id = self.platform.entropy.error_id();
+        let known = idp.filter(|idp| self.idps.iter().any(|known| known.id == **idp));
+        let label = known.map_or("unknown", IdpId::as_str);
+        observe::login(label, error.code());
+        tracing::warn!(
+            error_id = %id, code = error.code(), fault = error.fault().as_str(), idp = label, %error,
+            "a login was refused"
+        );
+        Problem::from(error)
+            .with_id(id)
+            .with_next(Next::Link { href: self.login_path(&ReturnTo::root()), label: "Sign in" })
+            .into_response(call.intent)
+    }
+
+    async fn provision_failed(
+        &self,
+        error: &ProvisionError,
+        verified: &Verified,
+        return_to: ReturnTo,
+        call: &Call,
+    ) -> Response<Body> {
+        let id = self.platform.entropy.error_id();
+        let identity = verified.identity();
+        observe::login(identity.idp.as_str(), error.code());
+        tracing::warn!(
+            target: "narthex::audit", event = "login_refused", error_id = %id, code = error.code(),
+            fault = error.fault().as_str(), idp = %identity.idp, subject = identity.subject.as_str(), %error,
+            "provisioning refused a login"
+        );
+        let next = if error.retryable() {
+            match self.park(verified, return_to, call, &id).await {
+                Some(token) => Next::Retry { action: format!("{}/login/resume", self.prefix), token },
+                None => self.sign_in_again(),
+            }
+        } else {
+            self.sign_in_again()
+        };
+        Problem::from(error).with_id(id).with_next(next).into_response(call.intent)
+    }
+
+    fn sign_in_again(&self) -> Next {
+        Next::Link { href: self.login_path(&ReturnTo::root()), label: "Sign in again" }
+    }
+
+    /// Keeps the identity, sealed and bound to this browser; gives the token that takes it up again.
+    async fn park(
+        &self,
+        verified: &Verified,
+        return_to: ReturnTo,
+        call: &Call,
+        error_id: &ErrorId,
+    ) -> Option<String> {
+        let browser = self.sessions.cookie_names().login(&call.headers)?;
+        let entropy = self.platform.entropy.as_ref();
+        let token = URL_SAFE_NO_PAD.encode(entropy.bytes::<32>().ok()?);
+        let sealed = verified.seal(&self.keys, &cookie::hash(browser), entropy).ok()?;
+        let parked = Parked { return_to, sealed: URL_SAFE_NO_PAD.encode(sealed) };
+        let bytes = serde_json::to_vec(&parked).ok()?;
+        let until = self.platform.clock.now().after(PARKED);
+        match self.store.park(&StateHash(sha256(token.as_bytes())), &bytes, until).await {
+            Ok(()) => Some(token),
+            Err(error) => {
+                tracing::warn!(%error_id, %error, "the identity could not be kept for another try");
+                None
+            }
+        }
+    }
+
+    /// Takes up a login that provisioning had ended (A2).
+    async fn resume(&self, call: Call) -> Response<Body> {
+        let call = match call.with_form().await {
+            Ok(call) => call,
+            Err(problem) => return *problem,
+        };
+        match self.parked(&call).await {
+            Some((verified, return_to)) => self.admit(verified, return_to, &call).await,
+            None => Problem::nothing_to_resume().with_next(self.sign_in_again()).into_response(call.intent),
+        }
+    }
+
+    async fn parked(&self, call: &Call) -> Option<(Verified, ReturnTo)> {
+        let token = call.parameter("resume")?;
+        let browser = self.sessions.cookie_names().login(&call.headers)?;
+        let now = self.platform.clock.now();
+        let bytes = self.store.take_parked(&StateHash(sha256(token.as_bytes())), now).await.ok()??;
+        let parked: Parked = serde_json::from_slice(&bytes).ok()?;
+        let sealed = URL_SAFE_NO_PAD.decode(parked.sealed).ok()?;
+        let verified = Verified::from_sealed(&self.keys, &cookie::hash(browser), &sealed).ok()?;
+        Some((verified, parked.return_to))
+    }
+
+    fn ask_logout(&self, call: &Call) -> Response<Body> {
+        let Some(session) = &call.session else {
+            let login = self.login_path(&ReturnTo::root());
+            return pages::show(StatusCode::OK, &SignedOutPage { login: &login });
+        };
+        let page = LogoutPage {
+            name: display_name(session),
+            action: &format!("{}/logout", self.prefix),
+            csrf_token: &self.csrf.token(session.hash()),
+        };
+        pages::show(StatusCode::OK, &page)
+    }
+
+    async fn logout(&self, call: Call) -> Response<Body> {
+        let call = match call.with_form().await {
+            Ok(call) => call,
+            Err(problem) => return *problem,
+        };
+        let here = format!("{}/logout", self.prefix);
+        let Some(session) = call.session.clone() else { return see_other(&here) };
+        let token = call.parameter("csrf_token").unwrap_or_default();
+        if !self.csrf.is_valid(session.hash(), token) {
+            return Problem::csrf()
+                .with_next(Next::Link { href: here, label: "To the sign-out page" })
+                .into_response(call.intent);
+        }
+        if let Err(error) = self.sessions.end(session.hash()).await {
+            tracing::warn!(%error, "a logout could not be told to the store yet");
+        }
+        observe::logout(session.content().idp.as_str());
+        tracing::info!(
+            target: "narthex::audit", event = "logout", idp = %session.content().idp,
+            subject = session.content().subject.as_str(), "signed out"
+        );
+        let onwards = self.provider_logout(&session).await;
+        let mut response = see_other(onwards.as_ref().map_or(here.as_str(), Url::as_str));
+        self.end_in_browser(&call.headers, response.headers_mut());
+        response
+    }
+
+    /// Where the provider's own session ends, and how it finds back.
+    async fn provider_logout(&self, session: &LiveSession) -> Option<Url> {
+        let content = session.content();
+        let hint = content
+            .logout_hint
+            .as_ref()
+            .and_then(|sealed| self.keys.open(Purpose::LogoutHint, b"", sealed).ok())
+            .and_then(|plain| String::from_utf8(plain).ok())
+            .map(Secret::new);
+        let back = self.public_url.join(&format!("{}/logout", self.prefix)).ok()?;
+        let protocol = self.logins.protocol(&content.idp).ok()?;
+        let state = URL_SAFE_NO_PAD.encode(self.platform.entropy.bytes::<16>().ok()?);
+        protocol.logout(hint.as_ref().map(Secret::expose), &back, &state).await
+    }
+
+    /// Clears our session cookie and the application's own (E7).
+    pub fn end_in_browser(&self, request: &http::HeaderMap, response: &mut http::HeaderMap) {
+        if let Some(cookie) = self.sessions.cookie_names().clear_session() {
+            response.append(header::SET_COOKIE, cookie);
+        }
+        self.clear_application_cookies(request, response);
+    }
+
+    fn clear_application_cookies(&self, request: &http::HeaderMap, response: &mut http::HeaderMap) {
+        let sent = request
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(';'))
+            .filter_map(|cookie| cookie.trim().split('=').next());
+        let declared = |name: &&str| {
+            self.application_cookies.iter().any(|pattern| match pattern.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => name == pattern,
+            })
+        };
+        for name in sent.filter(declared) {
+            if let Ok(value) = HeaderValue::try_from(format!("{name}=; Path=/; Max-Age=0")) {
+                response.append(header::SET_COOKIE, value);
+            }
+        }
+    }
+
+    /// Who am I, until when, and the token for a logout.
+    fn session(&self, call: &Call) -> Response<Body> {
+        let Some(session) = &call.session else {
+            return Problem::login_needed(self.login_path(&ReturnTo::root()))
+                .into_response(Intent::Background);
+        };
+        let content = session.content();
+        let account = session.account().map(|account| {
+            json!({
+                "id": account.id.0,
+                "username": account.profile.username,
+                "email": account.profile.email,
+                "display_name": account.profile.display_name,
+            })
+        });
+        json_response(
+            StatusCode::OK,
+            &json!({
+                "idp": content.idp.as_str(),
+                "subject": content.subject.as_str(),
+                "account": account,
+                "role": content.grant.entitlements.role,
+                "teams": content.grant.entitlements.teams.keys().collect::<Vec<_>>(),
+                "signed_in_at": session.created_at().to_string(),
+                "ends_at": session.ends_at().to_string(),
+                "logout_url": format!("{}/logout", self.prefix),
+                "csrf_token": self.csrf.token(session.hash()),
+            }),
+        )
+    }
+
+    fn key_set(&self, call: &Call) -> Response<Body> {
+        let Some(keys) = &self.signing_keys else { return Problem::not_found().into_response(call.intent) };
+        let jwks = keys.jwks();
+        let known = call.headers.get(header::IF_NONE_MATCH) == Some(&jwks.etag);
+        let mut response = Response::new(if known { Body::Empty } else { Body::whole(jwks.body.clone()) });
+        if known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHE_CONTROL));
+        headers.insert(header::ETAG, jwks.etag.clone());
+        response
+    }
+}
+
+/// The path of the login page, coming back to `return_to`.
+#[must_use]
+pub fn login_path(prefix: &str, idp: Option<&IdpId>, return_to: &ReturnTo) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if let Some(idp) = idp {
+        query.append_pair("idp", idp.as_str());
+    }
+    if *return_to != ReturnTo::root() {
+        query.append_pair("return_to", return_to.as_str());
+    }
+    let query = query.finish();
+    if query.is_empty() { format!("{prefix}/login") } else { format!("{prefix}/login?{query}") }
+}
+
+impl Call {
+    /// The first parameter of this name, from the query or the form.
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Reads the body as a form; its fields take the place of the query's.
+    async fn with_form(self) -> Result<Self, Box<Response<Body>>> {
+        let form = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_form = form.is_some_and(|form| {
+            let media = form.split(';').next().unwrap_or(form).trim();
+            media.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        });
+        let intent = self.intent;
+        let refused = |sentence| Err(Box::new(Problem::bad_form(sentence).into_response(intent)));
+        if !is_form {
+            return refused("It must be sent as application/x-www-form-urlencoded.");
+        }
+        let Some(body) = self.body else { return refused("It has no body.") };
+        match Limited::new(body, MAX_FORM).collect().await {
+            Ok(collected) => Ok(Self { query: form_pairs(&collected.to_bytes()), body: None, ..self }),
+            Err(_) => refused("It is larger than 16 KiB, or broke off."),
+        }
+    }
+}
+
+fn form_pairs(bytes: &[u8]) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(bytes)
+        .take(64)
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .collect()
+}
+
+fn display_name(session: &LiveSession) -> &str {
+    session
+        .account()
+        .map_or("", |account| account.profile.display_name.as_deref().unwrap_or(&account.profile.username))
+}
+
+/// 303, never cached: the answer depends on cookies.
+fn see_other(location: &str) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    match HeaderValue::try_from(location) {
+        Ok(value) => {
+            *response.status_mut() = StatusCode::SEE_OTHER;
+            response.headers_mut().insert(header::LOCATION, value);
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        Err(_) => Problem::internal("location").into_response(Intent::Navigation),
+    }
+}

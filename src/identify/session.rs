@@ -1,0 +1,507 @@
+//! Sessions: in the store for good, in memory in a compact form for the requests.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use tokio_util::sync::CancellationToken;
+
+use super::cookie::{self, CookieNames};
+use crate::config::settings;
+use crate::expr::{Context, SessionFacts};
+use crate::listen::Inbound;
+use crate::model::session::{SessionAccount, SessionContent};
+use crate::model::{SessionHash, SessionRecord, UnixTime};
+use crate::platform::crypto::{Mac, Purpose};
+use crate::platform::entropy::NoEntropy;
+use crate::platform::{KeyRing, Platform};
+use crate::provision::Provisioned;
+use crate::store::{Store, StoreError};
+
+/// A request, and the session that it belongs to, if any. Made only by [`Sessions::identify`].
+pub struct Identified {
+    inbound: Inbound,
+    session: Option<Arc<LiveSession>>,
+}
+
+impl Identified {
+    #[must_use]
+    pub fn inbound(&self) -> &Inbound {
+        &self.inbound
+    }
+
+    #[must_use]
+    pub fn into_parts(self) -> (Inbound, Option<Arc<LiveSession>>) {
+        (self.inbound, self.session)
+    }
+}
+
+/// A session in use.
+pub struct LiveSession {
+    hash: SessionHash,
+    content: SessionContent,
+    context: Context,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    created_at: UnixTime,
+    expires_at: UnixTime,
+    idle_timeout: Duration,
+    last_seen: AtomicI64,
+    /// What the store knows of `last_seen`.
+    last_written: AtomicI64,
+    ended: AtomicBool,
+    end: CancellationToken,
+    now: Arc<AtomicI64>,
+}
+
+impl LiveSession {
+    #[must_use]
+    pub fn hash(&self) -> &SessionHash {
+        &self.hash
+    }
+
+    #[must_use]
+    pub fn content(&self) -> &SessionContent {
+        &self.content
+    }
+
+    #[must_use]
+    pub fn account(&self) -> Option<&SessionAccount> {
+        self.content.account.as_ref()
+    }
+
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The identity headers, rendered when the session was loaded.
+    #[must_use]
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
+    #[must_use]
+    pub fn created_at(&self) -> UnixTime {
+        self.created_at
+    }
+
+    /// The absolute end, or the end by idleness if nothing more comes, whichever is sooner.
+    #[must_use]
+    pub fn ends_at(&self) -> UnixTime {
+        let idle_end = UnixTime(self.last_seen.load(Ordering::Relaxed)).after(self.idle_timeout);
+        self.expires_at.min(idle_end)
+    }
+
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Cancelled when the session ends, for what streams.
+    #[must_use]
+    pub fn end(&self) -> CancellationToken {
+        self.end.clone()
+    }
+
+    /// Bytes from the client count as activity.
+    pub fn note_activity(&self) {
+        let now = self.now.load(Ordering::Relaxed);
+        if self.last_seen.load(Ordering::Relaxed) < now {
+            self.last_seen.store(now, Ordering::Relaxed);
+        }
+    }
+
+    fn finish(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.end.cancel();
+    }
+}
+
+/// How one core remembers sessions without asking the others.
+pub type CoreCache = HashMap<[u8; 32], Arc<LiveSession>>;
+
+/// What a session's identity headers are made from; built from `[headers]`.
+pub type RenderHeaders = dyn Fn(&Context) -> Vec<(HeaderName, HeaderValue)> + Send + Sync;
+
+/// The sessions of this process.
+pub struct Sessions {
+    table: RwLock<Table>,
+    store: Arc<dyn Store>,
+    mac: Mac,
+    names: CookieNames,
+    settings: settings::Session,
+    render: Box<RenderHeaders>,
+    platform: Platform,
+    /// The current second, refreshed four times a second: the hot path reads no clock.
+    now: Arc<AtomicI64>,
+    /// When the store was first found away; 0 while it answers.
+    store_away_since: AtomicI64,
+}
+
+#[derive(Default)]
+struct Table {
+    live: HashMap<SessionHash, Arc<LiveSession>>,
+    /// What ended lately, so that a look-up that was under way meanwhile brings nothing back.
+    ended: HashMap<SessionHash, Ended>,
+}
+
+struct Ended {
+    at: UnixTime,
+    /// Whether the store has been told; until then it is told again and again.
+    told: bool,
+}
+
+/// How long an ended session is remembered: longer than any look-up takes.
+const REMEMBER_ENDED: Duration = Duration::from_mins(1);
+
+/// A session that could not be looked up or started.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
+    /// The store is away for longer than `session.offline_grace`.
+    #[error("the store has been away since {since}, longer than session.offline_grace")]
+    StoreAwayTooLong { since: UnixTime },
+}
+
+/// A session just begun.
+pub struct Started {
+    /// The cookie's value.
+    pub cookie: String,
+    /// Another member was signed in on this browser before (PROVISIONING.md E7).
+    pub replaces_another: bool,
+}
+
+impl Sessions {
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        keys: &KeyRing,
+        names: CookieNames,
+        settings: settings::Session,
+        render: Box<RenderHeaders>,
+        platform: Platform,
+    ) -> Self {
+        let now = Arc::new(AtomicI64::new(platform.clock.now().0));
+        Self {
+            table: RwLock::default(),
+            store,
+            mac: keys.mac(Purpose::SessionCookie),
+            names,
+            settings,
+            render,
+            platform,
+            now,
+            store_away_since: AtomicI64::new(0),
+        }
+    }
+
+    #[must_use]
+    pub fn cookie_names(&self) -> &CookieNames {
+        &self.names
+    }
+
+    /// Whose request this is. `core` is the calling core's own memory.
+    ///
+    /// # Errors
+    /// Where the store would have to be asked and cannot be, or has been away for too long: nothing goes
+    /// on then (invariant 6).
+    pub async fn identify(
+        &self,
+        inbound: Inbound,
+        core: &std::sync::Mutex<CoreCache>,
+    ) -> Result<Identified, Box<(Inbound, SessionError)>> {
+        let session = match self.names.session(inbound.headers()) {
+            None => None,
+            Some(value) if value.len() != cookie::VALUE_LENGTH => None,
+            Some(value) => {
+                let hash = cookie::hash(value);
+                let known = core.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).map(Arc::clone);
+                match known {
+                    Some(session) => self.current(session),
+                    None => match self.look_up(value, SessionHash(hash)).await {
+                        Ok(None) => None,
+                        Ok(Some(session)) => {
+                            core.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, session.clone());
+                            self.current(session)
+                        }
+                        Err(error) => return Err(Box::new((inbound, error))),
+                    },
+                }
+            }
+        };
+        if session.is_some()
+            && let Err(error) = self.store_is_near()
+        {
+            return Err(Box::new((inbound, error)));
+        }
+        if let Some(session) = &session {
+            session.note_activity();
+        }
+        Ok(Identified { inbound, session })
+    }
+
+    /// The session if it is still on.
+    fn current(&self, session: Arc<LiveSession>) -> Option<Arc<LiveSession>> {
+        let now = UnixTime(self.now.load(Ordering::Relaxed));
+        (!session.has_ended() && now < session.ends_at()).then_some(session)
+    }
+
+    fn store_is_near(&self) -> Result<(), SessionError> {
+        let since = self.store_away_since.load(Ordering::Relaxed);
+        let now = UnixTime(self.now.load(Ordering::Relaxed));
+        if since != 0 && now.since(UnixTime(since)) > self.settings.offline_grace {
+            return Err(SessionError::StoreAwayTooLong { since: UnixTime(since) });
+        }
+        Ok(())
+    }
+
+    async fn look_up(
+        &self,
+        value: &str,
+        hash: SessionHash,
+    ) -> Result<Option<Arc<LiveSession>>, SessionError> {
+        if !cookie::is_genuine(&self.mac, value) {
+            return Ok(None);
+        }
+        if let Some(live) = self.read().live.get(&hash) {
+            return Ok(Some(live.clone()));
+        }
+        let found = self.store.find_session(&hash).await;
+        self.note_store(&found);
+        let Some(record) = found? else { return Ok(None) };
+        let now = self.platform.clock.now();
+        if now >= record.expires_at || now >= record.last_seen_at.after(self.settings.idle_timeout) {
+            return Ok(None);
+        }
+        let live = Arc::new(self.enliven(record));
+        let mut table = self.write();
+        if table.ended.contains_key(&hash) {
+            return Ok(None);
+        }
+        Ok(Some(table.live.entry(hash).or_insert(live).clone()))
+    }
+
+    /// Builds what the requests of a session need, once.
+    fn enliven(&self, record: SessionRecord) -> LiveSession {
+        let content = record.content;
+        let context = Context::of_session(SessionFacts {
+            idp: &content.idp,
+            subject: &content.subject,
+            claims: &content.claims,
+            account: content.account.as_ref(),
+            grant: &content.grant,
+        });
+        LiveSession {
+            headers: (self.render)(&context),
+            context,
+            hash: record.hash,
+            content,
+            created_at: record.created_at,
+            expires_at: record.expires_at,
+            idle_timeout: self.settings.idle_timeout,
+            last_seen: AtomicI64::new(record.last_seen_at.0),
+            last_written: AtomicI64::new(record.last_seen_at.0),
+            ended: AtomicBool::new(false),
+            end: CancellationToken::new(),
+            now: self.now.clone(),
+        }
+    }
+
+    /// Begins a session for whom provisioning saw to; ends the one that this browser had before.
+    ///
+    /// SECURITY: lesson 18. The id is always fresh: nothing that was in the browser before the login
+    /// becomes a session.
+    ///
+    /// # Errors
+    /// Where it cannot be recorded; then there is no session.
+    pub async fn start(
+        &self,
+        provisioned: Provisioned,
+        logout_hint: Option<Vec<u8>>,
+        previous_cookie: Option<&str>,
+    ) -> Result<Started, SessionError> {
+        let now = self.platform.clock.now();
+        let value = cookie::fresh_value(&self.mac, self.platform.entropy.as_ref())?;
+        let identity = provisioned.verified().identity();
+        let record = SessionRecord {
+            hash: SessionHash(cookie::hash(&value)),
+            content: SessionContent {
+                idp: identity.idp.clone(),
+                subject: identity.subject.clone(),
+                idp_session: identity.idp_session.clone(),
+                account: provisioned.account().cloned(),
+                claims: identity.claims.clone(),
+                grant: provisioned.grant().clone(),
+                logout_hint,
+            },
+            created_at: now,
+            last_seen_at: now,
+            expires_at: now.after(self.settings.max_lifetime),
+        };
+        let inserted = self.store.insert_session(&record, self.settings.max_per_member).await;
+        self.note_store(&inserted);
+        for ended in inserted? {
+            self.forget(&ended, true);
+        }
+        let replaces_another = self.end_previous(previous_cookie, &record.content).await;
+        let (hash, live) = (record.hash, Arc::new(self.enliven(record)));
+        self.write().live.insert(hash, live);
+        Ok(Started { cookie: value, replaces_another })
+    }
+
+    /// Ends what the browser had; says whether that was somebody else.
+    async fn end_previous(&self, cookie: Option<&str>, now_in: &SessionContent) -> bool {
+        let Some(value) = cookie.filter(|value| cookie::is_genuine(&self.mac, value)) else { return false };
+        let hash = SessionHash(cookie::hash(value));
+        let before = match self.store.find_session(&hash).await {
+            Ok(Some(record)) => record.content,
+            // A session that ended before may have been anybody's.
+            Ok(None) | Err(_) => return true,
+        };
+        if let Err(error) = self.end(&hash).await {
+            tracing::warn!(%error, "the browser's previous session could not be ended");
+        }
+        (before.idp, before.subject) != (now_in.idp.clone(), now_in.subject.clone())
+    }
+
+    /// Ends a session, here and in the store; its streams break off at once.
+    ///
+    /// # Errors
+    /// Where the store cannot be told; in this process the session has ended all the same, and
+    /// [`Sessions::flush`] tells the store as soon as it answers.
+    pub async fn end(&self, hash: &SessionHash) -> Result<(), SessionError> {
+        self.forget(hash, false);
+        self.tell_ended(hash).await
+    }
+
+    async fn tell_ended(&self, hash: &SessionHash) -> Result<(), SessionError> {
+        let ended = self.store.end_session(hash).await;
+        self.note_store(&ended);
+        ended?;
+        if let Some(ended) = self.write().ended.get_mut(hash) {
+            ended.told = true;
+        }
+        Ok(())
+    }
+
+    fn forget(&self, hash: &SessionHash, told: bool) {
+        let at = UnixTime(self.now.load(Ordering::Relaxed));
+        let mut table = self.write();
+        table.ended.insert(*hash, Ended { at, told });
+        if let Some(live) = table.live.remove(hash) {
+            live.finish();
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refreshes the coarse clock and ends what has expired; called four times a second.
+    pub fn tick(&self) {
+        let now = self.platform.clock.now();
+        self.now.store(now.0, Ordering::Relaxed);
+        let expired: Vec<SessionHash> = {
+            let table = self.read();
+            table
+                .live
+                .values()
+                .filter(|session| now >= session.ends_at())
+                .map(|session| session.hash)
+                .collect()
+        };
+        for hash in expired {
+            // The store drops it by its own times.
+            self.forget(&hash, true);
+        }
+    }
+
+    /// Writes activity in a batch, drops expired sessions from the store, and lets go of what nobody used
+    /// lately; called every few seconds.
+    ///
+    /// # Errors
+    /// Where the store is away; what was not written is tried again next time.
+    pub async fn flush(&self) -> Result<(), SessionError> {
+        let moved: Vec<Arc<LiveSession>> = {
+            let table = self.read();
+            let has_moved = |session: &&Arc<LiveSession>| {
+                session.last_seen.load(Ordering::Relaxed) > session.last_written.load(Ordering::Relaxed)
+            };
+            table.live.values().filter(has_moved).cloned().collect()
+        };
+        let seen: Vec<(SessionHash, UnixTime)> = moved
+            .iter()
+            .map(|session| (session.hash, UnixTime(session.last_seen.load(Ordering::Relaxed))))
+            .collect();
+        let written = self.store.touch_sessions(&seen).await;
+        self.note_store(&written);
+        written?;
+        for (session, (_, at)) in moved.iter().zip(&seen) {
+            session.last_written.store(at.0, Ordering::Relaxed);
+        }
+        let untold: Vec<SessionHash> =
+            self.read().ended.iter().filter(|(_, ended)| !ended.told).map(|(hash, _)| *hash).collect();
+        for hash in untold {
+            self.tell_ended(&hash).await?;
+        }
+        let now = self.platform.clock.now();
+        let swept = self.store.sweep_sessions(now, self.settings.idle_timeout).await;
+        self.note_store(&swept);
+        for hash in swept? {
+            self.forget(&hash, true);
+        }
+        self.let_go_of_unused(now);
+        Ok(())
+    }
+
+    /// Sessions unused for ten minutes stay in the store only. One that a stream still holds is in use.
+    fn let_go_of_unused(&self, now: UnixTime) {
+        const UNUSED: Duration = Duration::from_mins(10);
+        let mut table = self.write();
+        table.live.retain(|_, session| {
+            let seen = UnixTime(session.last_seen.load(Ordering::Relaxed));
+            Arc::strong_count(session) > 1 || now.since(seen) < UNUSED
+        });
+        table.ended.retain(|_, ended| !ended.told || now.since(ended.at) < REMEMBER_ENDED);
+    }
+
+    /// Lets a core forget what has ended or was not used for a while.
+    pub fn prune_core(&self, core: &std::sync::Mutex<CoreCache>) {
+        let now = UnixTime(self.now.load(Ordering::Relaxed));
+        core.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, session| {
+            let seen = UnixTime(session.last_seen.load(Ordering::Relaxed));
+            !session.has_ended() && now.since(seen) < Duration::from_mins(1)
+        });
+    }
+
+    fn note_store<T>(&self, outcome: &Result<T, StoreError>) {
+        let away = matches!(outcome, Err(StoreError::Unavailable { .. }));
+        let since = self.store_away_since.load(Ordering::Relaxed);
+        if away && since == 0 {
+            self.store_away_since.store(self.platform.clock.now().0, Ordering::Relaxed);
+        } else if outcome.is_ok() && since != 0 {
+            self.store_away_since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the store answered last time; for readiness.
+    #[must_use]
+    pub fn store_away_since(&self) -> Option<UnixTime> {
+        Some(self.store_away_since.load(Ordering::Relaxed)).filter(|since| *since != 0).map(UnixTime)
+    }
+
+    /// Sessions held in memory.
+    #[must_use]
+    pub fn in_memory(&self) -> usize {
+        self.read().live.len()
+    }
+}

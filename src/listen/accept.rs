@@ -1,0 +1,331 @@
+//! Accepts connections on one listener and deals them out to the cores; drains when asked to end.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::platform::Tasks;
+
+/// Header fields of one request; more are refused (SECURITY.md 9).
+const MAX_HEADERS: usize = 100;
+/// Bytes of one request's head.
+const MAX_HEAD: usize = 64 * 1024;
+/// Streams that one HTTP/2 connection may have open.
+const MAX_STREAMS: u32 = 128;
+const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Answers requests on one core.
+pub trait Serve: Send + Sync + 'static {
+    type Body: HttpBody<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static;
+
+    fn serve(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
+
+    /// Called every few seconds, for whatever a core must let go of.
+    fn prune(&self);
+}
+
+/// The running cores.
+pub struct DataPlane {
+    local: SocketAddr,
+    stop: CancellationToken,
+    workers: Vec<std::thread::JoinHandle<()>>,
+}
+
+/// How a data plane listens.
+pub struct Listening {
+    pub listener: std::net::TcpListener,
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub workers: usize,
+    pub header_read: Duration,
+    /// How long requests in flight may take once the plane was asked to stop.
+    pub drain: Duration,
+}
+
+/// The data plane could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error("the listener cannot be used: {0}")]
+    Listener(std::io::Error),
+    #[error("a worker thread cannot be started: {0}")]
+    Thread(std::io::Error),
+}
+
+struct Lane {
+    open: Arc<AtomicUsize>,
+    sockets: mpsc::UnboundedSender<(std::net::TcpStream, SocketAddr)>,
+}
+
+impl DataPlane {
+    /// Starts one thread with a runtime of its own per worker, and the acceptor on `cold`. `core` makes what
+    /// answers, once per worker; its tasks run on that worker.
+    pub fn start<S: Serve>(
+        listening: Listening,
+        cold: &Tasks,
+        mut core: impl FnMut(Tasks) -> Arc<S>,
+    ) -> Result<Self, ListenError> {
+        let local = listening.listener.local_addr().map_err(ListenError::Listener)?;
+        listening.listener.set_nonblocking(true).map_err(ListenError::Listener)?;
+        let stop = CancellationToken::new();
+        let (mut lanes, mut workers) = (Vec::new(), Vec::new());
+        for number in 0..listening.workers.max(1) {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(ListenError::Thread)?;
+            let tasks = Tasks::on(runtime.handle().clone());
+            let worker = Arc::new(Worker {
+                core: core(tasks.clone()),
+                tls: listening.tls.clone().map(TlsAcceptor::from),
+                header_read: listening.header_read,
+                open: Arc::default(),
+                stop: stop.clone(),
+                connections: TaskTracker::new(),
+            });
+            let (sockets, dealt) = mpsc::unbounded_channel();
+            lanes.push(Lane { open: worker.open.clone(), sockets });
+            let drain = listening.drain;
+            let thread = std::thread::Builder::new()
+                .name(format!("narthex-core-{number}"))
+                .spawn(move || runtime.block_on(worker.run(dealt, drain)))
+                .map_err(ListenError::Thread)?;
+            workers.push(thread);
+        }
+        cold.spawn(accept(listening.listener, lanes, stop.clone()));
+        Ok(Self { local, stop, workers })
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Stops accepting, lets requests in flight end within the drain time, and waits for that.
+    pub async fn shut_down(self) {
+        self.stop.cancel();
+        let joined = tokio::task::spawn_blocking(move || {
+            for worker in self.workers {
+                if worker.join().is_err() {
+                    tracing::error!("a worker thread ended by a panic");
+                }
+            }
+        });
+        if joined.await.is_err() {
+            tracing::error!("the wait for the worker threads was cut short");
+        }
+    }
+}
+
+/// Accepts and deals each socket to the core with the fewest.
+async fn accept(listener: std::net::TcpListener, lanes: Vec<Lane>, stop: CancellationToken) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "the listener cannot be used");
+            return;
+        }
+    };
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+            Ok(socket) => {
+                let Some(lane) = lanes.iter().min_by_key(|lane| lane.open.load(Ordering::Relaxed)) else {
+                    return;
+                };
+                lane.open.fetch_add(1, Ordering::Relaxed);
+                if lane.sockets.send(socket).is_err() {
+                    tracing::error!("a worker thread is gone; its connections are dropped");
+                    lane.open.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+            Err(error) => {
+                // Out of file descriptors, as a rule: wait for some to be closed instead of spinning.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+struct Worker<S> {
+    core: Arc<S>,
+    tls: Option<TlsAcceptor>,
+    header_read: Duration,
+    open: Arc<AtomicUsize>,
+    stop: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl<S: Serve> Worker<S> {
+    async fn run(
+        self: Arc<Self>,
+        mut dealt: mpsc::UnboundedReceiver<(std::net::TcpStream, SocketAddr)>,
+        drain: Duration,
+    ) {
+        let mut prune = tokio::time::interval(Duration::from_secs(5));
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                _ = prune.tick() => self.core.prune(),
+                socket = dealt.recv() => {
+                    let Some((stream, peer)) = socket else { break };
+                    self.connections.spawn(self.clone().connection(stream, peer));
+                }
+            }
+        }
+        self.connections.close();
+        if tokio::time::timeout(drain, self.connections.wait()).await.is_err() {
+            tracing::warn!(seconds = drain.as_secs(), "connections were cut off after the drain time");
+        }
+    }
+
+    async fn connection(self: Arc<Self>, stream: std::net::TcpStream, peer: SocketAddr) {
+        let open = self.open.clone();
+        if let Err(error) = self.serve_stream(stream, peer).await {
+            tracing::debug!(%error, %peer, "a connection ended with an error");
+        }
+        open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    async fn serve_stream(
+        self: Arc<Self>,
+        stream: std::net::TcpStream,
+        peer: SocketAddr,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let stream = TcpStream::from_std(stream)?;
+        stream.set_nodelay(true)?;
+        match self.tls.clone() {
+            Some(tls) => {
+                let stream = tokio::time::timeout(TLS_HANDSHAKE, tls.accept(stream)).await??;
+                if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                    self.http2(stream, peer.ip()).await
+                } else {
+                    self.http1(stream, peer.ip()).await
+                }
+            }
+            None if tokio::time::timeout(self.header_read, begins_http2(&stream)).await?? => {
+                self.http2(stream, peer.ip()).await
+            }
+            None => self.http1(stream, peer.ip()).await,
+        }
+    }
+
+    async fn http1<I>(
+        self: Arc<Self>,
+        stream: I,
+        peer: IpAddr,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    where
+        I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let core = self.core.clone();
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_read)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(
+                TokioIo::new(stream),
+                service_fn(move |request| {
+                    let answer = core.clone().serve(request, peer);
+                    async move { Ok::<_, std::convert::Infallible>(answer.await) }
+                }),
+            )
+            .with_upgrades();
+        until_stopped(connection, &self.stop, http1::UpgradeableConnection::graceful_shutdown).await?;
+        Ok(())
+    }
+
+    /// SECURITY: invariant 7. Rapid reset (CVE-2023-44487), CONTINUATION flood (CVE-2024-27316), settings
+    /// and header-list floods meet bounds.
+    async fn http2<I>(
+        self: Arc<Self>,
+        stream: I,
+        peer: IpAddr,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    where
+        I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let core = self.core.clone();
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(128)
+            .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+            .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(20))
+            .serve_connection(
+                TokioIo::new(stream),
+                service_fn(move |request| {
+                    let answer = core.clone().serve(request, peer);
+                    async move { Ok::<_, std::convert::Infallible>(answer.await) }
+                }),
+            );
+        until_stopped(connection, &self.stop, http2::Connection::graceful_shutdown).await?;
+        Ok(())
+    }
+}
+
+/// Runs a connection; once `stop` is set, tells it to finish what it has and take no more.
+///
+/// The wait for `stop` is polled first and then only when it is set: a request pays for reading one flag.
+async fn until_stopped<C: Future>(
+    connection: C,
+    stop: &CancellationToken,
+    finish: impl Fn(Pin<&mut C>),
+) -> C::Output {
+    let mut connection = std::pin::pin!(connection);
+    let mut stopped = std::pin::pin!(stop.cancelled());
+    let mut asked = false;
+    std::future::poll_fn(move |context| {
+        if !asked && stopped.as_mut().poll(context).is_ready() {
+            asked = true;
+            finish(connection.as_mut());
+        }
+        match connection.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(output),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Whether the client speaks HTTP/2 with prior knowledge (RFC 9113, 3.4): the preface begins with `PRI`,
+/// which is no HTTP/1 method.
+async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI";
+    let mut pause = tokio::time::interval(Duration::from_millis(5));
+    loop {
+        let mut first = [0; PREFACE.len()];
+        let seen = stream.peek(&mut first).await?;
+        let first = first.get(..seen).unwrap_or_default();
+        if first.len() == PREFACE.len() || !PREFACE.starts_with(first) || first.is_empty() {
+            return Ok(first == PREFACE);
+        }
+        pause.tick().await;
+    }
+}

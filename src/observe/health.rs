@@ -1,0 +1,84 @@
+//! The health listener: is it alive, is it ready, and the metrics. Carries nothing personal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What the probes ask about.
+#[derive(Clone)]
+pub struct Health {
+    started: Arc<AtomicBool>,
+    draining: Arc<AtomicBool>,
+    /// `None`: well; else what is not.
+    store: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    metrics: PrometheusHandle,
+}
+
+impl Health {
+    #[must_use]
+    pub fn new(metrics: PrometheusHandle, store: Arc<dyn Fn() -> Option<String> + Send + Sync>) -> Self {
+        Self { started: Arc::default(), draining: Arc::default(), store, metrics }
+    }
+
+    /// The public listener accepts connections.
+    pub fn set_started(&self) {
+        self.started.store(true, Ordering::Release);
+    }
+
+    /// The process was asked to end.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Serves `/healthz`, `/readyz`, `/startupz` and `/metrics` until `stop`.
+    ///
+    /// No probe depends on an identity provider or on the application: restarting this process would mend
+    /// neither.
+    pub async fn serve(self, listener: tokio::net::TcpListener, stop: CancellationToken) {
+        let router = Router::new()
+            .route("/healthz", get(|| async { "alive\n" }))
+            .route("/readyz", get(ready))
+            .route("/startupz", get(started))
+            .route("/metrics", get(metrics))
+            .with_state(self);
+        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+        if let Err(error) = served {
+            tracing::error!(%error, "the health listener ended");
+        }
+    }
+}
+
+async fn started(State(health): State<Health>) -> Response {
+    if health.started.load(Ordering::Acquire) {
+        "started\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response()
+    }
+}
+
+async fn ready(State(health): State<Health>) -> Response {
+    let unready =
+        |why: String| (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response();
+    if health.draining.load(Ordering::Acquire) {
+        return unready("shutting down".to_owned());
+    }
+    if !health.started.load(Ordering::Acquire) {
+        return unready("starting".to_owned());
+    }
+    match (health.store)() {
+        Some(why) => unready(why),
+        None => "ready\n".into_response(),
+    }
+}
+
+async fn metrics(State(health): State<Health>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], health.metrics.render())
+        .into_response()
+}

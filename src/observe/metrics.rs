@@ -1,0 +1,159 @@
+//! THE table of metrics, and the few functions that count. No identity and no secret is ever a label.
+
+use metrics::{Counter, Unit};
+
+/// One metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub labels: &'static str,
+    pub meaning: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+const LOGINS: &str = "narthex_logins_total";
+const LOGOUTS: &str = "narthex_logouts_total";
+const REQUESTS: &str = "narthex_requests_total";
+const STRIPPED: &str = "narthex_stripped_headers_total";
+const UPSTREAM_ERRORS: &str = "narthex_upstream_errors_total";
+const REFUSALS: &str = "narthex_refusals_total";
+const SESSIONS: &str = "narthex_sessions_in_memory";
+const STORE_AWAY: &str = "narthex_store_away";
+
+/// Every metric that there is; `docs/metrics.md` is made from it.
+pub const METRICS: &[Metric] = &[
+    Metric {
+        name: LOGINS,
+        kind: Kind::Counter,
+        labels: "idp, outcome",
+        meaning: "Sign-ins that came to an end. `outcome` is `signed_in`, or the error's code.",
+    },
+    Metric { name: LOGOUTS, kind: Kind::Counter, labels: "idp", meaning: "Sign-outs asked for here." },
+    Metric {
+        name: crate::provision::measures::TOTAL,
+        kind: Kind::Counter,
+        labels: "outcome",
+        meaning: "Provisioning runs. `outcome` is what was done, or the error's code.",
+    },
+    Metric {
+        name: crate::provision::measures::SECONDS,
+        kind: Kind::Histogram,
+        labels: "outcome",
+        meaning: "How long provisioning took, in seconds.",
+    },
+    Metric {
+        name: REQUESTS,
+        kind: Kind::Counter,
+        labels: "class",
+        meaning: "Answered requests: `signed_in`, `anonymous` (public routes), `own` (narthex's pages), `login_needed`, `refused`, `upstream_error`.",
+    },
+    Metric {
+        name: STRIPPED,
+        kind: Kind::Counter,
+        labels: "spelling",
+        meaning: "Client headers under a managed name that were removed: `usual`, or `alias` for a spelling that only an attack has.",
+    },
+    Metric {
+        name: UPSTREAM_ERRORS,
+        kind: Kind::Counter,
+        labels: "code",
+        meaning: "Requests that the application did not answer, by error code.",
+    },
+    Metric {
+        name: REFUSALS,
+        kind: Kind::Counter,
+        labels: "code",
+        meaning: "Requests that were refused before the application saw them, by error code.",
+    },
+    Metric {
+        name: SESSIONS,
+        kind: Kind::Gauge,
+        labels: "",
+        meaning: "Sessions held in memory by this process.",
+    },
+    Metric {
+        name: STORE_AWAY,
+        kind: Kind::Gauge,
+        labels: "",
+        meaning: "1 while the store does not answer, else 0.",
+    },
+];
+
+/// Gives names and meanings to the recorder.
+pub fn describe() {
+    for metric in METRICS {
+        match metric.kind {
+            Kind::Counter => metrics::describe_counter!(metric.name, Unit::Count, metric.meaning),
+            Kind::Gauge => metrics::describe_gauge!(metric.name, Unit::Count, metric.meaning),
+            Kind::Histogram => metrics::describe_histogram!(metric.name, Unit::Seconds, metric.meaning),
+        }
+    }
+}
+
+/// A sign-in came to an end; `idp` is a configured id.
+pub fn login(idp: &str, outcome: &'static str) {
+    metrics::counter!(LOGINS, "idp" => idp.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// Somebody signed out.
+pub fn logout(idp: &str) {
+    metrics::counter!(LOGOUTS, "idp" => idp.to_owned()).increment(1);
+}
+
+/// Sessions in memory, and whether the store answers.
+pub fn sessions(in_memory: usize, store_away: bool) {
+    metrics::gauge!(SESSIONS).set(f64::from(u32::try_from(in_memory).unwrap_or(u32::MAX)));
+    metrics::gauge!(STORE_AWAY).set(if store_away { 1.0 } else { 0.0 });
+}
+
+/// The application did not answer.
+pub fn upstream_error(code: &'static str) {
+    metrics::counter!(UPSTREAM_ERRORS, "code" => code).increment(1);
+}
+
+/// A request was refused.
+pub fn refusal(code: &'static str) {
+    metrics::counter!(REFUSALS, "code" => code).increment(1);
+}
+
+/// The counters of the hot path, looked up once per core.
+pub struct RequestCounters {
+    pub signed_in: Counter,
+    pub anonymous: Counter,
+    pub own: Counter,
+    pub login_needed: Counter,
+    pub refused: Counter,
+    pub upstream_error: Counter,
+    pub stripped_usual: Counter,
+    pub stripped_alias: Counter,
+}
+
+impl RequestCounters {
+    #[must_use]
+    pub fn new() -> Self {
+        let class = |class: &'static str| metrics::counter!(REQUESTS, "class" => class);
+        Self {
+            signed_in: class("signed_in"),
+            anonymous: class("anonymous"),
+            own: class("own"),
+            login_needed: class("login_needed"),
+            refused: class("refused"),
+            upstream_error: class("upstream_error"),
+            stripped_usual: metrics::counter!(STRIPPED, "spelling" => "usual"),
+            stripped_alias: metrics::counter!(STRIPPED, "spelling" => "alias"),
+        }
+    }
+}
+
+impl Default for RequestCounters {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,385 @@
+//! A first login, from "no member" to a member with a whole account (F7, F9, F10), over all processes.
+//!
+//! The member is recorded last: until then the intent in the store (the username that is about to be
+//! created) is what an interrupted attempt leaves behind. Whoever takes the lease next is told of it, looks
+//! for the account of that name, compares it exactly, and goes on where the other stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::model::{Account, AccountId, EmailAddress, Identity, Member, Origin};
+use crate::store::CreationLease;
+
+use super::apply::{Calls, TRIES};
+use super::connector::{Connector, ConnectorError, FindBy};
+use super::guard::Guarded;
+use super::plan::{Operation, Situation, plan};
+use super::provisioner::{Core, How, Settled, report_skipped};
+use super::resolve::Wanted;
+use super::{ProvisionError, existing, members};
+
+/// A lease outlives the time budget by this: what comes after the budget are two writes to the store.
+const MARGIN: Duration = Duration::from_secs(5);
+/// Between two looks at another process's attempt; the second one doubles up to the last.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+const LAST_LOOK: Duration = Duration::from_millis(800);
+
+/// One attempt.
+pub(super) struct Creation<'a> {
+    core: &'a Arc<Core>,
+    connector: &'a Guarded,
+    identity: &'a Identity,
+    deadline: Instant,
+    holder: u64,
+    /// The lease is ours.
+    leased: bool,
+    /// An account may exist of which no member tells.
+    in_doubt: bool,
+}
+
+/// What became of the call that creates.
+enum Born {
+    /// By this attempt, or an earlier one of ours.
+    Ours(Box<Account>),
+    /// It stands in the way.
+    Conflict { excerpt: String },
+}
+
+impl<'a> Creation<'a> {
+    pub(super) fn new(
+        core: &'a Arc<Core>,
+        identity: &'a Identity,
+        deadline: Instant,
+    ) -> Result<Self, ProvisionError> {
+        let holder = u64::from_be_bytes(core.platform.entropy.bytes()?);
+        let connector = core.guarded()?;
+        Ok(Self { core, connector, identity, deadline, holder, leased: false, in_doubt: false })
+    }
+
+    /// Until the person has a member with a whole account. `vanished`: the member whose account is gone.
+    pub(super) async fn run(mut self, vanished: Option<Member>) -> Result<Settled, ProvisionError> {
+        let core = self.core;
+        let result = core.in_time(self.deadline, self.attempt(vanished)).await;
+        if self.leased {
+            let Identity { idp, subject, .. } = self.identity;
+            let keep_intent = result.is_err() && self.in_doubt;
+            let gave_up = core.store.abandon_creation(idp, subject, self.holder, keep_intent).await;
+            // The lease ends by itself; what was achieved is not taken back for that.
+            if let Err(error) = gave_up {
+                tracing::warn!(%error, "a creation lease could not be given up and runs out by itself");
+            }
+        }
+        result
+    }
+
+    async fn attempt(&mut self, vanished: Option<Member>) -> Result<Settled, ProvisionError> {
+        let former = vanished.as_ref().map(|member| (member.account.clone(), member.generation));
+        let Some(earlier_intent) = self.lease(former.clone()).await? else {
+            return self.of_the_winner().await;
+        };
+        // What another process did between our first look and the lease.
+        let Identity { idp, subject, .. } = self.identity;
+        let member = self.core.store.find_member(idp, subject).await?;
+        let now = member.as_ref().map(|member| (member.account.clone(), member.generation));
+        if now != former {
+            return self.of_the_winner().await;
+        }
+        self.in_doubt = earlier_intent.is_some();
+        self.create(member, earlier_intent).await
+    }
+
+    /// Takes the lease and gives the intent that it carries; `None`: another process did it meanwhile.
+    async fn lease(
+        &mut self,
+        former: Option<(AccountId, u32)>,
+    ) -> Result<Option<Option<String>>, ProvisionError> {
+        let Identity { idp, subject, .. } = self.identity;
+        let store = &self.core.store;
+        let mut look = FIRST_LOOK;
+        loop {
+            let now = self.core.platform.clock.now();
+            let until = now.after(self.core.settings.time_budget + MARGIN);
+            match store.begin_creation(idp, subject, self.holder, now, until).await? {
+                CreationLease::Acquired { earlier_intent } => {
+                    self.leased = true;
+                    return Ok(Some(earlier_intent));
+                }
+                CreationLease::Busy { .. } => {}
+            }
+            if Instant::now() + look >= self.deadline {
+                return Err(ProvisionError::BusyElsewhere);
+            }
+            tokio::time::sleep(look).await;
+            look = (look * 2).min(LAST_LOOK);
+            let member = store.find_member(idp, subject).await?;
+            if member.map(|member| (member.account, member.generation)) != former {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn of_the_winner(&self) -> Result<Settled, ProvisionError> {
+        let Identity { idp, subject, .. } = self.identity;
+        let member = self.core.store.find_member(idp, subject).await?;
+        let member = member.ok_or(ProvisionError::BusyElsewhere)?;
+        let account = self.core.account_of(&member, self.deadline).await?;
+        let account = account.ok_or(ProvisionError::AccountVanished)?;
+        self.core.returned(member, account).await
+    }
+
+    async fn create(
+        &mut self,
+        vanished: Option<Member>,
+        earlier_intent: Option<String>,
+    ) -> Result<Settled, ProvisionError> {
+        let core = self.core;
+        let resolved = core.resolved(self.identity, None, self.deadline).await?;
+        let wanted = resolved.wanted.ok_or(ProvisionError::Interrupted)?;
+        report_skipped(self.identity, &wanted.entitled.skipped);
+        let profile = &wanted.profile.profile;
+        if existing::is_protected(
+            &core.settings.protected_accounts,
+            &profile.username,
+            profile.email.as_deref(),
+        ) {
+            return Err(ProvisionError::ProtectedAccount { username: profile.username.clone() });
+        }
+        let verified = wanted.email.as_ref().map(|email| email.address.to_string());
+        let names: Vec<&str> = std::iter::once(profile.username.as_str())
+            .chain(profile.email.as_deref())
+            .chain(verified.as_deref())
+            .collect();
+        let _these_names_are_ours = core.name_locks.hold(&names).await;
+
+        if let Some(intended) = &earlier_intent
+            && let Some(account) = self.ours(intended, &wanted).await?
+        {
+            let account = self.complete(account, &wanted).await?;
+            return self.finish(vanished, account, Origin::Jit, How::Completed).await;
+        }
+        if let Some(account) = self.existing(&wanted).await? {
+            return self.finish(vanished, account, Origin::Adopted, How::Adopted).await;
+        }
+        // F9: recorded after "not found" and before the call, so that a crash between them is known of.
+        let Identity { idp, subject, .. } = self.identity;
+        if !core.store.intend_creation(idp, subject, self.holder, &profile.username).await? {
+            self.leased = false;
+            return Err(ProvisionError::BusyElsewhere);
+        }
+        self.in_doubt = true;
+        let earlier = earlier_intent.as_ref() == Some(&profile.username);
+        match self.bear(&wanted, earlier).await? {
+            Born::Ours(account) => {
+                let account = self.complete(*account, &wanted).await?;
+                let how = if vanished.is_some() { How::Recreated } else { How::Created };
+                self.finish(vanished, account, Origin::Jit, how).await
+            }
+            Born::Conflict { excerpt } => match self.existing(&wanted).await? {
+                Some(account) => self.finish(vanished, account, Origin::Adopted, How::Adopted).await,
+                None => Err(ProvisionError::UnexplainedConflict { excerpt }),
+            },
+        }
+    }
+
+    /// Creates, exactly once: after any try whose outcome is not known it looks before it tries again.
+    async fn bear(&mut self, wanted: &Wanted, earlier: bool) -> Result<Born, ProvisionError> {
+        let profile = &wanted.profile.profile;
+        let calls = self.calls();
+        let role =
+            plan(wanted, Situation::Absent).operations.into_iter().find_map(|operation| match operation {
+                Operation::Create { role, .. } => role,
+                Operation::CreateTeam(_) | Operation::Entitle(_) => None,
+            });
+        let mut may_be_ours = earlier;
+        for tried in 1..=TRIES {
+            let error = match self.connector.create(profile, role.as_deref()).await {
+                Ok(account) => return plausible(account, wanted).map(Box::new).map(Born::Ours),
+                Err(error) => error,
+            };
+            match &error {
+                ConnectorError::Conflict { excerpt, .. } => {
+                    // F9: a conflict that meets our own intent is our own create that timed out.
+                    if may_be_ours && let Some(account) = self.ours(&profile.username, wanted).await? {
+                        return Ok(Born::Ours(Box::new(account)));
+                    }
+                    self.in_doubt = false;
+                    return Ok(Born::Conflict { excerpt: excerpt.clone() });
+                }
+                ConnectorError::Unreachable { sent: true, .. }
+                | ConnectorError::Busy { .. }
+                | ConnectorError::Unexpected { .. } => may_be_ours = true,
+                ConnectorError::Refused { status, .. } if *status >= 500 => may_be_ours = true,
+                // Nothing took effect.
+                ConnectorError::Unreachable { sent: false, .. }
+                | ConnectorError::NotFound { .. }
+                | ConnectorError::NoSeats { .. }
+                | ConnectorError::Credential { .. }
+                | ConnectorError::Refused { .. }
+                | ConnectorError::Unsendable { .. }
+                | ConnectorError::Guarded { .. }
+                | ConnectorError::Unsupported { .. } => {}
+            }
+            self.in_doubt = may_be_ours;
+            let Some(pause) = calls.pause_after(&error, tried) else { return Err(error.into()) };
+            tokio::time::sleep(pause).await;
+            if may_be_ours && let Some(account) = self.ours(&profile.username, wanted).await? {
+                return Ok(Born::Ours(Box::new(account)));
+            }
+        }
+        Err(ProvisionError::Interrupted)
+    }
+
+    /// The roles, teams and so on that the account lacks yet (F10).
+    async fn complete(&self, account: Account, wanted: &Wanted) -> Result<Account, ProvisionError> {
+        let plan = plan(wanted, Situation::Ours(&account));
+        Ok(self.calls().complete(account, &plan).await?)
+    }
+
+    /// F9: the account that an earlier try of ours made.
+    async fn ours(&self, intended: &str, wanted: &Wanted) -> Result<Option<Account>, ProvisionError> {
+        let features = self.connector.features();
+        let found = self.found(FindBy::Username(intended)).await?;
+        let found = existing::with_username(found, intended, features);
+        let [account] = found.as_slice() else { return Ok(None) };
+        let own = self.calls().patiently(|| self.connector.own_account()).await?;
+        let ours = existing::is_ours(account, intended, wanted, features)
+            && own != Some(&account.id)
+            && self.core.store.find_member_by_account(&account.id).await?.is_none();
+        Ok(ours.then(|| account.clone()))
+    }
+
+    /// F7.
+    async fn existing(&self, wanted: &Wanted) -> Result<Option<Account>, ProvisionError> {
+        let features = self.connector.features();
+        let mut by_email = Vec::new();
+        if let Some(email) = &wanted.email {
+            let found = self.found(FindBy::Email(&email.address)).await?;
+            by_email = existing::with_email(found, &email.address, features);
+        }
+        self.other_email_is_free(wanted, &by_email).await?;
+        let username = &wanted.profile.profile.username;
+        let found = self.found(FindBy::Username(username)).await?;
+        let by_username = existing::with_username(found, username, features);
+        if by_email.is_empty() && by_username.is_empty() {
+            return Ok(None);
+        }
+        let own = self.calls().patiently(|| self.connector.own_account()).await?;
+        let chosen = existing::choose(wanted, &self.core.settings, &by_email, &by_username, own)?;
+        if let Some(account) = &chosen
+            && let Some(other) = self.core.store.find_member_by_account(&account.id).await?
+            && !self.is_this_person(&other)
+        {
+            let username = account.profile.username.clone();
+            return Err(ProvisionError::LinkedToAnotherMember { username });
+        }
+        Ok(chosen)
+    }
+
+    /// Where the account is to get another e-mail than the identity's (a constant, a template): nobody else
+    /// may have it, whatever the application thinks of two accounts with one e-mail.
+    async fn other_email_is_free(&self, wanted: &Wanted, known: &[Account]) -> Result<(), ProvisionError> {
+        let given = wanted.profile.profile.email.as_deref();
+        let Some(given) = given.and_then(|given| EmailAddress::parse(given).ok()) else { return Ok(()) };
+        if wanted.email.as_ref().is_some_and(|email| email.address == given) {
+            return Ok(());
+        }
+        let found = self.found(FindBy::Email(&given)).await?;
+        let found = existing::with_email(found, &given, self.connector.features());
+        match found.iter().find(|account| known.iter().all(|known| known.id != account.id)) {
+            None => Ok(()),
+            Some(account) => {
+                let username = account.profile.username.clone();
+                Err(ProvisionError::ExistingAccountUnverifiedEmail { username })
+            }
+        }
+    }
+
+    async fn found(&self, by: FindBy<'_>) -> Result<Vec<Account>, ProvisionError> {
+        match self.calls().patiently(|| self.connector.find(by)).await {
+            Ok(found) => Ok(found),
+            // An application without e-mails cannot be asked for one.
+            Err(ConnectorError::NotFound { .. } | ConnectorError::Unsupported { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Records the member; the last step, so that whoever finds a member finds a whole account.
+    async fn finish(
+        &mut self,
+        vanished: Option<Member>,
+        account: Account,
+        origin: Origin,
+        how: How,
+    ) -> Result<Settled, ProvisionError> {
+        let core = self.core;
+        if !account.active {
+            return Err(ProvisionError::AccountDeactivated { username: account.profile.username });
+        }
+        let now = core.platform.clock.now();
+        let member = if let Some(member) = vanished {
+            let member = members::with_new_account(member, &account, origin, now);
+            core.store.record_login(&member).await?;
+            member
+        } else {
+            let id = core.platform.entropy.member_id(now)?;
+            let member = members::first(id, self.identity, &account, origin, now);
+            match core.store.finish_creation(&member, self.holder).await? {
+                Ok(()) => self.leased = false,
+                Err(other) if self.is_this_person(&other) && other.account == account.id => {
+                    return core.returned(other, account).await;
+                }
+                Err(_) => {
+                    self.in_doubt = false;
+                    let username = account.profile.username;
+                    return Err(ProvisionError::LinkedToAnotherMember { username });
+                }
+            }
+            member
+        };
+        let event = match how {
+            How::Created | How::Existing => "account_created",
+            How::Completed => "account_completed",
+            How::Adopted => "account_adopted",
+            How::Recreated => "account_recreated",
+        };
+        tracing::info!(
+            target: "narthex::audit",
+            event,
+            member = %member.id,
+            idp = %self.identity.idp,
+            subject = self.identity.subject.as_str(),
+            account = %account.id,
+            username = %account.profile.username,
+            generation = member.generation,
+            entitlements = ?account.entitlements,
+        );
+        Ok(Settled { member, account, how })
+    }
+
+    fn is_this_person(&self, member: &Member) -> bool {
+        let Identity { idp, subject, .. } = self.identity;
+        member.identities.iter().any(|(known, of)| known == idp && of == subject)
+    }
+
+    fn calls(&self) -> Calls<'a> {
+        self.core.calls(self.connector, self.deadline)
+    }
+}
+
+/// A4: what was created is what was asked for.
+fn plausible(account: Account, wanted: &Wanted) -> Result<Account, ProvisionError> {
+    let asked = &wanted.profile.profile.username;
+    let got = &account.profile.username;
+    if account.id.0.is_empty() {
+        let what = format!("it created `{asked}` and gave no id");
+        return Err(ProvisionError::Implausible { what });
+    }
+    // An application may fold the case of what it is given, but no more.
+    if !got.eq_ignore_ascii_case(asked) {
+        let what = format!("it was asked to create `{asked}` and gave `{got}`");
+        return Err(ProvisionError::Implausible { what });
+    }
+    Ok(account)
+}

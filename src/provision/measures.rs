@@ -1,0 +1,14 @@
+//! The names of this stage's metrics, and their one place of use. Labels come from fixed tables.
+
+use std::time::Duration;
+
+/// Logins that reached provisioning, by outcome: one of [`super::provisioner::How::code`] or an error's code.
+pub const TOTAL: &str = "narthex_provisioning_total";
+/// How long they took, in seconds, by outcome.
+pub const SECONDS: &str = "narthex_provisioning_seconds";
+
+/// One login's end.
+pub fn record(outcome: &'static str, took: Duration) {
+    metrics::counter!(TOTAL, "outcome" => outcome).increment(1);
+    metrics::histogram!(SECONDS, "outcome" => outcome).record(took.as_secs_f64());
+}

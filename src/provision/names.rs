@@ -1,0 +1,123 @@
+//! The names that the application has (roles, teams, …): what a login may give, listed once in a while.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::config::settings::{MappingGives, Provisioning};
+
+use super::connector::{Connector, ConnectorError, Features, Kind, Named};
+
+/// How long a list is believed.
+pub const FRESH: Duration = Duration::from_mins(1);
+/// A wanted name that is missing refreshes the lists, but no more often than this: whoever can choose
+/// claims must not be able to make every login list everything.
+pub const REFRESH_AT_MOST: Duration = Duration::from_secs(5);
+
+/// What the application has, by kind. A kind that is absent cannot be listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names(BTreeMap<Kind, BTreeMap<String, Standing>>);
+
+/// What is known of one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Ordinary,
+    Privileged,
+    /// The application's list does not have it.
+    Absent,
+    /// The application cannot list this kind.
+    Unlisted,
+}
+
+impl Names {
+    #[must_use]
+    pub fn with(mut self, kind: Kind, names: impl IntoIterator<Item = Named>) -> Self {
+        let known = self.0.entry(kind).or_default();
+        for named in names {
+            let standing = if named.privileged { Standing::Privileged } else { Standing::Ordinary };
+            known.insert(named.name, standing);
+        }
+        self
+    }
+
+    #[must_use]
+    pub fn standing(&self, kind: Kind, name: &str) -> Standing {
+        match self.0.get(&kind) {
+            None => Standing::Unlisted,
+            Some(known) => known.get(name).copied().unwrap_or(Standing::Absent),
+        }
+    }
+}
+
+/// The last lists, shared by all logins.
+#[derive(Default)]
+pub struct NameCache {
+    last: Mutex<Option<(Instant, Arc<Names>)>>,
+}
+
+impl NameCache {
+    /// The names, listed within `at_most`. Simultaneous callers wait for one listing.
+    ///
+    /// # Errors
+    /// As [`Connector::list`]; nothing stale is used instead, since errors deny.
+    pub async fn within(
+        &self,
+        at_most: Duration,
+        connector: &dyn Connector,
+        settings: &Provisioning,
+    ) -> Result<Arc<Names>, ConnectorError> {
+        let mut last = self.last.lock().await;
+        if let Some((listed_at, names)) = &*last
+            && listed_at.elapsed() < at_most
+        {
+            return Ok(names.clone());
+        }
+        let names = Arc::new(list(connector, settings).await?);
+        *last = Some((Instant::now(), names.clone()));
+        Ok(names)
+    }
+}
+
+async fn list(connector: &dyn Connector, settings: &Provisioning) -> Result<Names, ConnectorError> {
+    let features = connector.features();
+    let mut names = Names::default();
+    for kind in wanted_kinds(features, settings) {
+        let listed = match connector.list(kind).await {
+            Ok(listed) => listed,
+            Err(ConnectorError::Unsupported { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        match listed {
+            Some(listed) => names = names.with(kind, listed),
+            None if kind == Kind::Role && !features.fixed_roles.is_empty() => {
+                names = names.with(kind, features.fixed_roles.iter().cloned());
+            }
+            None => {}
+        }
+    }
+    Ok(names)
+}
+
+/// The kinds that any identity could be given under these settings; the others are not asked for.
+fn wanted_kinds(features: &Features, settings: &Provisioning) -> Vec<Kind> {
+    let gives = |wanted: fn(&MappingGives) -> bool| settings.mapping.iter().any(|row| wanted(&row.gives));
+    let teams = settings.teams_claim.is_some()
+        || !settings.onboarding.teams.is_empty()
+        || gives(|gives| matches!(gives, MappingGives::Team { .. }));
+    let app_groups = !settings.onboarding.app_groups.is_empty()
+        || gives(|gives| matches!(gives, MappingGives::AppGroups(_)));
+    let permissions = gives(|gives| matches!(gives, MappingGives::Permission(_)));
+    [
+        (Kind::Role, features.roles),
+        (Kind::Team, features.teams && teams),
+        (Kind::TeamRole, features.team_roles && teams),
+        (Kind::AppGroup, features.app_groups && app_groups),
+        (Kind::Permission, features.permissions && permissions),
+    ]
+    .into_iter()
+    .filter_map(|(kind, wanted)| wanted.then_some(kind))
+    .collect()
+}

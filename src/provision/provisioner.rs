@@ -1,0 +1,354 @@
+//! The stage itself: one verified identity in, one provisioned session's makings out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::Settings;
+use crate::config::settings::{Mode, Provisioning, Unprovisioned};
+use crate::identify::Verified;
+use crate::model::{Account, Grant, Identity, IdpId, Member, MemberStatus};
+use crate::platform::{Platform, Tasks};
+use crate::store::MemberStore;
+
+use super::apply::Calls;
+use super::connector::{Connector, ConnectorError, FindBy};
+use super::creation::Creation;
+use super::eligibility::{self, Authority};
+use super::flights::{Flights, NameLocks};
+use super::grant::grant;
+use super::guard::Guarded;
+use super::names::{self, NameCache, Names};
+use super::resolve::{Decision, Question, Resolved, names_missing, resolve};
+use super::{ProvisionError, Provisioned, measures, members};
+
+/// Sees to accounts. Cheap to clone.
+#[derive(Clone)]
+pub struct Provisioner {
+    core: Arc<Core>,
+    flights: Arc<Flights<Settled>>,
+}
+
+/// What all logins share.
+pub(super) struct Core {
+    pub(super) settings: Provisioning,
+    authorities: BTreeMap<IdpId, Authority>,
+    pub(super) connector: Option<Arc<Guarded>>,
+    pub(super) store: Arc<dyn MemberStore>,
+    pub(super) platform: Platform,
+    pub(super) name_locks: NameLocks,
+    names: NameCache,
+}
+
+/// A person whose account was seen to.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    pub member: Member,
+    pub account: Account,
+    pub how: How,
+}
+
+/// How it came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// The account of a member, found as it was.
+    Existing,
+    Created,
+    /// An earlier attempt's account, now whole (F9).
+    Completed,
+    Adopted,
+    /// A member's account had vanished (E5).
+    Recreated,
+}
+
+impl How {
+    /// The metric's outcome.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Existing => "existing",
+            Self::Created => "created",
+            Self::Completed => "completed",
+            Self::Adopted => "adopted",
+            Self::Recreated => "recreated",
+        }
+    }
+}
+
+impl Provisioner {
+    /// `connector`: `None` without an `[application]`.
+    #[must_use]
+    pub fn new(
+        settings: &Settings,
+        connector: Option<Arc<dyn Connector>>,
+        store: Arc<dyn MemberStore>,
+        platform: Platform,
+        tasks: Tasks,
+    ) -> Self {
+        let authorities = settings.idps.iter().map(|idp| (idp.id.clone(), Authority::of(idp))).collect();
+        Self::with(settings.provisioning.clone(), authorities, connector, store, platform, tasks)
+    }
+
+    /// As [`Provisioner::new`], with what it takes of the settings.
+    #[must_use]
+    pub fn with(
+        settings: Provisioning,
+        authorities: BTreeMap<IdpId, Authority>,
+        connector: Option<Arc<dyn Connector>>,
+        store: Arc<dyn MemberStore>,
+        platform: Platform,
+        tasks: Tasks,
+    ) -> Self {
+        let protected = settings.protected_accounts.clone();
+        let connector = connector.map(|inner| Arc::new(Guarded::new(inner, protected)));
+        let name_locks = NameLocks::default();
+        let names = NameCache::default();
+        let core = Core { settings, authorities, connector, store, platform, name_locks, names };
+        Self { core: Arc::new(core), flights: Arc::new(Flights::new(tasks)) }
+    }
+
+    /// Sees to the person's account; the session can be made from the result only (F10).
+    ///
+    /// # Errors
+    /// One variant per rule; [`ProvisionError::retryable`] tells whether the same identity may try again.
+    pub async fn provision(&self, verified: Verified) -> Result<Provisioned, ProvisionError> {
+        let started = Instant::now();
+        let identity = verified.identity().clone();
+        let result = self.provisioned(verified, started).await;
+        match result {
+            Ok((provisioned, outcome)) => {
+                measures::record(outcome, started.elapsed());
+                Ok(provisioned)
+            }
+            Err(error) => {
+                measures::record(error.code(), started.elapsed());
+                tracing::info!(
+                    target: "narthex::audit",
+                    event = "provisioning_refused",
+                    idp = %identity.idp,
+                    subject = identity.subject.as_str(),
+                    code = error.code(),
+                    retryable = error.retryable(),
+                    reason = %error,
+                );
+                Err(error)
+            }
+        }
+    }
+
+    async fn provisioned(
+        &self,
+        verified: Verified,
+        started: Instant,
+    ) -> Result<(Provisioned, &'static str), ProvisionError> {
+        let core = &self.core;
+        let identity = verified.identity();
+        // F1 at every login, and before the application hears of it.
+        eligibility::admit(identity, &core.settings, core.authority(&identity.idp))?;
+        if !core.has_member_or_makes_one(identity).await? {
+            return match core.settings.unprovisioned {
+                Unprovisioned::Deny => Err(ProvisionError::NotProvisioned),
+                Unprovisioned::Forward => {
+                    Ok((Provisioned::without_account(verified, Grant::default()), "forwarded"))
+                }
+            };
+        }
+        let deadline = started + core.settings.time_budget;
+        let person = (identity.idp.clone(), identity.subject.clone());
+        let (landed, first) = self
+            .flights
+            .join(person, || {
+                let (core, identity) = (core.clone(), identity.clone());
+                async move { core.settle(&identity, deadline).await }
+            })
+            .await;
+        let settled = landed?;
+        let grant = core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
+        let provisioned = Provisioned::with_account(verified, &settled.member, &settled.account, grant);
+        let how = if first { settled.how } else { How::Existing };
+        Ok((provisioned, how.code()))
+    }
+}
+
+impl Core {
+    pub(super) fn authority(&self, idp: &IdpId) -> &Authority {
+        // An identity provider that is no longer configured may speak for nobody.
+        static NONE: Authority = Authority { domains: Vec::new(), trust_email: false };
+        self.authorities.get(idp).unwrap_or(&NONE)
+    }
+
+    pub(super) fn guarded(&self) -> Result<&Guarded, ProvisionError> {
+        self.connector.as_deref().ok_or(ProvisionError::NoConnector)
+    }
+
+    pub(super) fn calls<'a>(&'a self, connector: &'a Guarded, deadline: Instant) -> Calls<'a> {
+        Calls { connector, entropy: self.platform.entropy.as_ref(), deadline }
+    }
+
+    /// M3.
+    async fn has_member_or_makes_one(&self, identity: &Identity) -> Result<bool, ProvisionError> {
+        match (self.settings.mode, &self.connector) {
+            (Mode::Jit, Some(_)) => Ok(true),
+            (Mode::Jit, None) => Err(ProvisionError::NoConnector),
+            (Mode::Off, None) => Ok(false),
+            (Mode::Off, Some(_)) => {
+                Ok(self.store.find_member(&identity.idp, &identity.subject).await?.is_some())
+            }
+        }
+    }
+
+    /// A1: within the time budget, or not at all.
+    pub(super) async fn in_time<T>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, ProvisionError>>,
+    ) -> Result<T, ProvisionError> {
+        match tokio::time::timeout_at(deadline, work).await {
+            Ok(done) => done,
+            Err(_) => Err(ProvisionError::TimeBudget { seconds: self.settings.time_budget.as_secs() }),
+        }
+    }
+
+    /// The person's member and account, made where the mode makes them.
+    async fn settle(
+        self: &Arc<Self>,
+        identity: &Identity,
+        deadline: Instant,
+    ) -> Result<Settled, ProvisionError> {
+        let member = self.store.find_member(&identity.idp, &identity.subject).await?;
+        if let Some(member) = &member {
+            let found = self.in_time(deadline, self.account_of(member, deadline)).await?;
+            if let Some(account) = found {
+                return self.returned(member.clone(), account).await;
+            }
+        }
+        match (self.settings.mode, member) {
+            (Mode::Jit, member) => Creation::new(self, identity, deadline)?.run(member).await,
+            (Mode::Off, Some(_)) => Err(ProvisionError::AccountVanished),
+            (Mode::Off, None) => Err(ProvisionError::NotProvisioned),
+        }
+    }
+
+    /// L1, L4: a member's account is left as it is; only our own record of the login is written.
+    pub(super) async fn returned(&self, member: Member, account: Account) -> Result<Settled, ProvisionError> {
+        match member.status {
+            MemberStatus::Active => {}
+        }
+        if !account.active {
+            return Err(ProvisionError::AccountDeactivated { username: account.profile.username });
+        }
+        let member = members::again(member, &account, self.platform.clock.now());
+        self.store.record_login(&member).await?;
+        Ok(Settled { member, account, how: How::Existing })
+    }
+
+    /// The member's account by the application's own id; `None`: it is gone.
+    pub(super) async fn account_of(
+        &self,
+        member: &Member,
+        deadline: Instant,
+    ) -> Result<Option<Account>, ProvisionError> {
+        let connector = self.guarded()?;
+        let calls = self.calls(connector, deadline);
+        let found = match calls.patiently(|| connector.find(FindBy::Id(&member.account))).await {
+            Ok(found) => found,
+            Err(ConnectorError::NotFound { .. }) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        match found.len() {
+            0 => Ok(None),
+            _ => match found.into_iter().find(|account| account.id == member.account) {
+                Some(account) => Ok(Some(account)),
+                // SECURITY: lesson 32. Another account under this id is a lie or a recipe's mistake; to
+                // take it for "gone" would create a second one.
+                None => Err(ProvisionError::Implausible {
+                    what: format!("asked for the account {}, it gave another", member.account),
+                }),
+            },
+        }
+    }
+
+    /// L2, L7.
+    async fn session_grant(
+        &self,
+        identity: &Identity,
+        settled: &Settled,
+        deadline: Instant,
+    ) -> Result<Grant, ProvisionError> {
+        let resolved = self.resolved(identity, Some(&settled.member), deadline).await?;
+        // At a first login the same was reported when the account was made.
+        if settled.how == How::Existing {
+            report_skipped(identity, &resolved.session.skipped);
+        }
+        Ok(grant(&settled.account.entitlements, &resolved.session, self.settings.session_roles))
+    }
+
+    /// The decision on the names that the application has; on fresher ones where a wanted name is missing.
+    pub(super) async fn resolved(
+        &self,
+        identity: &Identity,
+        member: Option<&Member>,
+        deadline: Instant,
+    ) -> Result<Resolved, ProvisionError> {
+        let names = self.names_within(names::FRESH, deadline).await?;
+        let missing = match self.decide(identity, member, &names)? {
+            Decision::Proceed(resolved) => {
+                let wanted = resolved.wanted.as_ref().map(|wanted| &wanted.entitled);
+                if !names_missing(wanted.unwrap_or(&resolved.session)) {
+                    return Ok(*resolved);
+                }
+                None
+            }
+            Decision::Refuse(
+                error @ (ProvisionError::UnknownRole { .. }
+                | ProvisionError::UnknownTeam { .. }
+                | ProvisionError::DefaultRoleUnusable { .. }),
+            ) => Some(error),
+            Decision::Refuse(error) => return Err(error),
+        };
+        let fresher = self.names_within(names::REFRESH_AT_MOST, deadline).await?;
+        if let (Some(error), true) = (missing, Arc::ptr_eq(&names, &fresher)) {
+            return Err(error);
+        }
+        match self.decide(identity, member, &fresher)? {
+            Decision::Proceed(resolved) => Ok(*resolved),
+            Decision::Refuse(error) => Err(error),
+        }
+    }
+
+    fn decide(
+        &self,
+        identity: &Identity,
+        member: Option<&Member>,
+        names: &Names,
+    ) -> Result<Decision, ProvisionError> {
+        let features = self.guarded()?.features();
+        let authority = self.authority(&identity.idp);
+        let settings = &self.settings;
+        Ok(resolve(&Question { identity, settings, authority, features, names, member }))
+    }
+
+    async fn names_within(&self, at_most: Duration, deadline: Instant) -> Result<Arc<Names>, ProvisionError> {
+        let connector = self.guarded()?;
+        let calls = self.calls(connector, deadline);
+        Ok(calls.patiently(|| self.names.within(at_most, connector, &self.settings)).await?)
+    }
+}
+
+/// F4, F5: what was asked for and not given is in the audit log.
+pub(super) fn report_skipped(identity: &Identity, skipped: &[super::entitle::Skipped]) {
+    for skipped in skipped {
+        tracing::warn!(
+            target: "narthex::audit",
+            event = "entitlement_skipped",
+            idp = %identity.idp,
+            subject = identity.subject.as_str(),
+            entitlement = ?skipped.entitlement,
+            rule = ?skipped.rule,
+            because = ?skipped.because,
+            why = ?skipped.why,
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! G1, G2 and G5, whoever calls.
+
+use std::sync::Arc;
+
+use super::fake::{Fake, account};
+use crate::model::{Account, AccountId, AccountProfile, Entitlements};
+use crate::provision::connector::{Connector, ConnectorError, EntitlementChange, FindBy};
+use crate::provision::guard::Guarded;
+
+fn administrator(id: &str, username: &str) -> Account {
+    let mut account = account(id, username, &format!("{username}@example.com"));
+    account.privileged = true;
+    account.entitlements.role = Some("admin".to_owned());
+    account
+}
+
+fn guarded(accounts: &[Account]) -> (Arc<Fake>, Guarded) {
+    let app = Arc::new(Fake::new());
+    for account in accounts {
+        app.has(account.clone());
+    }
+    let guarded = Guarded::new(app.clone(), vec!["break-glass".to_owned(), "ceo@example.com".to_owned()]);
+    (app, guarded)
+}
+
+fn stopped(result: &Result<(), ConnectorError>, by: &str) -> bool {
+    matches!(result, Err(ConnectorError::Guarded { rule, .. }) if *rule == by)
+}
+
+fn demotion() -> EntitlementChange {
+    EntitlementChange { role: Some("user".to_owned()), ..EntitlementChange::default() }
+}
+
+#[tokio::test]
+async fn g1_the_last_active_administrator_is_not_demoted_deactivated_or_deleted() {
+    let root = administrator("1", "root");
+    let asleep = Account { active: false, ..administrator("2", "asleep") };
+    let (app, guarded) = guarded(&[root.clone(), asleep, account("3", "ada", "ada@example.com")]);
+    assert!(stopped(&guarded.set_entitlements(&root, &demotion()).await, "G1"));
+    assert!(stopped(&guarded.deactivate(&root).await, "G1"));
+    assert!(stopped(&guarded.delete(&root).await, "G1"));
+    assert!(app.writes().is_empty());
+}
+
+#[tokio::test]
+async fn g1_an_administrator_beside_another_active_one_may_go() {
+    let root = administrator("1", "root");
+    let (app, guarded) = guarded(&[root.clone(), administrator("2", "second")]);
+    guarded.set_entitlements(&root, &demotion()).await.unwrap();
+    assert_eq!(app.account("root").entitlements.role.as_deref(), Some("user"));
+}
+
+#[tokio::test]
+async fn g1_what_the_caller_knows_of_the_account_may_be_old() {
+    let (app, guarded) = guarded(&[administrator("1", "root")]);
+    // The caller still believes that it is an ordinary account.
+    let stale = account("1", "root", "root@example.com");
+    assert!(stopped(&guarded.delete(&stale).await, "G1"));
+    assert!(app.writes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_of_two_administrators_who_are_removed_at_once_one_stays() {
+    let (one, two) = (administrator("1", "one"), administrator("2", "two"));
+    let (app, guarded) = guarded(&[one.clone(), two.clone()]);
+    let (first, second) = tokio::join!(guarded.delete(&one), guarded.deactivate(&two));
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    assert_eq!(app.find(FindBy::Privileged).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn g1_an_ordinary_account_may_be_changed_and_deleted() {
+    let ada = account("3", "ada", "ada@example.com");
+    let (_, guarded) = guarded(&[administrator("1", "root"), ada.clone()]);
+    guarded.set_entitlements(&ada, &demotion()).await.unwrap();
+    guarded.delete(&ada).await.unwrap();
+}
+
+#[tokio::test]
+async fn g2_protected_accounts_and_the_own_account_are_not_touched() {
+    let own = account("5", "narthex", "narthex@example.com");
+    let accounts =
+        [account("3", "BREAK-GLASS", "x@example.com"), account("4", "boss", "CEO@example.com"), own.clone()];
+    let (app, guarded) = guarded(&accounts);
+    app.state.lock().unwrap().own_account = Some(AccountId("5".to_owned()));
+    let profile = AccountProfile { username: "x".to_owned(), ..AccountProfile::default() };
+    for account in &accounts {
+        assert!(stopped(&guarded.update(account, &profile).await, "G2"));
+        assert!(stopped(&guarded.set_entitlements(account, &demotion()).await, "G2"));
+        assert!(stopped(&guarded.deactivate(account).await, "G2"));
+        assert!(stopped(&guarded.delete(account).await, "G2"));
+    }
+    let taken = AccountProfile { username: "Break-Glass".to_owned(), ..AccountProfile::default() };
+    assert!(stopped(&guarded.create(&taken, None).await.map(|_| ()), "G2"));
+    assert!(app.writes().is_empty());
+}
+
+#[tokio::test]
+async fn g5_what_no_encoding_makes_harmless_is_not_sent() {
+    let ada = account("3", "ada", "ada@example.com");
+    let (app, guarded) = guarded(std::slice::from_ref(&ada));
+    let unsendable =
+        |result: Result<(), ConnectorError>| matches!(result, Err(ConnectorError::Unsendable { .. }));
+    for bad in ["a\r\nb", "a\0", "..", "../x", "a/../b", "a\\..\\b", ".", "", "a\u{1b}b"] {
+        let profile = AccountProfile { username: bad.to_owned(), ..AccountProfile::default() };
+        assert!(unsendable(guarded.create(&profile, None).await.map(|_| ())), "{bad:?}");
+        let fine = AccountProfile { username: "x".to_owned(), ..AccountProfile::default() };
+        assert!(unsendable(guarded.create(&fine, Some(bad)).await.map(|_| ())), "{bad:?}");
+        let teams = [(bad.to_owned(), None)].into();
+        let add = Entitlements { teams, ..Entitlements::default() };
+        let change = EntitlementChange { add, ..EntitlementChange::default() };
+        assert!(unsendable(guarded.set_entitlements(&ada, &change).await), "{bad:?}");
+        assert!(unsendable(guarded.create_team(bad).await), "{bad:?}");
+        assert!(unsendable(guarded.find(FindBy::Username(bad)).await.map(|_| ())), "{bad:?}");
+        assert!(
+            unsendable(guarded.find(FindBy::Id(&AccountId(bad.to_owned()))).await.map(|_| ())),
+            "{bad:?}"
+        );
+    }
+    for good in ["acme/testers", "a..b", "...", "Ärzte & Co"] {
+        guarded.create_team(good).await.unwrap();
+    }
+    let name = AccountProfile {
+        username: "x".to_owned(),
+        display_name: Some("a\nb".to_owned()),
+        ..AccountProfile::default()
+    };
+    assert!(unsendable(guarded.create(&name, None).await.map(|_| ())));
+    assert!(app.calls("!create ").is_empty());
+}

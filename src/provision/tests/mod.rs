@@ -1,0 +1,173 @@
+//! Tests of the whole stage against an application in memory; `rules` has those of the pure parts.
+
+mod fake;
+mod flow;
+mod guards;
+mod once;
+mod properties;
+mod rules;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use self::fake::Fake;
+use super::eligibility::Authority;
+use super::{Connector, ProvisionError, Provisioned, Provisioner};
+use crate::config::settings::{
+    MappingGives, MappingRow, Mode, OnExisting, Onboarding, Provisioning, SessionRoles, TeamsClaim,
+    UnknownRole, UnknownTeam, Unprovisioned,
+};
+use crate::identify::Verified;
+use crate::model::{Claims, Identity, IdpId, Member, Subject, UnixTime};
+use crate::platform::entropy::NoEntropy;
+use crate::platform::{Clock, Entropy, Platform, Tasks};
+use crate::store::MemberStore;
+use crate::store::memory::Memory;
+
+/// Settings that give everything that the fake application has.
+fn settings() -> Provisioning {
+    Provisioning {
+        mode: Mode::Jit,
+        unprovisioned: Unprovisioned::Deny,
+        default_role: Some("user".to_owned()),
+        role_claim: Some("role".to_owned()),
+        groups_claim: Some("groups".to_owned()),
+        teams_claim: Some(TeamsClaim { claim: "teams".to_owned(), separator: None }),
+        assignable_teams: vec!["acme/*".to_owned(), "public".to_owned()],
+        mapping: vec![
+            row(
+                "engineers",
+                MappingGives::Team {
+                    team: "acme/developers".to_owned(),
+                    team_role: Some("maintainer".to_owned()),
+                },
+            ),
+            row("platform-admins", MappingGives::Role { role: "admin".to_owned(), privileged: true }),
+            row("auditors", MappingGives::Role { role: "reader".to_owned(), privileged: false }),
+            row("engineers", MappingGives::AppGroups(vec!["builders".to_owned()])),
+            row("engineers", MappingGives::Permission("deploy".to_owned())),
+        ],
+        owners_groups: vec!["founders".to_owned()],
+        unknown_role: UnknownRole::Default,
+        unknown_team: UnknownTeam::Skip,
+        onboarding: Onboarding {
+            teams: vec!["acme/readers".to_owned()],
+            app_groups: vec!["newcomers".to_owned()],
+        },
+        attributes: BTreeMap::new(),
+        allowed_email_domains: Vec::new(),
+        on_existing: OnExisting::Adopt,
+        match_username: false,
+        protected_accounts: vec!["break-glass".to_owned()],
+        session_roles: SessionRoles::Headers,
+        absent_groups_are_none: false,
+        time_budget: Duration::from_secs(15),
+    }
+}
+
+fn row(group: &str, gives: MappingGives) -> MappingRow {
+    MappingRow { group: group.to_owned(), label: None, idp: None, gives }
+}
+
+fn authority() -> Authority {
+    Authority { domains: vec!["example.com".to_owned()], trust_email: false }
+}
+
+fn corp() -> IdpId {
+    "corp".parse().unwrap()
+}
+
+/// Ada, an engineer, with `changes` merged into her claims; null takes one away.
+fn ada(changes: Value) -> Identity {
+    person("ada", changes)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
+fn person(name: &str, changes: Value) -> Identity {
+    let mut claims = json!({
+        "email": format!("{name}@example.com"),
+        "email_verified": true,
+        "preferred_username": name,
+        "name": format!("{name} of Example"),
+        "groups": ["engineers", "everyone"],
+    });
+    for (claim, value) in changes.as_object().unwrap() {
+        claims[claim] = value.clone();
+    }
+    let Value::Object(mut map) = claims else { unreachable!() };
+    map.retain(|_, value| !value.is_null());
+    Identity {
+        idp: corp(),
+        subject: Subject::parse(&format!("sub-{name}")).unwrap(),
+        claims: Claims::new(map).unwrap(),
+        idp_session: None,
+        authenticated_at: None,
+    }
+}
+
+/// A clock that stands still.
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> UnixTime {
+        UnixTime(1_800_000_000)
+    }
+}
+
+/// Bytes that differ from call to call.
+#[derive(Default)]
+struct Counting(std::sync::atomic::AtomicU64);
+
+impl Entropy for Counting {
+    fn fill(&self, target: &mut [u8]) -> Result<(), NoEntropy> {
+        let n = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        for (byte, value) in target.iter_mut().rev().zip(n.to_le_bytes().iter().cycle()) {
+            *byte = *value;
+        }
+        Ok(())
+    }
+}
+
+/// One or more processes before one application and one store.
+struct World {
+    app: Arc<Fake>,
+    store: Arc<Memory>,
+    entropy: Arc<Counting>,
+    settings: Provisioning,
+    authority: Authority,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(settings())
+    }
+
+    fn with(settings: Provisioning) -> Self {
+        let (app, store) = (Arc::new(Fake::new()), Arc::new(Memory::default()));
+        Self { app, store, entropy: Arc::default(), settings, authority: authority() }
+    }
+
+    /// A process of its own: nothing is shared with others but application and store.
+    fn process(&self) -> Provisioner {
+        let platform = Platform { clock: Arc::new(Still), entropy: self.entropy.clone() };
+        Provisioner::with(
+            self.settings.clone(),
+            BTreeMap::from([(corp(), self.authority.clone()), ("other".parse().unwrap(), authority())]),
+            Some(self.app.clone() as Arc<dyn Connector>),
+            self.store.clone(),
+            platform,
+            Tasks::on(tokio::runtime::Handle::current()),
+        )
+    }
+
+    async fn login(&self, identity: &Identity) -> Result<Provisioned, ProvisionError> {
+        self.process().provision(Verified::for_tests(identity.clone())).await
+    }
+
+    async fn member(&self, identity: &Identity) -> Option<Member> {
+        self.store.find_member(&identity.idp, &identity.subject).await.unwrap()
+    }
+}

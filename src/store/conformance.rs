@@ -1,0 +1,136 @@
+//! The one suite that every store must pass, the concurrent part included. A new store adds one call of
+//! `conformance!` at the end.
+
+mod agreement;
+mod keys;
+mod logins;
+mod members;
+mod sessions;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::memory::Memory;
+use super::sqlite::Sqlite;
+use super::{Store, StoreError};
+use crate::model::UnixTime;
+use crate::platform::Tasks;
+
+/// The limit of logins in flight, so small that it can be reached.
+const MAX_IN_FLIGHT: usize = 40;
+/// The beginning of time for these tests.
+const NOW: UnixTime = UnixTime(1_800_000_000);
+
+/// A fresh store, and what must live as long as it does.
+struct Fresh {
+    store: Arc<dyn Store>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+async fn memory() -> Fresh {
+    Fresh { store: Arc::new(Memory::with_max_in_flight(MAX_IN_FLIGHT)), _folder: None }
+}
+
+async fn sqlite() -> Fresh {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&folder.path().join("narthex.db")).await.unwrap();
+    Fresh { store: Arc::new(store.with_max_in_flight(MAX_IN_FLIGHT)), _folder: Some(folder) }
+}
+
+/// Runs `act` a hundred times at once, on several threads.
+async fn a_hundred_times<F, T>(store: &Arc<dyn Store>, act: impl Fn(Arc<dyn Store>, u64) -> F) -> Vec<T>
+where
+    F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    T: Send + 'static,
+{
+    let tasks = Tasks::on(tokio::runtime::Handle::current());
+    let running: Vec<_> = (1..=100).map(|number| tasks.spawn(act(Arc::clone(store), number))).collect();
+    let mut results = Vec::new();
+    for one in running {
+        results.push(one.await.unwrap().unwrap());
+    }
+    results
+}
+
+macro_rules! conformance {
+    ($($maker:ident)*) => {$(
+        mod $maker {
+            conformance!(@tests $maker logins:
+                a_recorded_login_is_taken_whole
+                a_second_taking_is_told_that_it_was_used_and_where_it_went
+                another_browser_does_not_get_the_login_nor_spoil_it
+                a_browser_without_cookie_does_not_get_the_login
+                an_expired_login_is_unknown
+                an_unknown_state_is_unknown
+                a_state_is_recorded_once
+                beyond_the_browsers_limit_its_oldest_login_goes
+                beyond_the_browsers_limit_a_taken_login_goes_before_a_waiting_one
+                beyond_the_stores_limit_the_oldest_login_goes
+                of_a_hundred_takings_at_once_exactly_one_is_fresh
+                a_parked_thing_is_taken_once
+                an_expired_parked_thing_is_gone
+                an_id_is_parked_under_once
+                beyond_the_stores_limit_the_oldest_parked_thing_goes
+                of_a_hundred_takings_of_a_parked_thing_exactly_one_gets_it
+                a_sweep_drops_expired_logins_and_parked_things_only
+            );
+            conformance!(@tests $maker sessions:
+                a_session_is_found_as_it_was_recorded
+                a_session_without_account_is_kept_too
+                an_unknown_session_is_absent
+                a_hash_is_recorded_once
+                beyond_the_members_limit_exactly_the_oldest_session_ends
+                the_new_session_never_ends_even_where_its_clock_is_behind
+                a_limit_of_none_still_leaves_the_new_session
+                sessions_without_member_are_not_counted
+                of_a_hundred_sessions_at_once_as_many_stay_as_may
+                activity_never_goes_backwards
+                activity_of_an_unknown_session_is_ignored
+                an_ended_session_is_gone_and_ends_once
+                a_sweep_ends_what_is_past_its_end_or_idle_for_too_long
+            );
+            conformance!(@tests $maker members:
+                f9_a_finished_member_is_found_by_each_identity_and_by_account
+                f9_of_a_hundred_beginnings_at_once_exactly_one_may_create
+                f9_another_holder_is_told_until_when_to_wait
+                f9_the_holder_may_renew_its_lease
+                f9_an_expired_lease_passes_on_with_the_earlier_intent
+                f9_only_the_holder_may_intend
+                f9_a_holder_that_lost_its_lease_writes_nothing
+                f9_giving_up_with_the_outcome_unknown_keeps_the_intent
+                f9_giving_up_with_the_outcome_known_forgets_the_intent
+                f9_another_holder_cannot_give_up_a_lease
+                f9_a_finished_creation_leaves_neither_lease_nor_intent
+                f9_an_identity_that_is_a_member_already_stays_that_member
+                f9_an_account_of_another_member_is_not_given_twice
+                f9_a_member_id_is_used_once
+                a_login_updates_account_names_and_time
+                a_login_of_an_earlier_generation_updates_the_time_only
+                a_logins_time_never_goes_backwards
+                a_login_of_no_member_is_refused
+                a_login_does_not_take_another_members_account
+                identities_of_two_providers_do_not_mix
+            );
+            conformance!(@tests $maker keys:
+                keys_are_listed_by_purpose
+                a_purpose_has_one_first_key
+                a_key_has_one_successor
+                a_key_succeeds_only_one_that_is_there
+                of_a_hundred_first_keys_at_once_one_wins
+                of_a_hundred_successors_at_once_one_wins
+                a_sweep_drops_retired_keys_only
+                a_document_is_found_as_it_was_put_last
+                an_unknown_document_is_absent
+            );
+        }
+    )*};
+    (@tests $maker:ident $topic:ident: $($test:ident)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn $test() {
+            let fresh = super::$maker().await;
+            super::$topic::$test(&fresh.store).await;
+        }
+    )*};
+}
+
+conformance! { memory sqlite }

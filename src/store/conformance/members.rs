@@ -1,0 +1,251 @@
+//! What every store does with members and those in the making.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{NOW, a_hundred_times};
+use crate::model::{AccountId, IdpId, Member, MemberId, MemberStatus, Origin, Subject, UnixTime};
+use crate::store::{CreationLease, Store, StoreError};
+
+const LEASE: Duration = Duration::from_secs(30);
+
+fn idp() -> IdpId {
+    "corp".parse().unwrap()
+}
+
+fn subject(text: &str) -> Subject {
+    Subject::parse(text).unwrap()
+}
+
+/// The only identity of `name`, with the account of this number.
+fn member(name: &str, number: u8) -> Member {
+    Member {
+        id: MemberId(uuid::Uuid::from_bytes([number; 16])),
+        identities: vec![(idp(), subject(name))],
+        account: AccountId(format!("account {number}")),
+        username: name.to_owned(),
+        email: Some(format!("{name}@example.com")),
+        origin: Origin::Jit,
+        status: MemberStatus::Active,
+        generation: 1,
+        created_at: NOW,
+        last_login_at: NOW,
+    }
+}
+
+async fn begin(store: &Arc<dyn Store>, name: &str, holder: u64, now: UnixTime) -> CreationLease {
+    store.begin_creation(&idp(), &subject(name), holder, now, now.after(LEASE)).await.unwrap()
+}
+
+async fn intend(store: &Arc<dyn Store>, name: &str, holder: u64, username: &str) -> bool {
+    store.intend_creation(&idp(), &subject(name), holder, username).await.unwrap()
+}
+
+async fn find(store: &Arc<dyn Store>, name: &str) -> Option<Member> {
+    store.find_member(&idp(), &subject(name)).await.unwrap()
+}
+
+async fn make(store: &Arc<dyn Store>, one: &Member) {
+    let (idp, subject) = &one.identities[0];
+    let lease = store.begin_creation(idp, subject, 1, NOW, NOW.after(LEASE)).await.unwrap();
+    assert_eq!(lease, acquired(None));
+    assert_eq!(store.finish_creation(one, 1).await.unwrap(), Ok(()));
+}
+
+fn acquired(earlier_intent: Option<&str>) -> CreationLease {
+    CreationLease::Acquired { earlier_intent: earlier_intent.map(str::to_owned) }
+}
+
+pub(super) async fn f9_a_finished_member_is_found_by_each_identity_and_by_account(store: &Arc<dyn Store>) {
+    let partner: IdpId = "partner".parse().unwrap();
+    let mut ada = Member { origin: Origin::Adopted, email: None, ..member("ada", 1) };
+    ada.identities.push((partner.clone(), subject("a-17")));
+    make(store, &ada).await;
+    assert_eq!(find(store, "ada").await.as_ref(), Some(&ada));
+    assert_eq!(store.find_member(&partner, &subject("a-17")).await.unwrap().as_ref(), Some(&ada));
+    assert_eq!(store.find_member_by_account(&ada.account).await.unwrap().as_ref(), Some(&ada));
+    assert_eq!(find(store, "bob").await, None);
+    assert_eq!(store.find_member_by_account(&AccountId("ada".to_owned())).await.unwrap(), None);
+}
+
+pub(super) async fn f9_of_a_hundred_beginnings_at_once_exactly_one_may_create(store: &Arc<dyn Store>) {
+    let leases = a_hundred_times(store, |store, holder| async move {
+        store.begin_creation(&idp(), &subject("ada"), holder, NOW, NOW.after(LEASE)).await
+    })
+    .await;
+    assert_eq!(leases.iter().filter(|one| **one == acquired(None)).count(), 1);
+    let busy = CreationLease::Busy { until: NOW.after(LEASE) };
+    assert_eq!(leases.iter().filter(|one| **one == busy).count(), 99);
+}
+
+pub(super) async fn f9_another_holder_is_told_until_when_to_wait(store: &Arc<dyn Store>) {
+    begin(store, "ada", 1, NOW).await;
+    let last_moment = NOW.after(LEASE).before(Duration::from_secs(1));
+    let busy = CreationLease::Busy { until: NOW.after(LEASE) };
+    assert_eq!(begin(store, "ada", 2, last_moment).await, busy);
+    assert_eq!(begin(store, "bob", 2, NOW).await, acquired(None), "another person is not in the way");
+}
+
+pub(super) async fn f9_the_holder_may_renew_its_lease(store: &Arc<dyn Store>) {
+    begin(store, "ada", 1, NOW).await;
+    intend(store, "ada", 1, "ada").await;
+    let later = NOW.after(Duration::from_secs(20));
+    assert_eq!(begin(store, "ada", 1, later).await, acquired(Some("ada")));
+    let busy = CreationLease::Busy { until: later.after(LEASE) };
+    assert_eq!(begin(store, "ada", 2, NOW.after(LEASE)).await, busy);
+}
+
+pub(super) async fn f9_an_expired_lease_passes_on_with_the_earlier_intent(store: &Arc<dyn Store>) {
+    begin(store, "ada", 1, NOW).await;
+    assert!(intend(store, "ada", 1, "ada").await);
+    assert_eq!(begin(store, "ada", 2, NOW.after(LEASE)).await, acquired(Some("ada")));
+    assert!(!intend(store, "ada", 1, "late").await, "the first holder has lost it");
+    assert!(intend(store, "ada", 2, "ada2").await);
+}
+
+pub(super) async fn f9_only_the_holder_may_intend(store: &Arc<dyn Store>) {
+    assert!(!intend(store, "ada", 1, "ada").await, "nobody has begun");
+    begin(store, "ada", 1, NOW).await;
+    assert!(!intend(store, "ada", 2, "eve").await);
+    assert_eq!(begin(store, "ada", 1, NOW).await, acquired(None));
+}
+
+pub(super) async fn f9_a_holder_that_lost_its_lease_writes_nothing(store: &Arc<dyn Store>) {
+    begin(store, "ada", 1, NOW).await;
+    intend(store, "ada", 1, "ada").await;
+    begin(store, "ada", u64::MAX, NOW.after(LEASE)).await;
+    let refused = store.finish_creation(&member("ada", 1), 1).await;
+    assert!(matches!(refused, Err(StoreError::Gone { act: "finish_creation", .. })), "{refused:?}");
+    assert_eq!(find(store, "ada").await, None);
+    assert_eq!(store.find_member_by_account(&member("ada", 1).account).await.unwrap(), None);
+    assert!(intend(store, "ada", u64::MAX, "ada").await, "the second holder still has it");
+    assert_eq!(store.finish_creation(&member("ada", 1), u64::MAX).await.unwrap(), Ok(()));
+}
+
+pub(super) async fn f9_giving_up_with_the_outcome_unknown_keeps_the_intent(store: &Arc<dyn Store>) {
+    begin(store, "ada", 1, NOW).await;
+    intend(store, "ada", 1, "ada").await;
+    store.abandon_creation(&idp(), &subject("ada"), 1, true).await.unwrap();
+    assert!(!intend(store, "ada", 1, "late").await, "it was given up");
+    assert_eq!(begin(store, "ada", 2, NOW).await, acquired(Some("ada")));
+}
+
+pub(super) async fn f9_giving_up_with_the_outcome_known_forgets_the_intent(store: &Arc<dyn Store>) {
+    begin(store, "ada", 1, NOW).await;
+    intend(store, "ada", 1, "ada").await;
+    store.abandon_creation(&idp(), &subject("ada"), 1, false).await.unwrap();
+    assert_eq!(begin(store, "ada", 2, NOW).await, acquired(None));
+}
+
+pub(super) async fn f9_another_holder_cannot_give_up_a_lease(store: &Arc<dyn Store>) {
+    begin(store, "ada", 1, NOW).await;
+    intend(store, "ada", 1, "ada").await;
+    for keep_intent in [true, false] {
+        store.abandon_creation(&idp(), &subject("ada"), 2, keep_intent).await.unwrap();
+    }
+    store.abandon_creation(&idp(), &subject("bob"), 2, true).await.unwrap();
+    assert_eq!(begin(store, "ada", 2, NOW).await, CreationLease::Busy { until: NOW.after(LEASE) });
+    assert_eq!(begin(store, "ada", 1, NOW).await, acquired(Some("ada")));
+}
+
+pub(super) async fn f9_a_finished_creation_leaves_neither_lease_nor_intent(store: &Arc<dyn Store>) {
+    begin(store, "ada", 1, NOW).await;
+    intend(store, "ada", 1, "ada").await;
+    assert_eq!(store.finish_creation(&member("ada", 1), 1).await.unwrap(), Ok(()));
+    assert_eq!(begin(store, "ada", 2, NOW).await, acquired(None));
+}
+
+pub(super) async fn f9_an_identity_that_is_a_member_already_stays_that_member(store: &Arc<dyn Store>) {
+    let first = member("ada", 1);
+    make(store, &first).await;
+    begin(store, "ada", 2, NOW).await;
+    let second = Member { identities: first.identities.clone(), ..member("other", 2) };
+    assert_eq!(store.finish_creation(&second, 2).await.unwrap(), Err(first.clone()));
+    assert_eq!(find(store, "ada").await, Some(first));
+    assert_eq!(store.find_member_by_account(&second.account).await.unwrap(), None);
+}
+
+pub(super) async fn f9_an_account_of_another_member_is_not_given_twice(store: &Arc<dyn Store>) {
+    let ada = member("ada", 1);
+    make(store, &ada).await;
+    begin(store, "eve", 2, NOW).await;
+    let eve = Member { account: ada.account.clone(), ..member("eve", 2) };
+    assert_eq!(store.finish_creation(&eve, 2).await.unwrap(), Err(ada.clone()));
+    assert_eq!(find(store, "eve").await, None);
+    assert_eq!(store.find_member_by_account(&ada.account).await.unwrap(), Some(ada));
+}
+
+pub(super) async fn f9_a_member_id_is_used_once(store: &Arc<dyn Store>) {
+    let ada = member("ada", 1);
+    make(store, &ada).await;
+    begin(store, "eve", 2, NOW).await;
+    let eve = Member { id: ada.id, ..member("eve", 2) };
+    let refused = store.finish_creation(&eve, 2).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { act: "finish_creation", .. })), "{refused:?}");
+    assert_eq!(find(store, "eve").await, None);
+    assert_eq!(find(store, "ada").await, Some(ada));
+}
+
+pub(super) async fn a_login_updates_account_names_and_time(store: &Arc<dyn Store>) {
+    let ada = member("ada", 1);
+    make(store, &ada).await;
+    let later = Member {
+        account: AccountId("re-created".to_owned()),
+        username: "ada2".to_owned(),
+        email: None,
+        generation: 2,
+        last_login_at: NOW.after(LEASE),
+        ..ada.clone()
+    };
+    store.record_login(&later).await.unwrap();
+    assert_eq!(find(store, "ada").await.as_ref(), Some(&later));
+    assert_eq!(store.find_member_by_account(&later.account).await.unwrap(), Some(later));
+    assert_eq!(store.find_member_by_account(&ada.account).await.unwrap(), None);
+}
+
+pub(super) async fn a_login_of_an_earlier_generation_updates_the_time_only(store: &Arc<dyn Store>) {
+    let ada = Member { generation: 2, ..member("ada", 1) };
+    make(store, &ada).await;
+    let stale = Member {
+        account: AccountId("deleted since".to_owned()),
+        username: "old".to_owned(),
+        email: None,
+        generation: 1,
+        last_login_at: NOW.after(LEASE),
+        ..ada.clone()
+    };
+    store.record_login(&stale).await.unwrap();
+    assert_eq!(find(store, "ada").await, Some(Member { last_login_at: NOW.after(LEASE), ..ada }));
+}
+
+pub(super) async fn a_logins_time_never_goes_backwards(store: &Arc<dyn Store>) {
+    let ada = member("ada", 1);
+    make(store, &ada).await;
+    store.record_login(&Member { last_login_at: NOW.before(LEASE), ..ada.clone() }).await.unwrap();
+    assert_eq!(find(store, "ada").await, Some(ada));
+}
+
+pub(super) async fn a_login_of_no_member_is_refused(store: &Arc<dyn Store>) {
+    make(store, &member("ada", 1)).await;
+    let refused = store.record_login(&member("eve", 2)).await;
+    assert!(matches!(refused, Err(StoreError::Gone { act: "record_login", .. })), "{refused:?}");
+    assert_eq!(find(store, "eve").await, None);
+}
+
+pub(super) async fn a_login_does_not_take_another_members_account(store: &Arc<dyn Store>) {
+    let (ada, eve) = (member("ada", 1), member("eve", 2));
+    make(store, &ada).await;
+    make(store, &eve).await;
+    let refused = store.record_login(&Member { account: ada.account.clone(), ..eve.clone() }).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { act: "record_login", .. })), "{refused:?}");
+    assert_eq!(find(store, "eve").await, Some(eve));
+    assert_eq!(store.find_member_by_account(&ada.account).await.unwrap(), Some(ada));
+}
+
+pub(super) async fn identities_of_two_providers_do_not_mix(store: &Arc<dyn Store>) {
+    make(store, &member("ada", 1)).await;
+    let partner: IdpId = "partner".parse().unwrap();
+    assert_eq!(store.find_member(&partner, &subject("ada")).await.unwrap(), None);
+    let lease = store.begin_creation(&partner, &subject("ada"), 2, NOW, NOW.after(LEASE)).await.unwrap();
+    assert_eq!(lease, acquired(None));
+}

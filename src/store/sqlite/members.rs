@@ -1,0 +1,329 @@
+//! Members, and those in the making, in SQLite.
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Lasting, Sqlite, Transaction, sql};
+use crate::model::{AccountId, IdpId, Member, MemberId, Subject, UnixTime};
+use crate::store::{CreationLease, MemberStore, StoreError};
+
+#[async_trait]
+impl MemberStore for Sqlite {
+    async fn find_member(&self, idp: &IdpId, subject: &Subject) -> Result<Option<Member>, StoreError> {
+        let act = "find_member";
+        let mut tx = self.readers.begin().await.map_err(self.fails(act))?;
+        self.member_of_identity(act, &mut tx, idp, subject).await
+    }
+
+    async fn find_member_by_account(&self, account: &AccountId) -> Result<Option<Member>, StoreError> {
+        let act = "find_member_by_account";
+        let mut tx = self.readers.begin().await.map_err(self.fails(act))?;
+        self.member_of_account(act, &mut tx, account).await
+    }
+
+    async fn begin_creation(
+        &self,
+        idp: &IdpId,
+        subject: &Subject,
+        holder: u64,
+        now: UnixTime,
+        until: UnixTime,
+    ) -> Result<CreationLease, StoreError> {
+        let act = "begin_creation";
+        let mut tx = self.write(act, Lasting::Crash).await?;
+        let had: Option<(Option<String>,)> = sqlx::query_as(
+            "INSERT INTO creations (idp, subject, holder, held_until) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (idp, subject) DO UPDATE \
+             SET holder = excluded.holder, held_until = excluded.held_until \
+             WHERE creations.holder IS NULL OR creations.holder = excluded.holder \
+             OR creations.held_until <= $5 RETURNING intent",
+        )
+        .bind(idp.as_str())
+        .bind(subject.as_str())
+        .bind(holder.cast_signed())
+        .bind(until.0)
+        .bind(now.0)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
+        if let Some((earlier_intent,)) = had {
+            self.commit(act, tx).await?;
+            return Ok(CreationLease::Acquired { earlier_intent });
+        }
+        let (until,): (i64,) =
+            sqlx::query_as("SELECT held_until FROM creations WHERE idp = $1 AND subject = $2")
+                .bind(idp.as_str())
+                .bind(subject.as_str())
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(self.fails(act))?;
+        Ok(CreationLease::Busy { until: UnixTime(until) })
+    }
+
+    async fn intend_creation(
+        &self,
+        idp: &IdpId,
+        subject: &Subject,
+        holder: u64,
+        username: &str,
+    ) -> Result<bool, StoreError> {
+        let act = "intend_creation";
+        let mut tx = self.write(act, Lasting::PowerCut).await?;
+        let intended =
+            sqlx::query("UPDATE creations SET intent = $4 WHERE idp = $1 AND subject = $2 AND holder = $3")
+                .bind(idp.as_str())
+                .bind(subject.as_str())
+                .bind(holder.cast_signed())
+                .bind(username)
+                .execute(&mut *tx)
+                .await
+                .map_err(self.fails(act))?;
+        self.commit(act, tx).await?;
+        Ok(intended.rows_affected() > 0)
+    }
+
+    async fn finish_creation(&self, member: &Member, holder: u64) -> Result<Result<(), Member>, StoreError> {
+        let act = "finish_creation";
+        let mut tx = self.write(act, Lasting::PowerCut).await?;
+        for (idp, subject) in &member.identities {
+            if let Some(rival) = self.member_of_identity(act, &mut tx, idp, subject).await? {
+                return Ok(Err(rival));
+            }
+        }
+        if let Some(rival) = self.member_of_account(act, &mut tx, &member.account).await? {
+            return Ok(Err(rival));
+        }
+        if !self.holds_creation(act, &mut tx, member, holder).await? {
+            return Err(StoreError::Gone { act, what: "the right to create this member" });
+        }
+        self.insert_member(act, &mut tx, member).await?;
+        for (place, (idp, subject)) in member.identities.iter().enumerate() {
+            sqlx::query("INSERT INTO identities (idp, subject, member, place) VALUES ($1, $2, $3, $4)")
+                .bind(idp.as_str())
+                .bind(subject.as_str())
+                .bind(member.id.to_string())
+                .bind(sql(place))
+                .execute(&mut *tx)
+                .await
+                .map_err(self.fails(act))?;
+            sqlx::query("DELETE FROM creations WHERE idp = $1 AND subject = $2")
+                .bind(idp.as_str())
+                .bind(subject.as_str())
+                .execute(&mut *tx)
+                .await
+                .map_err(self.fails(act))?;
+        }
+        self.commit(act, tx).await?;
+        Ok(Ok(()))
+    }
+
+    async fn abandon_creation(
+        &self,
+        idp: &IdpId,
+        subject: &Subject,
+        holder: u64,
+        keep_intent: bool,
+    ) -> Result<(), StoreError> {
+        let act = "abandon_creation";
+        // SECURITY: an intent that came back after a power cut would make somebody else's account, found since,
+        // pass for our own unfinished creation. A lease that comes back only expires.
+        let (lasting, statement) = if keep_intent {
+            (
+                Lasting::Crash,
+                "UPDATE creations SET holder = NULL, held_until = NULL \
+                 WHERE idp = $1 AND subject = $2 AND holder = $3",
+            )
+        } else {
+            (Lasting::PowerCut, "DELETE FROM creations WHERE idp = $1 AND subject = $2 AND holder = $3")
+        };
+        let mut tx = self.write(act, lasting).await?;
+        sqlx::query(statement)
+            .bind(idp.as_str())
+            .bind(subject.as_str())
+            .bind(holder.cast_signed())
+            .execute(&mut *tx)
+            .await
+            .map_err(self.fails(act))?;
+        self.commit(act, tx).await
+    }
+
+    async fn record_login(&self, member: &Member) -> Result<(), StoreError> {
+        let act = "record_login";
+        let mut tx = self.write(act, Lasting::PowerCut).await?;
+        let updated = sqlx::query(
+            "UPDATE members SET \
+             account = CASE WHEN generation <= $2 THEN $3 ELSE account END, \
+             username = CASE WHEN generation <= $2 THEN $4 ELSE username END, \
+             email = CASE WHEN generation <= $2 THEN $5 ELSE email END, \
+             generation = CASE WHEN generation <= $2 THEN $2 ELSE generation END, \
+             last_login_at = CASE WHEN last_login_at < $6 THEN $6 ELSE last_login_at END \
+             WHERE id = $1",
+        )
+        .bind(member.id.to_string())
+        .bind(i64::from(member.generation))
+        .bind(&member.account.0)
+        .bind(&member.username)
+        .bind(&member.email)
+        .bind(member.last_login_at.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| match error.as_database_error() {
+            Some(refused) if refused.is_unique_violation() => {
+                StoreError::Conflict { act, what: "another member with this account" }
+            }
+            Some(_) | None => self.failed(act, &error),
+        })?;
+        if updated.rows_affected() == 0 {
+            return Err(StoreError::Gone { act, what: "the member" });
+        }
+        self.commit(act, tx).await
+    }
+}
+
+impl Sqlite {
+    async fn holds_creation(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        member: &Member,
+        holder: u64,
+    ) -> Result<bool, StoreError> {
+        for (idp, subject) in &member.identities {
+            let held: Option<(i64,)> = sqlx::query_as(
+                "SELECT held_until FROM creations WHERE idp = $1 AND subject = $2 AND holder = $3",
+            )
+            .bind(idp.as_str())
+            .bind(subject.as_str())
+            .bind(holder.cast_signed())
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(self.fails(act))?;
+            if held.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn insert_member(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        member: &Member,
+    ) -> Result<(), StoreError> {
+        let inserted = sqlx::query(
+            "INSERT INTO members (id, account, username, email, origin, status, generation, created_at, \
+             last_login_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(member.id.to_string())
+        .bind(&member.account.0)
+        .bind(&member.username)
+        .bind(&member.email)
+        .bind(word(act, &member.origin)?)
+        .bind(word(act, &member.status)?)
+        .bind(i64::from(member.generation))
+        .bind(member.created_at.0)
+        .bind(member.last_login_at.0)
+        .execute(&mut **tx)
+        .await
+        .map_err(self.fails(act))?;
+        if inserted.rows_affected() == 0 {
+            return Err(StoreError::Conflict { act, what: "a member of this id" });
+        }
+        Ok(())
+    }
+
+    async fn member_of_identity(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        idp: &IdpId,
+        subject: &Subject,
+    ) -> Result<Option<Member>, StoreError> {
+        let row: Option<MemberRow> = sqlx::query_as(
+            "SELECT m.id, m.account, m.username, m.email, m.origin, m.status, m.generation, m.created_at, \
+             m.last_login_at FROM members m JOIN identities i ON i.member = m.id \
+             WHERE i.idp = $1 AND i.subject = $2",
+        )
+        .bind(idp.as_str())
+        .bind(subject.as_str())
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(self.fails(act))?;
+        self.whole(act, tx, row).await
+    }
+
+    async fn member_of_account(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        account: &AccountId,
+    ) -> Result<Option<Member>, StoreError> {
+        let row: Option<MemberRow> = sqlx::query_as(
+            "SELECT id, account, username, email, origin, status, generation, created_at, last_login_at \
+             FROM members WHERE account = $1",
+        )
+        .bind(&account.0)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(self.fails(act))?;
+        self.whole(act, tx, row).await
+    }
+
+    /// A member's row with its identities.
+    async fn whole(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        row: Option<MemberRow>,
+    ) -> Result<Option<Member>, StoreError> {
+        let Some((id, account, username, email, origin, status, generation, created_at, last_login_at)) = row
+        else {
+            return Ok(None);
+        };
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT idp, subject FROM identities WHERE member = $1 ORDER BY place")
+                .bind(&id)
+                .fetch_all(&mut **tx)
+                .await
+                .map_err(self.fails(act))?;
+        let mut identities = Vec::with_capacity(rows.len());
+        for (idp, subject) in rows {
+            let idp = idp.parse().map_err(|_| unreadable("identity provider"))?;
+            let subject = Subject::parse(&subject).ok_or_else(|| unreadable("subject"))?;
+            identities.push((idp, subject));
+        }
+        Ok(Some(Member {
+            id: MemberId(id.parse().map_err(|_| unreadable("id"))?),
+            identities,
+            account: AccountId(account),
+            username,
+            email,
+            origin: read_word(origin, "origin")?,
+            status: read_word(status, "status")?,
+            generation: u32::try_from(generation).map_err(|_| unreadable("generation"))?,
+            created_at: UnixTime(created_at),
+            last_login_at: UnixTime(last_login_at),
+        }))
+    }
+}
+
+/// id, account, username, email, origin, status, generation, created_at, last_login_at
+type MemberRow = (String, String, String, Option<String>, String, String, i64, i64, i64);
+
+fn unreadable(column: &'static str) -> StoreError {
+    StoreError::Unreadable { what: "member", reason: format!("this version does not know its {column}") }
+}
+
+/// A two-state noun by the name that serde gives it.
+fn word(act: &'static str, value: &impl Serialize) -> Result<String, StoreError> {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => Ok(word),
+        Ok(_) | Err(_) => Err(StoreError::Unavailable { act, reason: "a value without a name".to_owned() }),
+    }
+}
+
+fn read_word<T: DeserializeOwned>(word: String, column: &'static str) -> Result<T, StoreError> {
+    serde_json::from_value(serde_json::Value::String(word)).map_err(|_| unreadable(column))
+}

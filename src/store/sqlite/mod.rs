@@ -1,0 +1,133 @@
+//! The store in one SQLite file: the default, for one replica.
+//!
+//! One connection writes, a few read beside it (write-ahead log). Two sorts of writes:
+//!
+//! * `PowerCut`: on the disk before the method returns. What must not come undone: a session that
+//!   was ended (a logout that a power cut takes back would be a hole), members and the intent to create one,
+//!   made or taken back (PROVISIONING.md F9), keys.
+//! * `Crash`: outlives the process at once and a power cut some moments later, in order. Logins in
+//!   flight, new sessions, activity, documents: losing the last of them means signing in again.
+//!
+//! The write-ahead log needs a local file system. SQL texts keep to what PostgreSQL takes as well; what the
+//! two do not share (types, `STRICT`, pragmas) stands in the migrations and in `open.rs`.
+
+mod keys;
+mod logins;
+mod members;
+mod open;
+mod sessions;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use sqlx::SqlSafeStr;
+use sqlx::sqlite::{Sqlite as Driver, SqlitePool};
+
+use super::StoreError;
+use crate::model::login::MAX_IN_FLIGHT;
+
+/// An opened SQLite file. Cheap to clone; [`Sqlite::close`] it at the end.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    path: PathBuf,
+    writer: SqlitePool,
+    readers: SqlitePool,
+    max_in_flight: usize,
+}
+
+type Transaction = sqlx::Transaction<'static, Driver>;
+
+/// What a committed write outlives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lasting {
+    /// The end of the process, however sudden.
+    Crash,
+    /// The end of the machine, too.
+    PowerCut,
+}
+
+impl Sqlite {
+    /// With another limit than [`MAX_IN_FLIGHT`].
+    #[cfg(test)]
+    pub(super) fn with_max_in_flight(self, max_in_flight: usize) -> Self {
+        Self { max_in_flight, ..self }
+    }
+
+    /// Writes what is left in the log into the file and closes it. What comes after is
+    /// [`StoreError::Unavailable`].
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Begins a write; dropping it undoes it. Write transactions wait for one another here, not at a later
+    /// statement where SQLite could only fail them.
+    async fn write(&self, act: &'static str, lasting: Lasting) -> Result<Transaction, StoreError> {
+        let begin = match lasting {
+            Lasting::Crash => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+            Lasting::PowerCut => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+        };
+        self.writer.begin_with(begin.into_sql_str()).await.map_err(|error| self.failed(act, &error))
+    }
+
+    async fn commit(&self, act: &'static str, transaction: Transaction) -> Result<(), StoreError> {
+        transaction.commit().await.map_err(|error| self.failed(act, &error))
+    }
+
+    /// For `map_err` after one statement of `act`.
+    fn fails(&self, act: &'static str) -> impl Fn(sqlx::Error) -> StoreError + '_ {
+        move |error| self.failed(act, &error)
+    }
+
+    fn failed(&self, act: &'static str, error: &sqlx::Error) -> StoreError {
+        match error {
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                StoreError::Unreadable { what: act, reason: error.to_string() }
+            }
+            error => StoreError::Unavailable { act, reason: self.reason(error) },
+        }
+    }
+
+    /// What happened and what helps, by SQLite's primary result code (<https://sqlite.org/rescode.html>).
+    fn reason(&self, error: &sqlx::Error) -> String {
+        let path = self.path.display();
+        match error {
+            sqlx::Error::PoolTimedOut => {
+                format!("no connection to {path} became free in time: the disk is too slow for this load")
+            }
+            sqlx::Error::PoolClosed => format!("{path} was closed: narthex is ending"),
+            error => match primary_code(error) {
+                Some(5 | 6) => format!("{path} is locked by another process: {error}"),
+                Some(8) => {
+                    format!("{path} cannot be written to: {error}; make the file and its folder writable")
+                }
+                Some(10) => format!(
+                    "reading or writing {path} failed: {error}; look at its disk, which is full or failing"
+                ),
+                Some(11 | 26) => format!("{path} is damaged: {error}; restore it from a backup"),
+                Some(13) => format!("the disk that holds {path} is full: {error}; free some space"),
+                Some(_) | None => format!("{path}: {error}"),
+            },
+        }
+    }
+}
+
+/// SQLite's result code without what its extended form adds.
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+/// A hash as it comes out of a column.
+fn hash<const N: usize>(what: &'static str, bytes: &[u8]) -> Result<[u8; N], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::Unreadable {
+        what,
+        reason: format!("a hash of {} bytes, {N} were expected", bytes.len()),
+    })
+}
+
+/// Sizes as SQL knows them.
+fn sql(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

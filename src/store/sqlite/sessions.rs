@@ -1,0 +1,137 @@
+//! Sessions in SQLite.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Lasting, Sqlite, hash, sql};
+use crate::model::session::SessionContent;
+use crate::model::{SessionHash, SessionRecord, UnixTime};
+use crate::store::{SessionStore, StoreError};
+
+#[async_trait]
+impl SessionStore for Sqlite {
+    async fn insert_session(
+        &self,
+        session: &SessionRecord,
+        max_per_member: usize,
+    ) -> Result<Vec<SessionHash>, StoreError> {
+        let act = "insert_session";
+        // The hint is bytes; in JSON it would be a list of numbers, four times as long.
+        let mut content = session.content.clone();
+        let hint = content.logout_hint.take();
+        let text = serde_json::to_string(&content)
+            .map_err(|error| StoreError::Unavailable { act, reason: error.to_string() })?;
+        let member = content.account.as_ref().map(|account| account.member.to_string());
+        let mut tx = self.write(act, Lasting::Crash).await?;
+        let inserted = sqlx::query(
+            "INSERT INTO sessions (hash, member, idp, subject, idp_session, content, logout_hint, \
+             created_at, last_seen_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             ON CONFLICT (hash) DO NOTHING",
+        )
+        .bind(session.hash.0.as_slice())
+        .bind(&member)
+        .bind(content.idp.as_str())
+        .bind(content.subject.as_str())
+        .bind(&content.idp_session)
+        .bind(text)
+        .bind(hint)
+        .bind(session.created_at.0)
+        .bind(session.last_seen_at.0)
+        .bind(session.expires_at.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
+        if inserted.rows_affected() == 0 {
+            return Err(StoreError::Conflict { act, what: "a session of this hash" });
+        }
+        let ended: Vec<(Vec<u8>,)> = match &member {
+            None => Vec::new(),
+            Some(member) => sqlx::query_as(
+                "DELETE FROM sessions WHERE member = $1 AND ordinal <= (SELECT ordinal FROM sessions \
+                 WHERE member = $1 ORDER BY ordinal DESC LIMIT 1 OFFSET $2) RETURNING hash",
+            )
+            .bind(member)
+            .bind(sql(max_per_member.max(1)))
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(self.fails(act))?,
+        };
+        let ended = hashes(&ended)?;
+        self.commit(act, tx).await?;
+        Ok(ended)
+    }
+
+    async fn find_session(&self, hash: &SessionHash) -> Result<Option<SessionRecord>, StoreError> {
+        let act = "find_session";
+        let row: Option<(String, Option<Vec<u8>>, i64, i64, i64)> = sqlx::query_as(
+            "SELECT content, logout_hint, created_at, last_seen_at, expires_at FROM sessions WHERE hash = $1",
+        )
+        .bind(hash.0.as_slice())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(self.fails(act))?;
+        let Some((text, logout_hint, created_at, last_seen_at, expires_at)) = row else { return Ok(None) };
+        // The error's text names a place, not what stands there.
+        let content: SessionContent =
+            serde_json::from_str(&text).map_err(|error| StoreError::Unreadable {
+                what: "session",
+                reason: format!("at column {}: {:?} error", error.column(), error.classify()),
+            })?;
+        Ok(Some(SessionRecord {
+            hash: *hash,
+            content: SessionContent { logout_hint, ..content },
+            created_at: UnixTime(created_at),
+            last_seen_at: UnixTime(last_seen_at),
+            expires_at: UnixTime(expires_at),
+        }))
+    }
+
+    async fn touch_sessions(&self, seen: &[(SessionHash, UnixTime)]) -> Result<(), StoreError> {
+        let act = "touch_sessions";
+        if seen.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.write(act, Lasting::Crash).await?;
+        for (hash, at) in seen {
+            sqlx::query("UPDATE sessions SET last_seen_at = $2 WHERE hash = $1 AND last_seen_at < $2")
+                .bind(hash.0.as_slice())
+                .bind(at.0)
+                .execute(&mut *tx)
+                .await
+                .map_err(self.fails(act))?;
+        }
+        self.commit(act, tx).await
+    }
+
+    async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError> {
+        let act = "end_session";
+        let mut tx = self.write(act, Lasting::PowerCut).await?;
+        let ended = sqlx::query("DELETE FROM sessions WHERE hash = $1")
+            .bind(hash.0.as_slice())
+            .execute(&mut *tx)
+            .await
+            .map_err(self.fails(act))?;
+        self.commit(act, tx).await?;
+        Ok(ended.rows_affected() > 0)
+    }
+
+    async fn sweep_sessions(&self, now: UnixTime, idle: Duration) -> Result<Vec<SessionHash>, StoreError> {
+        let act = "sweep_sessions";
+        let mut tx = self.write(act, Lasting::Crash).await?;
+        let ended: Vec<(Vec<u8>,)> =
+            sqlx::query_as("DELETE FROM sessions WHERE expires_at <= $1 OR last_seen_at < $2 RETURNING hash")
+                .bind(now.0)
+                .bind(now.before(idle).0)
+                .fetch_all(&mut *tx)
+                .await
+                .map_err(self.fails(act))?;
+        let ended = hashes(&ended)?;
+        self.commit(act, tx).await?;
+        Ok(ended)
+    }
+}
+
+fn hashes(rows: &[(Vec<u8>,)]) -> Result<Vec<SessionHash>, StoreError> {
+    rows.iter().map(|(bytes,)| hash("session", bytes).map(SessionHash)).collect()
+}

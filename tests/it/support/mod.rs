@@ -1,0 +1,71 @@
+//! What the integration tests are written with: a browser, a clock to turn, and the demo's two servers.
+
+pub mod browser;
+pub mod cookies;
+pub mod html;
+pub mod raw;
+pub mod stack;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use narthex::demo::{DemoApp, DemoIdp};
+use narthex::model::UnixTime;
+use narthex::platform::{Clock, Platform, SystemEntropy, Tasks};
+use tokio::net::TcpListener;
+
+pub use browser::{Browser, Page};
+pub use stack::Stack;
+
+/// A clock that stands still until a test turns it.
+#[derive(Debug)]
+pub struct TurnedClock(AtomicI64);
+
+impl TurnedClock {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(2_000_000_000)))
+    }
+
+    pub fn turn(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_secs()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for TurnedClock {
+    fn now(&self) -> UnixTime {
+        UnixTime(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The demo's identity provider and application, each on a free port, with a clock to turn.
+pub struct Parties {
+    pub idp: DemoIdp,
+    pub app: DemoApp,
+    pub clock: Arc<TurnedClock>,
+    /// The same for a proxy between them.
+    pub platform: Platform,
+    pub tasks: Tasks,
+}
+
+impl Parties {
+    pub async fn start() -> Self {
+        crypto_provider();
+        let clock = TurnedClock::new();
+        let platform = Platform { clock: Arc::clone(&clock) as _, entropy: Arc::new(SystemEntropy) };
+        let tasks = Tasks::on(tokio::runtime::Handle::current());
+        let idp = DemoIdp::start(free_port().await, &platform, &tasks).unwrap();
+        let app = DemoApp::start(free_port().await, &platform, &tasks).unwrap();
+        Self { idp, app, clock, platform, tasks }
+    }
+}
+
+/// A listener on a port of loopback that was free.
+pub async fn free_port() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+/// rustls wants to be told once which library it uses.
+pub fn crypto_provider() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}

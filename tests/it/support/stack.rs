@@ -1,0 +1,201 @@
+//! narthex between the demo's identity provider and application, in this process, on free ports.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use narthex::app::{App, Sockets};
+use narthex::config::{self, Purpose, Settings};
+use narthex::provision::catalogue;
+use tempfile::TempDir;
+use toml::{Table, Value};
+
+use super::{Browser, Page, Parties};
+
+/// The whole: provider, application, proxy.
+pub struct Stack {
+    pub parties: Parties,
+    /// Where people go: `http://127.0.0.1:PORT`.
+    pub url: String,
+    pub health: String,
+    app: Option<App>,
+    config: Table,
+    folder: TempDir,
+}
+
+impl Stack {
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With changes to the usual configuration; see [`put`].
+    pub async fn with(edit: impl FnOnce(&mut Table)) -> Self {
+        let parties = Parties::start().await;
+        let (public, health) = (listener(), listener());
+        let url = format!("http://{}", public.local_addr().unwrap());
+        parties
+            .idp
+            .register(&format!("{url}/.narthex/oidc/demo/callback"), &format!("{url}/.narthex/logout"));
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = usual(&parties, &url);
+        edit(&mut config);
+        let settings = load(&config, folder.path());
+        let health_url = format!("http://{}", health.local_addr().unwrap());
+        let sockets = Sockets { public: Some(public), health: Some(health) };
+        let app = App::start(settings, parties.platform.clone(), sockets).await.unwrap();
+        Self { parties, url, health: health_url, app: Some(app), config, folder }
+    }
+
+    /// A page of the proxy's own or of the application.
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// A page of the health listener.
+    pub fn health_at(&self, path: &str) -> String {
+        format!("{}{path}", self.health)
+    }
+
+    /// After the clock was turned: has the proxy look at it now.
+    pub fn settle(&self) {
+        self.app.as_ref().unwrap().look_at_the_clock();
+    }
+
+    /// Opens the application and signs in as this person of the demo's.
+    pub async fn sign_in(&self, browser: &Browser, login: &str) -> Page {
+        self.sign_in_at(browser, login, "/").await
+    }
+
+    pub async fn sign_in_at(&self, browser: &Browser, login: &str, path: &str) -> Page {
+        let page = browser.visit(&self.at(path)).await;
+        if page.url.as_str().starts_with(&self.url) {
+            return page;
+        }
+        page.sign_in_as(browser, login).await
+    }
+
+    /// Ends the proxy in an orderly way and starts it again on the same store and address.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.start_again().await;
+    }
+
+    pub async fn stop(&mut self) {
+        if let Some(app) = self.app.take() {
+            app.shut_down().await;
+        }
+    }
+
+    pub async fn start_again(&mut self) {
+        let address: std::net::SocketAddr = self.url.trim_start_matches("http://").parse().unwrap();
+        let health: std::net::SocketAddr = self.health.trim_start_matches("http://").parse().unwrap();
+        let sockets = Sockets {
+            public: Some(TcpListener::bind(address).unwrap()),
+            health: Some(TcpListener::bind(health).unwrap()),
+        };
+        let settings = load(&self.config, self.folder.path());
+        self.app = Some(App::start(settings, self.parties.platform.clone(), sockets).await.unwrap());
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Sets the value at a dotted path, making the tables on the way.
+pub fn put(config: &mut Table, path: &str, value: impl Into<Value>) {
+    let (parents, last) = path.rsplit_once('.').unwrap_or(("", path));
+    let mut table = config;
+    for name in parents.split('.').filter(|name| !name.is_empty()) {
+        let entry = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
+        table = entry.as_table_mut().unwrap();
+    }
+    table.insert(last.to_owned(), value.into());
+}
+
+/// Adds an entry to an array of tables.
+pub fn push(config: &mut Table, path: &str, entry: Table) {
+    let (parents, last) = path.rsplit_once('.').unwrap_or(("", path));
+    let mut table = config;
+    for name in parents.split('.').filter(|name| !name.is_empty()) {
+        let entry = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
+        table = entry.as_table_mut().unwrap();
+    }
+    let list = table.entry(last).or_insert_with(|| Value::Array(Vec::new()));
+    list.as_array_mut().unwrap().push(Value::Table(entry));
+}
+
+/// Parses one table of TOML, for [`push`].
+pub fn table(source: &str) -> Table {
+    source.parse().unwrap()
+}
+
+fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
+pub fn load(config: &Table, folder: &Path) -> Settings {
+    let path = folder.join("proxy.toml");
+    std::fs::write(&path, toml::to_string(config).unwrap()).unwrap();
+    let features = |name: &str| catalogue::features(name).ok();
+    match config::load(&path, Purpose::Serve, std::iter::empty(), &features) {
+        Ok(loaded) => loaded.settings,
+        Err(errors) => panic!("{errors}"),
+    }
+}
+
+fn usual(parties: &Parties, url: &str) -> Table {
+    let source = format!(
+        r#"
+[server]
+listen = "127.0.0.1:0"
+public_url = "{url}"
+workers = 2
+[server.timeouts]
+drain = "2s"
+[upstream]
+url = "{app}"
+[[idp]]
+id = "demo"
+type = "oidc"
+issuer = "{issuer}"
+client_id = "{client_id}"
+client_secret = "{client_secret}"
+email_domains = ["example.com"]
+[store]
+url = "sqlite:narthex.db"
+[headers]
+X-Remote-User = "{{{{ account.username }}}}"
+X-Remote-Email = "{{{{ account.email }}}}"
+X-Remote-Name = "{{{{ account.display_name }}}}"
+X-Remote-Role = "{{{{ grant.role }}}}"
+X-Remote-Teams = "{{{{ grant.teams | join(',') }}}}"
+[upstream_token]
+header = "X-Narthex-Token"
+[application]
+connector = "{recipe}"
+url = "{app}"
+credential = {{ bearer = "{token}" }}
+[provisioning]
+mode = "jit"
+default_role = "user"
+role_claim = "role"
+groups_claim = "groups"
+[[provisioning.mapping]]
+group = "engineers"
+team = "developers"
+[[provisioning.mapping]]
+group = "platform-admins"
+role = "admin"
+privileged = true
+[health]
+listen = "127.0.0.1:0"
+"#,
+        app = parties.app.url(),
+        issuer = parties.idp.issuer(),
+        client_id = parties.idp.client_id(),
+        client_secret = parties.idp.client_secret().expose(),
+        token = parties.app.api_token().expose(),
+        recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/src/demo/legacy.toml"),
+    );
+    source.parse().unwrap()
+}
