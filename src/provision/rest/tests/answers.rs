@@ -242,6 +242,17 @@ async fn g5_a_line_break_never_reaches_a_header_or_a_query() {
     let profile = AccountProfile { email: Some("ada@example.com".to_owned()), ..AccountProfile::default() };
     connector.update(&account("7", "ada"), &profile).await.unwrap();
     assert_eq!(fake.seen()[0].header("x-mail"), "ada@example.com");
+
+    let recipe = TOY.replace(
+        "\"GET /users/by-name/{{ wanted.username }}\"",
+        "\"GET /users/by-name\", query = { name = \"{{ wanted.username }}\" }",
+    );
+    let connector = fake.with_recipe(&recipe, Credential::Bearer(Secret::new(TOKEN))).unwrap();
+    let error = connector.find(FindBy::Username("a\r\nb")).await.unwrap_err();
+    assert!(matches!(error, ConnectorError::Unsendable { .. }), "{error}");
+    assert_eq!(fake.lines().len(), 1);
+    connector.find(FindBy::Username("a&b=c d#e")).await.unwrap();
+    assert_eq!(fake.lines()[1], "GET /users/by-name?name=a%26b%3Dc+d%23e");
 }
 
 #[tokio::test]

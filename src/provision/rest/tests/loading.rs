@@ -28,6 +28,15 @@ fn the_unbroken_recipe_loads() {
 }
 
 #[test]
+fn the_example_in_the_documentation_loads() {
+    let text = include_str!("../../../../docs/recipes.md");
+    let (_, rest) = text.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let features = Recipe::parse("docs/recipes.md", example).unwrap().features;
+    assert!(features.roles && features.teams && features.can_deactivate && features.can_delete);
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_its_place_and_the_nearest_name() {
     for (from, to, at, nearest) in [
         ("title = ", "titel = ", "", None),
