@@ -32,7 +32,9 @@ impl Stack {
         let parties = Parties::start().await;
         let (public, health) = (listener(), listener());
         let url = format!("http://{}", public.local_addr().unwrap());
-        parties.idp.register(&format!("{url}/.narthex/oidc/demo/callback"), &format!("{url}/.narthex/logout"));
+        parties
+            .idp
+            .register(&format!("{url}/.narthex/oidc/demo/callback"), &format!("{url}/.narthex/logout"));
         let folder = tempfile::tempdir().unwrap();
         let mut config = usual(&parties, &url);
         edit(&mut config);
