@@ -103,14 +103,8 @@ impl Node {
             let origin = error.span().map_or(Origin::Default, Origin::File);
             problems.push(Problem::error(origin, error.message()).help("this is not TOML as it stands"));
         }
-        let span = table.span();
-        Self { tree: from_table(table.into_inner()), origin: Origin::File(span) }
-    }
-
-    /// An empty table.
-    #[must_use]
-    pub fn empty() -> Self {
-        Self { tree: Tree::Table(Vec::new()), origin: Origin::Default }
+        // What the file as a whole lacks stands nowhere in it.
+        Self { tree: from_table(table.into_inner()), origin: Origin::Default }
     }
 
     #[must_use]

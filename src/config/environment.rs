@@ -52,7 +52,7 @@ fn put(
     if schema.get("type").and_then(Value::as_str) == Some("array") {
         let items = schema.get("items").unwrap_or(&Value::Null);
         return put(
-            element(node, segment, setting, written)?,
+            element(node, segment, rest, setting, written)?,
             items,
             rest,
             setting,
@@ -66,7 +66,7 @@ fn put(
         let names = branches.iter().filter_map(|branch| branch.get("properties")?.as_object());
         let names: Vec<&str> = names.flat_map(|properties| properties.keys()).map(String::as_str).collect();
         let help = match nearest(segment, names.iter().copied()) {
-            Some(near) => format!("did you mean {}?", further(written, near)),
+            Some(near) => format!("did you mean {}?", whole(written, near, rest)),
             None if names.is_empty() => format!("{written} takes no further name"),
             None => format!("{written} can be followed by {}", names.join(", ").to_uppercase()),
         };
@@ -106,6 +106,7 @@ fn put(
 fn element<'n>(
     node: &'n mut Node,
     segment: &str,
+    rest: &[&str],
     setting: &Setting<'_>,
     written: &str,
 ) -> Result<&'n mut Node, Problem> {
@@ -125,9 +126,10 @@ fn element<'n>(
     let index = by_id.or_else(|| segment.parse().ok().filter(|index| *index <= items.len()));
     let Some(index) = index else {
         let help = if ids.is_empty() {
-            format!("write a number: {written}0, …; there are {}", items.len())
+            format!("write a number: {}; there are {}", whole(written, "0", rest), items.len())
         } else {
-            format!("write {written}{} or a number from 0", ids.join(&format!(", {written}")))
+            let names: Vec<String> = ids.iter().map(|id| whole(written, id, rest)).collect();
+            format!("write {}, or a number from 0", names.join(", "))
         };
         return Err(setting.refuse(format!("{} names no element of the list", setting.name), help));
     };
@@ -139,6 +141,12 @@ fn element<'n>(
 
 fn further(written: &str, segment: &str) -> String {
     format!("{written}{}__", segment.to_uppercase()).trim_end_matches('_').to_owned() + "__"
+}
+
+/// A variable's whole name.
+fn whole(written: &str, segment: &str, rest: &[&str]) -> String {
+    let names: Vec<String> = std::iter::once(&segment).chain(rest).map(|name| name.to_uppercase()).collect();
+    format!("{written}{}", names.join("__"))
 }
 
 fn folded(name: &str) -> String {

@@ -105,3 +105,6 @@ pub fn load_text(
         _ => Err(ConfigErrors { report }),
     }
 }
+
+#[cfg(test)]
+mod tests;

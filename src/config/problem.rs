@@ -9,7 +9,8 @@ use miette::{
 };
 use serde_json::json;
 
-use super::document::Origin;
+use super::document::{Node, Origin, Tree};
+use crate::expr::nearest;
 
 /// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +45,8 @@ pub type Problems = Vec<Problem>;
 #[derive(Debug, Clone)]
 pub struct Report {
     pub path: PathBuf,
-    pub source: String,
+    /// With secrets blotted out.
+    source: String,
     /// In the order of the file; those of the environment last.
     pub problems: Problems,
 }
@@ -65,7 +67,7 @@ impl Report {
             Origin::Default => (2, 0),
         });
         problems.dedup();
-        Self { path: path.to_owned(), source: source.to_owned(), problems }
+        Self { path: path.to_owned(), source: masked(source), problems }
     }
 
     #[must_use]
@@ -80,6 +82,20 @@ impl Report {
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
         (before.matches('\n').count() + 1, column)
+    }
+
+    fn line(&self, problem: &Problem) -> String {
+        let place = match &problem.origin {
+            Origin::File(span) => {
+                let (line, column) = self.position(span);
+                format!("{}:{line}:{column}", self.path.display())
+            }
+            Origin::Environment(name) => name.to_string(),
+            Origin::Default => self.path.display().to_string(),
+        };
+        let severity = if problem.warning { "warning" } else { "error" };
+        let help = problem.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        format!("{place}: {severity}: {}{help}", problem.message)
     }
 
     /// For a terminal: each problem with its line and the place underlined.
@@ -132,24 +148,89 @@ impl Report {
 /// One line per problem, for logs.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.problems.iter().enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            let severity = if problem.warning { "warning" } else { "error" };
-            match &problem.origin {
-                Origin::File(span) => {
-                    let (line, column) = self.position(span);
-                    write!(f, "{}:{line}:{column}: {severity}: {}", self.path.display(), problem.message)?;
-                }
-                Origin::Environment(name) => write!(f, "{name}: {severity}: {}", problem.message)?,
-                Origin::Default => write!(f, "{}: {severity}: {}", self.path.display(), problem.message)?,
-            }
-            if let Some(help) = &problem.help {
-                write!(f, "; {help}")?;
+        f.write_str(&self.into_iter().collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// One line per problem, each beginning with its place.
+impl<'a> IntoIterator for &'a Report {
+    type Item = String;
+    type IntoIter = Box<dyn Iterator<Item = String> + 'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.problems.iter().map(|problem| self.line(problem)))
+    }
+}
+
+/// The source with every secret that stands in it replaced by as many stars, since errors show the lines around
+/// them (SECURITY.md, invariant 8).
+fn masked(source: &str) -> String {
+    let mut syntax = Problems::new();
+    let tree = Node::parse(source, &mut syntax);
+    let mut secrets = Vec::new();
+    if syntax.is_empty() {
+        collect_secrets(&tree, false, &mut secrets);
+    } else {
+        secret_lines(source, &mut secrets);
+    }
+    let mut bytes = source.as_bytes().to_vec();
+    for byte in secrets.into_iter().flat_map(|span| bytes_range(span, source.len())) {
+        if let Some(byte) = bytes.get_mut(byte).filter(|byte| **byte != b'\n') {
+            *byte = b'*';
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+fn bytes_range(span: Range<usize>, length: usize) -> Range<usize> {
+    span.start.min(length)..span.end.min(length)
+}
+
+/// Also where the key is misspelled.
+fn names_a_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    ["secr", "passw", "bearer"].iter().any(|part| key.contains(part))
+        || nearest(&key, ["client_secret", "password", "bearer", "seal", "value"]).is_some()
+}
+
+fn collect_secrets(node: &Node, secret: bool, secrets: &mut Vec<Range<usize>>) {
+    match &node.tree {
+        Tree::Table(entries) => {
+            for entry in entries {
+                let named = matches!(entry.key.as_str(), "file" | "env") && secret;
+                collect_secrets(&entry.value, !named && (secret || names_a_secret(&entry.key)), secrets);
             }
         }
-        Ok(())
+        Tree::List(items) => items.iter().for_each(|item| collect_secrets(item, secret, secrets)),
+        Tree::Text(_) | Tree::Integer(_) | Tree::Boolean(_) | Tree::Foreign(_) => {
+            if let (true, Origin::File(span)) = (secret, &node.origin) {
+                secrets.push(span.clone());
+            }
+        }
+    }
+}
+
+/// In a file that is no TOML: whatever follows a `=` on a line that names a secret, and the lines after it up to the
+/// next that looks like a key or section.
+fn secret_lines(source: &str, secrets: &mut Vec<Range<usize>>) {
+    let mut within = false;
+    let mut start = 0;
+    for line in source.split_inclusive('\n') {
+        let from = match line.find('=') {
+            Some(at) => {
+                let names = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                within = names.into_iter().any(|name| !name.is_empty() && names_a_secret(name));
+                at + 1
+            }
+            None => {
+                within &= !line.trim_start().starts_with('[');
+                0
+            }
+        };
+        if within {
+            secrets.push(start + from..start + line.len());
+        }
+        start += line.len();
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 /// NARTHEX__SERVER__LISTEN for server.listen, NARTHEX__IDP__CORP__CLIENT_SECRET for the client_secret of the
 /// [[idp]] with the id "corp". Relative paths are relative to the folder of this file.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(title = "narthex proxy.toml")]
 pub struct Raw {
     /// The public side: where browsers come in.
@@ -63,7 +63,7 @@ pub struct Raw {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Server {
     /// Address and port of the public listener.
     #[schemars(extend("default" = "127.0.0.1:8080"))]
@@ -90,7 +90,7 @@ pub struct Server {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Tls {
     /// PEM file with the certificate and its chain.
     #[schemars(required)]
@@ -101,7 +101,7 @@ pub struct Tls {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Timeouts {
     /// From the accepted connection, or the end of the last response, to the end of a request's head.
     #[schemars(extend("default" = "15s"))]
@@ -112,7 +112,7 @@ pub struct Timeouts {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Upstream {
     /// http://host:port, https://host:port, h2c://host:port (HTTP/2 without TLS) or unix:/path/to/socket.
     #[schemars(required)]
@@ -159,7 +159,7 @@ pub enum Algorithm {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Idp {
     /// The provider's name here: 1 to 32 characters of a-z, 0-9 and -. It stands in the callback URL
     /// (public_url/.narthex/oidc/ID/callback), so that changing it needs a change at the provider.
@@ -210,7 +210,7 @@ pub struct Idp {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct SubjectClaim {
     /// Name or path of the claim.
     #[schemars(required)]
@@ -218,7 +218,7 @@ pub struct SubjectClaim {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Session {
     /// A session ends after this long without a request.
     #[schemars(extend("default" = "1h"))]
@@ -235,7 +235,7 @@ pub struct Session {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Store {
     /// sqlite:PATH. memory: keeps everything in the process, for tests.
     #[schemars(extend("default" = "sqlite:narthex.db"))]
@@ -243,7 +243,7 @@ pub struct Store {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Keys {
     /// Seals keys and tokens in the store; at least 32 bytes. Absent: made once beside the SQLite file, as
     /// PATH.key.
@@ -251,7 +251,7 @@ pub struct Keys {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Outbound {
     /// PEM file with roots that identity providers and admin APIs may be signed by, beside the platform's own.
     pub ca_file: Option<String>,
@@ -273,7 +273,7 @@ pub enum EncodedSlash {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Route {
     /// The path, with everything below it, by whole segments: /admin is /admin and /admin/users, not
     /// /administrators. Without a slash at the end.
@@ -292,7 +292,7 @@ pub struct Route {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct UpstreamToken {
     /// The header that carries it.
     #[schemars(extend("default" = "X-Narthex-Token"))]
@@ -302,7 +302,7 @@ pub struct UpstreamToken {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Application {
     /// The name of a shipped connector (narthex connector list), or the path of a recipe of your own (with a / in
     /// it, or ending in .toml).
@@ -317,7 +317,7 @@ pub struct Application {
 
 /// Exactly one of the keys.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Credential {
     /// A token for the Authorization header.
     pub bearer: Option<SecretRef>,
@@ -332,7 +332,7 @@ pub struct Credential {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Password {
     /// The username.
     #[schemars(required)]
@@ -343,7 +343,7 @@ pub struct Password {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct HeaderCredential {
     /// The header's name.
     #[schemars(required)]
@@ -354,7 +354,7 @@ pub struct HeaderCredential {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ClientCredentials {
     /// The token endpoint.
     #[schemars(required)]
@@ -370,7 +370,7 @@ pub struct ClientCredentials {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Health {
     /// Address and port; 0.0.0.0 in a pod.
     #[schemars(extend("default" = "127.0.0.1:9090"))]
@@ -385,7 +385,7 @@ pub enum LogFormat {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Log {
     /// For people or for machines.
     #[schemars(extend("default" = "human"))]
@@ -452,7 +452,7 @@ pub enum GroupsAbsent {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Provisioning {
     /// "jit": an account is made at the first login. "off": none is made.
     #[schemars(extend("default" = "off"))]
@@ -525,7 +525,7 @@ pub struct Provisioning {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct TeamsClaim {
     /// Name or path of the claim.
     #[schemars(required)]
@@ -536,7 +536,7 @@ pub struct TeamsClaim {
 
 /// A group, and exactly one of role, team, app_groups and permission.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct MappingRow {
     /// The group's name or id, exactly as the claim has it.
     #[schemars(required)]
@@ -560,7 +560,7 @@ pub struct MappingRow {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Onboarding {
     /// Teams.
     #[schemars(extend("default" = []))]
@@ -572,7 +572,7 @@ pub struct Onboarding {
 
 /// At most one of claim, constant and template.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Attribute {
     /// Name or path of the claim to take it from.
     pub claim: Option<String>,

@@ -52,7 +52,13 @@ fn without_null(value: &mut Value) {
             if let Some(Value::String(text)) = map.get_mut("description") {
                 *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             }
-            map.remove("format");
+            if map.get("default").is_some_and(Value::is_null) {
+                map.remove("default");
+            }
+            // Widths of Rust's integers, which mean nothing to an editor; not a key of that name.
+            if map.get("format").is_some_and(Value::is_string) {
+                map.remove("format");
+            }
             map.values_mut().for_each(without_null);
         }
         _ => {}

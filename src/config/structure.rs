@@ -19,17 +19,6 @@ pub fn conform(node: &mut Node, schema: &Value, problems: &mut Problems) -> BTre
     walk.faulty
 }
 
-/// The branch of an `anyOf` that `node` is meant to be; the schema itself where there is no choice.
-fn branch<'s>(schema: &'s Value, node: &Node) -> &'s Value {
-    let Some(Value::Array(branches)) = schema.get("anyOf") else { return schema };
-    let fits = |branch: &&Value| kind_fits(branch, node);
-    let known = |branch: &&Value| match &node.tree {
-        Tree::Table(entries) => entries.iter().filter(|e| property(branch, &e.key).is_some()).count(),
-        _ => 0,
-    };
-    branches.iter().filter(fits).max_by_key(known).unwrap_or(schema)
-}
-
 fn kind_fits(schema: &Value, node: &Node) -> bool {
     let wanted = schema.get("type").and_then(Value::as_str).unwrap_or("string");
     matches!(
@@ -87,12 +76,11 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Whether `node` may stay.
     fn conform(&mut self, node: &mut Node, schema: &Value, path: &mut Vec<Step>) -> bool {
-        let schema = branch(schema, node);
-        if schema.get("anyOf").is_some() || !kind_fits(schema, node) {
-            let message = format!("`{}` is {}", shown(path), node.kind());
-            let problem = Problem::error(node.origin.clone(), message);
-            self.problems.push(problem.help(format!("expected {}", wanted(schema))));
-            return false;
+        if let Some(Value::Array(branches)) = schema.get("anyOf") {
+            return self.choice(node, schema, branches, path);
+        }
+        if !kind_fits(schema, node) {
+            return self.misfit(node, schema, path);
         }
         match &mut node.tree {
             Tree::Table(entries) => {
@@ -120,9 +108,12 @@ impl Walk<'_> {
             Tree::Text(text) => match members(schema) {
                 Some(members) if !members.contains(&text.as_str()) => {
                     let message = format!("`{}` cannot be {text:?}", shown(path));
-                    let help = match nearest(text, members.iter().copied()) {
-                        Some(near) => format!("did you mean {near:?}? It is one of {}", members.join(", ")),
-                        None => format!("expected one of {}", members.join(", ")),
+                    let help = match (members.as_slice(), nearest(text, members.iter().copied())) {
+                        ([one], _) => format!("expected {one:?}"),
+                        (_, Some(near)) => {
+                            format!("did you mean {near:?}? It is one of {}", members.join(", "))
+                        }
+                        (_, None) => format!("expected one of {}", members.join(", ")),
                     };
                     self.problems.push(Problem::error(node.origin.clone(), message).help(help));
                     false
@@ -142,6 +133,27 @@ impl Walk<'_> {
             }
             Tree::Boolean(_) | Tree::Foreign(_) => true,
         }
+    }
+
+    fn misfit(&mut self, node: &Node, schema: &Value, path: &[Step]) -> bool {
+        let message = format!("`{}` is {}", shown(path), node.kind());
+        let problem = Problem::error(node.origin.clone(), message);
+        self.problems.push(problem.help(format!("expected {}", wanted(schema))));
+        false
+    }
+
+    /// One of several forms. What fits none of them whole is taken out whole.
+    fn choice(&mut self, node: &mut Node, schema: &Value, branches: &[Value], path: &mut Vec<Step>) -> bool {
+        let known = |branch: &&Value| match &node.tree {
+            Tree::Table(entries) => entries.iter().filter(|e| property(branch, &e.key).is_some()).count(),
+            _ => 1,
+        };
+        let meant = branches.iter().filter(|branch| kind_fits(branch, node)).max_by_key(known);
+        let Some(branch) = meant.filter(|branch| known(branch) > 0) else {
+            return self.misfit(node, schema, path);
+        };
+        let before = self.problems.len();
+        self.conform(node, branch, path) && self.problems.len() == before
     }
 
     fn table(&mut self, entries: &mut Vec<Entry>, origin: &Origin, schema: &Value, path: &mut Vec<Step>) {

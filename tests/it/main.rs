@@ -2,6 +2,7 @@
 
 mod browser;
 mod data_plane;
+mod demo_recipe;
 mod firewall;
 mod main_job;
 mod sessions;

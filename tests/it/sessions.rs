@@ -41,17 +41,17 @@ async fn an_idle_session_ends_and_an_active_one_goes_on_until_its_absolute_end()
         async || browser.request(Method::GET, &stack.at("/echo")).background().send().await.status.as_u16();
     for _ in 0..3 {
         stack.parties.clock.turn(Duration::from_mins(9));
-        stack.settle().await;
+        stack.settle();
         assert_eq!(status().await, 200);
     }
     stack.parties.clock.turn(Duration::from_mins(4));
-    stack.settle().await;
+    stack.settle();
     assert_eq!(status().await, 401, "31 minutes after sign-in");
 
     let browser = Browser::new();
     stack.sign_in(&browser, "ada").await;
     stack.parties.clock.turn(Duration::from_mins(10));
-    stack.settle().await;
+    stack.settle();
     let page = browser.request(Method::GET, &stack.at("/echo")).background().send().await;
     assert_eq!(page.status, 401, "idle for ten minutes");
 }
@@ -198,7 +198,7 @@ async fn lesson_35_fifty_tabs_and_five_hundred_background_requests_on_an_expired
             page.trail()
         );
     }
-    let cookies: usize = browser.jar().header_length(&stack.url);
+    let cookies: usize = browser.jar().bytes();
     assert!(cookies < 1024, "{cookies} bytes of cookies");
 }
 

@@ -250,6 +250,9 @@ impl Meaning<'_> {
                 Algorithm::EdDSA,
             ]);
         };
+        if written.is_empty() && self.faulty(&at) {
+            return None;
+        }
         if written.is_empty() {
             self.refuse(&at, "`id_token_algorithms` is empty", "name at least one, or leave it out");
             return None;

@@ -313,7 +313,8 @@ impl Meaning<'_> {
         let listen = self.address(raw.health.as_ref()?.listen.as_ref(), steps!["health", "listen"])?;
         if server.is_some_and(|server| server.listen.port() != 0 && server.listen == listen) {
             let message = format!("`health.listen` is {listen}, which `server.listen` has already");
-            self.refuse(steps!["health", "listen"], message, "give it a port of its own");
+            let at = if self.stated(steps!["health", "listen"]) { "health" } else { "server" };
+            self.refuse(steps![at, "listen"], message, "give one of them another port");
             return None;
         }
         Some(Health { listen })

@@ -105,7 +105,16 @@ impl Meaning<'_> {
 
     /// Whether what was written at `path` was reported and taken out; then its absence is no further fault.
     fn faulty(&self, path: &[Step]) -> bool {
-        self.faulty.contains(&shown(path))
+        let name = shown(path);
+        self.faulty.iter().any(|faulty| match faulty.strip_prefix(&name) {
+            Some(rest) => rest.is_empty() || rest.starts_with(['.', '[']),
+            None => false,
+        })
+    }
+
+    /// Whether `path` was written by somebody, or is the default.
+    fn stated(&self, path: &[Step]) -> bool {
+        self.document.origin_at(path) != Origin::Default
     }
 
     /// An expression's or template's fault, underlined within its text where that stands in the file as it is.
@@ -114,7 +123,7 @@ impl Meaning<'_> {
         if let Origin::File(span) = &origin
             && let Some(written) = self.source.get(span.clone())
             && let Some(offset) = written.find(text)
-            && offset <= 3
+            && offset <= "'''\n".len()
         {
             let start = span.start + offset;
             let (from, to) = (located.span.start.min(text.len()), located.span.end.min(text.len()));

@@ -40,7 +40,9 @@ impl Meaning<'_> {
         if let Some(features) = features {
             self.kinds(written, features);
         }
-        self.dead_settings(raw, written);
+        if allowed.is_some() {
+            self.dead_settings(raw, written);
+        }
         Some(Provisioning {
             mode,
             unprovisioned: match written.unprovisioned? {
@@ -181,15 +183,16 @@ impl Meaning<'_> {
     fn assignable_teams(&mut self, written: &raw::Provisioning) -> Option<Vec<String>> {
         let at = steps!["provisioning", "assignable_teams"];
         let teams = self.names(written.assignable_teams.as_ref(), at)?;
+        let mut sound = true;
         for (index, team) in teams.iter().enumerate() {
             let stem = team.strip_suffix("/*").unwrap_or(team);
             if stem.is_empty() || stem.contains('*') {
                 let message = format!("`provisioning.assignable_teams`: {team:?} is no such pattern");
                 self.refuse(&below(at, index), message, "write a team's whole name, or \"prefix/*\"");
-                return None;
+                sound = false;
             }
         }
-        Some(teams)
+        sound.then_some(teams)
     }
 
     fn mapping(

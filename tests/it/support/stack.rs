@@ -50,6 +50,16 @@ impl Stack {
         format!("{}{path}", self.url)
     }
 
+    /// A page of the health listener.
+    pub fn health_at(&self, path: &str) -> String {
+        format!("{}{path}", self.health)
+    }
+
+    /// After the clock was turned: has the proxy look at it now.
+    pub fn settle(&self) {
+        self.app.as_ref().unwrap().look_at_the_clock();
+    }
+
     /// Opens the application and signs in as this person of the demo's.
     pub async fn sign_in(&self, browser: &Browser, login: &str) -> Page {
         self.sign_in_at(browser, login, "/").await
