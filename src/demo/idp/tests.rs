@@ -427,9 +427,9 @@ async fn logout_ends_the_session_that_the_hint_names_and_goes_back_where_registe
             ("state", "bye".to_owned()),
         ]
     };
-    let parts: Vec<_> = token.split('.').collect();
+    let pieces: Vec<_> = token.split('.').collect();
     let claims = json!({ "aud": party.idp.client_id(), "sid": "another" }).to_string();
-    let altered = format!("{}.{}.{}", parts[0], keys::encode(claims.as_bytes()), parts[2]);
+    let altered = format!("{}.{}.{}", pieces[0], keys::encode(claims.as_bytes()), pieces[2]);
     for (name, value) in [
         ("post_logout_redirect_uri", "http://127.0.0.1:1/elsewhere"),
         ("id_token_hint", "e30.e30.AAAA"),
