@@ -137,6 +137,7 @@ impl Core {
         let mut response = self.forward(permitted, intent, trace).await;
         let left = response.status().is_success() || response.status().is_redirection();
         if let Some(session) = session.filter(|_| left) {
+            response.body_mut().outlive_session();
             let sessions = self.shared.sessions.clone();
             let hash = *session.hash();
             let ending = self.shared.cold.spawn(async move { sessions.end(&hash).await });

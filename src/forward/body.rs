@@ -32,6 +32,15 @@ impl Body {
     }
 }
 
+impl Body {
+    /// Lets a response go on although its session ends: the answer to the application's own logout.
+    pub fn outlive_session(&mut self) {
+        if let Self::Stream(stream) = self {
+            stream.session = None;
+        }
+    }
+}
+
 /// An application's response body, and what is bound to its end.
 pub struct Stream {
     incoming: Incoming,

@@ -229,7 +229,7 @@ async fn our_cookies_do_not_reach_the_application_and_it_cannot_set_them() {
     stack.sign_in(&browser, "ada").await;
     let cookie = cookie_of(&stack, &browser);
     let got = sent(&stack, "GET", "/echo", Some(&format!("a=1; {cookie}; b=2")), "X: y").await;
-    assert!(got.contains("a=1; b=2") && !got.contains("narthex-"), "{got}");
+    assert!(got.contains("a=1; b=2") && !got.contains(&cookie), "{got}");
     let name = cookie.split('=').next().unwrap();
     let page = browser.visit(&stack.at(&format!("/status/200?cookie={name}%3Dforged%3BPath%3D/"))).await;
     assert_eq!(page.header("set-cookie"), None, "{:?}", page.headers);
