@@ -84,7 +84,7 @@ pub async fn run(
         ConnectorCommand::Test(args) => test(args, settings, platform, out).await,
     };
     // A reader that went away (`| head`) is no failure of ours, but nothing more can be said to it.
-    done.unwrap_or_else(|_| CANNOT)
+    done.unwrap_or(CANNOT)
 }
 
 fn list(as_json: bool, out: &mut dyn Write) -> io::Result<u8> {

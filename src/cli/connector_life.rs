@@ -420,3 +420,183 @@ fn option(kind: Kind) -> &'static str {
         Kind::Role | Kind::TeamRole => "role",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::model::AccountId;
+    use crate::provision::connector::{AttributeSpec, Checked, Features, Named};
+
+    /// An application with one account at most, and one thing that it does wrong.
+    struct Small {
+        features: Features,
+        wrong: &'static str,
+        account: Mutex<Option<Account>>,
+        deleted: Mutex<usize>,
+    }
+
+    fn refused() -> ConnectorError {
+        ConnectorError::Refused { operation: "do it", status: 500, excerpt: "broken".to_owned() }
+    }
+
+    #[async_trait]
+    impl Connector for Small {
+        fn features(&self) -> &Features {
+            &self.features
+        }
+
+        async fn find(&self, by: FindBy<'_>) -> Result<Vec<Account>, ConnectorError> {
+            let account = self.account.lock().unwrap().clone();
+            if matches!(by, FindBy::Id(_)) && self.wrong == "find by id" {
+                return Ok(Vec::new());
+            }
+            Ok(account.into_iter().collect())
+        }
+
+        async fn create(&self, wanted: &AccountProfile, _: Option<&str>) -> Result<Account, ConnectorError> {
+            let account = Account {
+                id: AccountId("1".to_owned()),
+                profile: wanted.clone(),
+                active: true,
+                privileged: false,
+                entitlements: Entitlements::default(),
+            };
+            *self.account.lock().unwrap() = Some(account.clone());
+            if self.wrong == "create" { Err(refused()) } else { Ok(account) }
+        }
+
+        async fn update(&self, _: &Account, profile: &AccountProfile) -> Result<(), ConnectorError> {
+            if let Some(account) = self.account.lock().unwrap().as_mut() {
+                account.profile.display_name.clone_from(&profile.display_name);
+                account.active = self.wrong != "update";
+            }
+            Ok(())
+        }
+
+        async fn set_entitlements(
+            &self,
+            _: &Account,
+            change: &EntitlementChange,
+        ) -> Result<(), ConnectorError> {
+            if let Some(account) = self.account.lock().unwrap().as_mut() {
+                let held = &mut account.entitlements;
+                if let Some(role) = change.role.clone().filter(|_| self.wrong != "role") {
+                    account.privileged = role == "admin";
+                    held.role = Some(role);
+                }
+                held.teams.extend(change.add.teams.clone());
+                held.teams.retain(|team, _| !change.remove.teams.contains_key(team) || self.wrong == "team");
+            }
+            Ok(())
+        }
+
+        async fn create_team(&self, _: &str) -> Result<(), ConnectorError> {
+            Err(refused())
+        }
+
+        async fn deactivate(&self, _: &Account) -> Result<(), ConnectorError> {
+            if let Some(account) = self.account.lock().unwrap().as_mut() {
+                account.active = self.wrong == "deactivate";
+            }
+            Ok(())
+        }
+
+        async fn delete(&self, _: &Account) -> Result<(), ConnectorError> {
+            *self.deleted.lock().unwrap() += 1;
+            if self.wrong != "delete" {
+                *self.account.lock().unwrap() = None;
+            }
+            Ok(())
+        }
+
+        async fn list(&self, kind: Kind) -> Result<Option<Vec<Named>>, ConnectorError> {
+            let named = |name: &str| Named { name: name.to_owned(), privileged: name == "admin" };
+            Ok(match kind {
+                Kind::Role => Some(vec![named("user"), named("admin")]),
+                Kind::Team => Some(vec![named("admin"), named("readers")]),
+                Kind::TeamRole | Kind::AppGroup | Kind::Permission => None,
+            })
+        }
+
+        async fn check(&self) -> Result<Checked, ConnectorError> {
+            if self.wrong == "check" {
+                return Err(refused());
+            }
+            Ok(Checked { version: Some("1.2".to_owned()), own_account: None })
+        }
+    }
+
+    async fn lead(wrong: &'static str, privileged: bool) -> (Life, Small) {
+        let attribute = AttributeSpec {
+            required: true,
+            claims: Vec::new(),
+            shape: crate::provision::connector::AttributeShape::Text,
+        };
+        let features = Features {
+            roles: true,
+            teams: true,
+            can_deactivate: true,
+            can_delete: true,
+            attributes: ["username", "email", "display_name"]
+                .map(|name| (name.to_owned(), attribute.clone()))
+                .into(),
+            ..Features::default()
+        };
+        let small = Small { features, wrong, account: Mutex::default(), deleted: Mutex::default() };
+        let options = Options {
+            team: None,
+            app_group: None,
+            permission: None,
+            role: None,
+            email_domain: "example.com".to_owned(),
+            privileged,
+        };
+        let life = Life::lead(&small, &options, &Platform::system()).await;
+        (life, small)
+    }
+
+    #[tokio::test]
+    async fn x2_a_whole_life_passes_and_leaves_nothing() {
+        let (life, small) = lead("nothing", true).await;
+        assert_eq!(life.exit(), FINE, "{}", life.text());
+        assert!(small.account.lock().unwrap().is_none());
+        let json = life.json();
+        assert_eq!((&json["passed"], &json["version"]), (&json!(true), &json!("1.2")));
+        assert!(json["username"].as_str().unwrap().starts_with("narthex-test-"));
+        assert!(json["steps"].as_array().unwrap().iter().any(|step| step["step"] == "set the role admin"));
+        assert!(life.text().contains("add the team readers, twice"), "{}", life.text());
+    }
+
+    #[tokio::test]
+    async fn x2_a_privileged_role_is_tried_only_on_demand() {
+        let (life, _) = lead("nothing", false).await;
+        assert!(life.text().contains("skipped      0 ms  set the role admin"), "{}", life.text());
+        assert_eq!(life.exit(), FINE);
+    }
+
+    #[tokio::test]
+    async fn x2_what_did_not_take_effect_fails_and_is_cleaned_up() {
+        for wrong in ["create", "find by id", "role", "team", "update", "deactivate"] {
+            let (life, small) = lead(wrong, false).await;
+            assert_eq!(life.exit(), NOT_SO, "{wrong}: {}", life.text());
+            assert!(small.account.lock().unwrap().is_none(), "{wrong}");
+            assert_eq!(*small.deleted.lock().unwrap(), 1, "{wrong}");
+            assert!(life.text().contains("clean up"), "{wrong}: {}", life.text());
+        }
+        let (life, _) = lead("delete", false).await;
+        assert_eq!(life.exit(), NOT_SO);
+        assert!(life.text().contains("find nobody after: somebody is found"), "{}", life.text());
+    }
+
+    #[tokio::test]
+    async fn x2_an_api_that_cannot_be_asked_makes_nothing() {
+        let (life, small) = lead("check", false).await;
+        assert_eq!(life.exit(), CANNOT);
+        assert!(small.account.lock().unwrap().is_none());
+        assert_eq!(life.steps.len(), 1);
+    }
+}

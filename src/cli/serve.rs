@@ -28,8 +28,8 @@ pub(super) fn run(config: &Path) -> u8 {
         eprintln!("narthex: {error}");
         return CANNOT;
     }
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+    for warning in &loaded.warnings.problems {
+        tracing::warn!(help = warning.help, "{}", warning.message);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

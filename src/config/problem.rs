@@ -84,6 +84,20 @@ impl Report {
         (before.matches('\n').count() + 1, column)
     }
 
+    fn line(&self, problem: &Problem) -> String {
+        let place = match &problem.origin {
+            Origin::File(span) => {
+                let (line, column) = self.position(span);
+                format!("{}:{line}:{column}", self.path.display())
+            }
+            Origin::Environment(name) => name.to_string(),
+            Origin::Default => self.path.display().to_string(),
+        };
+        let severity = if problem.warning { "warning" } else { "error" };
+        let help = problem.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        format!("{place}: {severity}: {}{help}", problem.message)
+    }
+
     /// For a terminal: each problem with its line and the place underlined.
     #[must_use]
     pub fn graphical(&self, colours: bool) -> String {
@@ -134,24 +148,17 @@ impl Report {
 /// One line per problem, for logs.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.problems.iter().enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            let severity = if problem.warning { "warning" } else { "error" };
-            match &problem.origin {
-                Origin::File(span) => {
-                    let (line, column) = self.position(span);
-                    write!(f, "{}:{line}:{column}: {severity}: {}", self.path.display(), problem.message)?;
-                }
-                Origin::Environment(name) => write!(f, "{name}: {severity}: {}", problem.message)?,
-                Origin::Default => write!(f, "{}: {severity}: {}", self.path.display(), problem.message)?,
-            }
-            if let Some(help) = &problem.help {
-                write!(f, "; {help}")?;
-            }
-        }
-        Ok(())
+        f.write_str(&self.into_iter().collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// One line per problem, each beginning with its place.
+impl<'a> IntoIterator for &'a Report {
+    type Item = String;
+    type IntoIter = Box<dyn Iterator<Item = String> + 'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.problems.iter().map(|problem| self.line(problem)))
     }
 }
 

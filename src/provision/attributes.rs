@@ -113,7 +113,13 @@ fn value(
 ) -> Result<Option<(String, AttributeOrigin, bool)>, String> {
     let fit = |raw: &str, origin: AttributeOrigin| {
         let text = shaped(raw, shape)?;
-        let as_said = text == raw;
+        let as_said = match shape {
+            // To such an application the two are one name.
+            AttributeShape::LowerUsername => text.eq_ignore_ascii_case(raw),
+            AttributeShape::Text | AttributeShape::Email | AttributeShape::Username | AttributeShape::Url => {
+                text == raw
+            }
+        };
         Some((text, origin, as_said))
     };
     let from_claim =
@@ -151,6 +157,7 @@ pub fn shaped(text: &str, shape: AttributeShape) -> Option<String> {
         AttributeShape::Text => Some(text.to_owned()),
         AttributeShape::Email => EmailAddress::parse(text).ok().map(|address| address.to_string()),
         AttributeShape::Username => username(text),
+        AttributeShape::LowerUsername => username(text).map(|name| name.to_ascii_lowercase()),
         AttributeShape::Url => url::Url::parse(text)
             .ok()
             .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())

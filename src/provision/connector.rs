@@ -138,6 +138,9 @@ pub enum AttributeShape {
     /// The local part of an e-mail where a whole one is given; characters that the application refuses
     /// are replaced by `-`.
     Username,
+    /// As [`AttributeShape::Username`], in lower case: for an application that signs people in under the
+    /// lower-case form of their name whatever its API stores.
+    LowerUsername,
     Url,
 }
 

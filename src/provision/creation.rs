@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{Account, Identity, Member, Origin};
+use crate::model::{Account, AccountId, EmailAddress, Identity, Member, Origin};
 use crate::store::CreationLease;
 
 use super::apply::{Calls, TRIES};
@@ -93,7 +93,7 @@ impl<'a> Creation<'a> {
     /// Takes the lease and gives the intent that it carries; `None`: another process did it meanwhile.
     async fn lease(
         &mut self,
-        former: Option<(crate::model::AccountId, u32)>,
+        former: Option<(AccountId, u32)>,
     ) -> Result<Option<Option<String>>, ProvisionError> {
         let Identity { idp, subject, .. } = self.identity;
         let store = &self.core.store;
@@ -243,8 +243,9 @@ impl<'a> Creation<'a> {
         let found = self.found(FindBy::Username(intended)).await?;
         let found = existing::with_username(found, intended, features);
         let [account] = found.as_slice() else { return Ok(None) };
+        let own = self.calls().patiently(|| self.connector.own_account()).await?;
         let ours = existing::is_ours(account, intended, wanted, features)
-            && self.connector.own_account().await? != Some(&account.id)
+            && own != Some(&account.id)
             && self.core.store.find_member_by_account(&account.id).await?.is_none();
         Ok(ours.then(|| account.clone()))
     }
@@ -257,6 +258,7 @@ impl<'a> Creation<'a> {
             let found = self.found(FindBy::Email(&email.address)).await?;
             by_email = existing::with_email(found, &email.address, features);
         }
+        self.other_email_is_free(wanted, &by_email).await?;
         let username = &wanted.profile.profile.username;
         let found = self.found(FindBy::Username(username)).await?;
         let by_username = existing::with_username(found, username, features);
@@ -273,6 +275,25 @@ impl<'a> Creation<'a> {
             return Err(ProvisionError::LinkedToAnotherMember { username });
         }
         Ok(chosen)
+    }
+
+    /// Where the account is to get another e-mail than the identity's (a constant, a template): nobody else
+    /// may have it, whatever the application thinks of two accounts with one e-mail.
+    async fn other_email_is_free(&self, wanted: &Wanted, known: &[Account]) -> Result<(), ProvisionError> {
+        let given = wanted.profile.profile.email.as_deref();
+        let Some(given) = given.and_then(|given| EmailAddress::parse(given).ok()) else { return Ok(()) };
+        if wanted.email.as_ref().is_some_and(|email| email.address == given) {
+            return Ok(());
+        }
+        let found = self.found(FindBy::Email(&given)).await?;
+        let found = existing::with_email(found, &given, self.connector.features());
+        match found.iter().find(|account| known.iter().all(|known| known.id != account.id)) {
+            None => Ok(()),
+            Some(account) => {
+                let username = account.profile.username.clone();
+                Err(ProvisionError::ExistingAccountUnverifiedEmail { username })
+            }
+        }
     }
 
     async fn found(&self, by: FindBy<'_>) -> Result<Vec<Account>, ProvisionError> {

@@ -58,13 +58,7 @@ pub fn admit(
     };
     let domain = address.domain();
     let covered = authority.covers(domain);
-    // SECURITY: an application may know people by their e-mail alone, so an address that the provider may
-    // not speak for is refused, not merely left unverified: otherwise one provider's administrator could
-    // send in another organisation's address.
-    if !covered && !authority.domains.is_empty() {
-        let domain = domain.to_owned();
-        return Err(ProvisionError::EmailOutsideAuthority { idp: identity.idp.clone(), domain });
-    }
+    inside(identity, authority, domain)?;
     let verified = covered && (authority.trust_email || said_to_be_verified(identity, &address));
     if !settings.allowed_email_domains.is_empty() {
         if !settings.allowed_email_domains.iter().any(|allowed| domain_matches(allowed, domain)) {
@@ -75,6 +69,31 @@ pub fn admit(
         }
     }
     Ok(Some(IdentityEmail { address, claim, verified }))
+}
+
+/// Whether an e-mail that the account is to get is one that the provider may speak for.
+///
+/// # Errors
+/// [`ProvisionError::EmailInvalid`], [`ProvisionError::EmailOutsideAuthority`].
+pub fn within_authority(
+    identity: &Identity,
+    authority: &Authority,
+    email: &str,
+) -> Result<(), ProvisionError> {
+    let address = EmailAddress::parse(email)
+        .map_err(|_| ProvisionError::EmailInvalid { claim: "email".to_owned(), value: email.to_owned() })?;
+    inside(identity, authority, address.domain())
+}
+
+/// SECURITY: an application may know people by their e-mail alone, so an address that the provider may not
+/// speak for is refused, not merely left unverified: otherwise one provider's administrator could send in
+/// another organisation's address.
+fn inside(identity: &Identity, authority: &Authority, domain: &str) -> Result<(), ProvisionError> {
+    if authority.domains.is_empty() || authority.covers(domain) {
+        return Ok(());
+    }
+    let domain = domain.to_owned();
+    Err(ProvisionError::EmailOutsideAuthority { idp: identity.idp.clone(), domain })
 }
 
 /// The claim that `attributes.email` names, and no other; else those that are e-mails by name.

@@ -78,7 +78,7 @@ pub enum SkipReason {
     Absent,
     /// F4: privileged, and asked for by a claim, an unmarked row or a default.
     Privileged,
-    /// F4: a claim may name only roles that the application lists.
+    /// F4: a claim may name only roles that the application lists or the configuration names.
     Unlisted,
     /// F5: the claim named a team outside `assignable_teams`.
     NotAssignable,
@@ -234,8 +234,11 @@ impl Work<'_> {
             Standing::Ordinary => None,
             Standing::Privileged => (!may_be_privileged).then_some(SkipReason::Privileged),
             Standing::Absent => Some(SkipReason::Absent),
-            // SECURITY: where nothing tells privileged roles from others, a claim cannot name any.
-            Standing::Unlisted => raw.then_some(SkipReason::Unlisted),
+            // SECURITY: where the application cannot tell privileged roles from others, a claim may name
+            // only what the configuration names as an ordinary one.
+            Standing::Unlisted => {
+                (raw && !self.configured_as_ordinary(&role)).then_some(SkipReason::Unlisted)
+            }
         };
         let Some(why) = why else {
             // What an administrator marked as privileged counts so even where the recipe does not know.
@@ -248,6 +251,15 @@ impl Work<'_> {
         }
         self.skip(Entitlement::Role(role), Source::Sso, Rule::F4, because, why);
         Ok(false)
+    }
+
+    /// The default role, or one that an unmarked row gives.
+    fn configured_as_ordinary(&self, role: &str) -> bool {
+        let by_row = |row: &MappingRow| match &row.gives {
+            MappingGives::Role { role: named, privileged } => named == role && !privileged,
+            MappingGives::Team { .. } | MappingGives::AppGroups(_) | MappingGives::Permission(_) => false,
+        };
+        self.settings.default_role.as_deref() == Some(role) || self.settings.mapping.iter().any(by_row)
     }
 
     fn default_role(&mut self) -> Result<(), ProvisionError> {

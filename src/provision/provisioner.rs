@@ -278,7 +278,10 @@ impl Core {
         deadline: Instant,
     ) -> Result<Grant, ProvisionError> {
         let resolved = self.resolved(identity, Some(&settled.member), deadline).await?;
-        report_skipped(identity, &resolved.session.skipped);
+        // At a first login the same was reported when the account was made.
+        if settled.how == How::Existing {
+            report_skipped(identity, &resolved.session.skipped);
+        }
         Ok(grant(&settled.account.entitlements, &resolved.session, self.settings.session_roles))
     }
 

@@ -4,7 +4,7 @@ use crate::config::settings::Provisioning;
 use crate::model::{Entitlements, Identity, Member};
 
 use super::ProvisionError;
-use super::attributes::{self, WantedProfile};
+use super::attributes::{self, AttributeOrigin, WantedProfile};
 use super::connector::Features;
 use super::eligibility::{self, Authority, IdentityEmail};
 use super::entitle::{self, Entitled, SkipReason, Strictness};
@@ -84,10 +84,22 @@ fn proceed(question: &Question<'_>) -> Result<Resolved, ProvisionError> {
         Some(_) => None,
         None => Some(Wanted {
             email: email.clone(),
-            profile: attributes::profile(identity, settings, features)?,
+            profile: profile_within_authority(question)?,
             entitled: entitle::entitled(identity, settings, features, names, Strictness::FirstLogin)?,
         }),
     };
     let session = entitle::entitled(identity, settings, features, names, Strictness::LaterLogin)?;
     Ok(Resolved { email, wanted, session })
+}
+
+/// F2, and F1 once more for the e-mail that the account gets: a recipe or a template may take it from other
+/// claims than those that count as the identity's e-mail. A constant is the administrator's own word.
+fn profile_within_authority(question: &Question<'_>) -> Result<WantedProfile, ProvisionError> {
+    let Question { identity, settings, authority, features, .. } = *question;
+    let wanted = attributes::profile(identity, settings, features)?;
+    let said_by_the_provider = !matches!(wanted.origins.get("email"), None | Some(AttributeOrigin::Constant));
+    if said_by_the_provider && let Some(text) = &wanted.profile.email {
+        eligibility::within_authority(identity, authority, text)?;
+    }
+    Ok(wanted)
 }

@@ -168,6 +168,7 @@ pub enum CreationLease {
 /// Keys of ours, sealed.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
+    /// All keys of this purpose, retired ones that were not swept yet among them, in no order.
     async fn list_keys(&self, purpose: &str) -> Result<Vec<StoredKey>, StoreError>;
 
     /// Adds a key if it is the first of its purpose (`after` is `None`), or if the key `after` is there and

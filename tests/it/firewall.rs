@@ -9,9 +9,22 @@ const EVIL: &str = "mallory-was-here";
 /// Spellings of managed names that some application or gateway takes for the name itself.
 fn forged() -> Vec<String> {
     let managed = [
-        "X-Remote-User", "X-Remote-Email", "X-Remote-Name", "X-Remote-Role", "X-Remote-Teams",
-        "X-Narthex-Token", "X-Forwarded-User", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
-        "X-Forwarded-Uri", "X-Original-Url", "X-Rewrite-Url", "X-Real-Ip", "Forwarded", "X-Forwarded-Groups",
+        "X-Remote-User",
+        "X-Remote-Email",
+        "X-Remote-Name",
+        "X-Remote-Role",
+        "X-Remote-Teams",
+        "X-Narthex-Token",
+        "X-Forwarded-User",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Uri",
+        "X-Original-Url",
+        "X-Rewrite-Url",
+        "X-Real-Ip",
+        "Forwarded",
+        "X-Forwarded-Groups",
     ];
     let spellings: [fn(&str) -> String; 8] = [
         str::to_owned,
@@ -145,8 +158,16 @@ async fn invariant_4_ambiguous_paths_never_reach_the_application() {
     let stack = stack().await;
     let host = stack.url.trim_start_matches("http://");
     for path in [
-        "/echo/public/../secret", "/echo/public/%2e%2e/secret", "/echo/public%2fx", "/echo/public/%5c..", "/echo/public/..;/x",
-        "/echo/public%00", "/echo/public/%c0%af", "/echo/public\\x", "/echo/public;x/../y", "/echo;x/public",
+        "/echo/public/../secret",
+        "/echo/public/%2e%2e/secret",
+        "/echo/public%2fx",
+        "/echo/public/%5c..",
+        "/echo/public/..;/x",
+        "/echo/public%00",
+        "/echo/public/%c0%af",
+        "/echo/public\\x",
+        "/echo/public;x/../y",
+        "/echo;x/public",
     ] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
         assert_eq!(once(&stack.url, request).await.status, 400, "{path}");
@@ -175,19 +196,28 @@ async fn invariant_7_doubtful_framing_is_refused_and_the_connection_not_believed
         "Content-Length: +5",
     ] {
         let mut raw = Raw::connect(&stack.url).await;
-        raw.send(format!("POST /echo/public HTTP/1.1\r\nHost: {host}\r\n{head}\r\n\r\n0\r\n\r\n{next}")).await;
+        raw.send(format!("POST /echo/public HTTP/1.1\r\nHost: {host}\r\n{head}\r\n\r\n0\r\n\r\n{next}"))
+            .await;
         let answer = raw.answer(false).await;
         assert_eq!(answer.status, 400, "{head}: {}", answer.head);
         assert!(raw.is_closed().await, "{head}");
     }
     for head in ["Transfer-Encoding: chunked", "Content-Length: 3\r\nTransfer-Encoding: chunked"] {
         let mut raw = Raw::connect(&stack.url).await;
-        raw.send(format!("POST /echo/public HTTP/1.1\r\nHost: {host}\r\n{head}\r\n\r\n3\r\nabc\r\n0\r\n\r\n{next}")).await;
+        raw.send(format!(
+            "POST /echo/public HTTP/1.1\r\nHost: {host}\r\n{head}\r\n\r\n3\r\nabc\r\n0\r\n\r\n{next}"
+        ))
+        .await;
         let answer = raw.answer(false).await;
         assert!(answer.status == 200 || answer.status == 400, "{}", answer.head);
         if answer.status == 200 {
             assert_eq!(answer.json()["body"], "abc");
-            assert!(!answer.json()["headers"].to_string().to_lowercase().contains("\"content-length\",\"3\",\"transfer"));
+            assert!(
+                !answer.json()["headers"]
+                    .to_string()
+                    .to_lowercase()
+                    .contains("\"content-length\",\"3\",\"transfer")
+            );
         }
         assert!(raw.is_closed().await, "{head}: what follows a chunked request is not believed");
     }

@@ -1,7 +1,15 @@
 //! The integration tests: one binary, real servers on port 0, no sleeps.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do, with a message"
+)]
+
 mod browser;
 mod data_plane;
+mod demo_recipe;
 mod firewall;
 mod main_job;
 mod sessions;

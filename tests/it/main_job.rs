@@ -11,7 +11,10 @@ async fn f10_a_first_login_creates_the_account_and_lands_in_the_application_sign
     assert_eq!((page.status.as_u16(), page.url.path()), (200, "/echo/deep"));
     assert_eq!(page.url.query(), Some("x=1"));
     let ada = stack.parties.app.user("ada").unwrap();
-    assert_eq!((ada.email.as_str(), ada.name.as_str(), ada.role.as_str()), ("ada@example.com", "Ada Lovelace", "user"));
+    assert_eq!(
+        (ada.email.as_str(), ada.name.as_str(), ada.role.as_str()),
+        ("ada@example.com", "Ada Lovelace", "user")
+    );
     assert_eq!(stack.parties.app.teams_of("ada"), [("developers".to_owned(), "member".to_owned())]);
     let front = browser.visit(&stack.at("/")).await;
     assert!(front.text().contains("Ada Lovelace"), "{}", front.text());
@@ -54,7 +57,10 @@ async fn g4_a_deactivated_account_refuses_the_login_and_no_session_begins() {
     let page = stack.sign_in(&browser, "dave").await;
     assert_eq!(page.status, 403);
     assert!(page.text().contains("deactivated") && page.text().contains("Error id"), "{}", page.text());
-    assert_eq!(browser.request(http::Method::GET, &stack.at("/.narthex/session")).background().send().await.status, 401);
+    assert_eq!(
+        browser.request(http::Method::GET, &stack.at("/.narthex/session")).background().send().await.status,
+        401
+    );
 }
 
 #[tokio::test]

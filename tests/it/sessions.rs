@@ -21,7 +21,10 @@ async fn lesson_36_a_background_request_without_a_session_gets_401_with_json_and
     assert_eq!(page.json()["login_url"], "/.narthex/login?return_to=%2Fecho%2Fdata%3Fx%3D1");
     assert_eq!(page.header("set-cookie"), None);
     let page = browser.request(Method::GET, &stack.at("/echo/data")).stay().send().await;
-    assert_eq!((page.status.as_u16(), page.header("location")), (303, Some("/.narthex/login?return_to=%2Fecho%2Fdata")));
+    assert_eq!(
+        (page.status.as_u16(), page.header("location")),
+        (303, Some("/.narthex/login?return_to=%2Fecho%2Fdata"))
+    );
     assert_eq!(page.header("set-cookie"), None, "only the login page writes state");
 }
 
@@ -34,20 +37,21 @@ async fn an_idle_session_ends_and_an_active_one_goes_on_until_its_absolute_end()
     .await;
     let browser = Browser::new();
     stack.sign_in(&browser, "ada").await;
-    let status = async || browser.request(Method::GET, &stack.at("/echo")).background().send().await.status.as_u16();
+    let status =
+        async || browser.request(Method::GET, &stack.at("/echo")).background().send().await.status.as_u16();
     for _ in 0..3 {
         stack.parties.clock.turn(Duration::from_mins(9));
-        stack.settle().await;
+        stack.settle();
         assert_eq!(status().await, 200);
     }
     stack.parties.clock.turn(Duration::from_mins(4));
-    stack.settle().await;
+    stack.settle();
     assert_eq!(status().await, 401, "31 minutes after sign-in");
 
     let browser = Browser::new();
     stack.sign_in(&browser, "ada").await;
     stack.parties.clock.turn(Duration::from_mins(10));
-    stack.settle().await;
+    stack.settle();
     let page = browser.request(Method::GET, &stack.at("/echo")).background().send().await;
     assert_eq!(page.status, 401, "idle for ten minutes");
 }
@@ -80,13 +84,21 @@ async fn lesson_39_the_proxy_starts_while_the_provider_is_down_and_signs_in_once
 async fn logout_needs_the_sessions_token_ends_the_session_and_the_providers_too() {
     let (stack, browser) = (Stack::start().await, Browser::new());
     stack.sign_in(&browser, "ada").await;
-    let page = browser.request(Method::POST, &stack.at("/.narthex/logout")).form(&[("csrf_token", "wrong")]).send().await;
+    let page = browser
+        .request(Method::POST, &stack.at("/.narthex/logout"))
+        .form(&[("csrf_token", "wrong")])
+        .send()
+        .await;
     assert_eq!(page.status, 403);
     assert_eq!(browser.visit(&stack.at("/echo")).await.url.path(), "/echo", "still signed in");
     let page = browser.visit(&stack.at("/.narthex/logout")).await;
     assert!(page.text().contains("Sign out?"));
     let page = browser.submit(&page, page.form_with("csrf_token")).await;
-    let page = if page.url.as_str().starts_with(&stack.url) { page } else { browser.submit(&page, page.forms().remove(0)).await };
+    let page = if page.url.as_str().starts_with(&stack.url) {
+        page
+    } else {
+        browser.submit(&page, page.forms().remove(0)).await
+    };
     assert!(page.text().contains("signed out"), "{}", page.text());
     let page = browser.request(Method::GET, &stack.at("/echo")).background().send().await;
     assert_eq!(page.status, 401);
@@ -113,7 +125,13 @@ async fn a_forged_session_cookie_is_nobodys() {
     let name = session_cookie(&stack);
     let value = browser.cookie(&name).unwrap();
     let host = stack.url.trim_start_matches("http://");
-    for forged in [format!("A{}", &value[1..]), "A".repeat(64), value[..63].to_owned(), format!("{value}A"), String::new()] {
+    for forged in [
+        format!("A{}", &value[1..]),
+        "A".repeat(64),
+        value[..63].to_owned(),
+        format!("{value}A"),
+        String::new(),
+    ] {
         if forged == value {
             continue;
         }
@@ -131,14 +149,21 @@ async fn lesson_38_a_stream_and_an_upgrade_end_with_their_session() {
     let cookie = format!("{name}={}", browser.cookie(&name).unwrap());
     let host = stack.url.trim_start_matches("http://");
     let mut events = Raw::connect(&stack.url).await;
-    events.send(format!("GET /events?every=60000 HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n")).await;
+    events
+        .send(format!("GET /events?every=60000 HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n"))
+        .await;
     let mut tunnel = Raw::connect(&stack.url).await;
     tunnel.send(format!("GET /upgrade HTTP/1.1\r\nHost: {host}\r\nConnection: upgrade\r\nUpgrade: echo\r\nCookie: {cookie}\r\n\r\n")).await;
     assert_eq!(tunnel.answer(true).await.status, 101);
     assert!(String::from_utf8(events.bytes().await).unwrap().starts_with("HTTP/1.1 200"));
     let page = browser.visit(&stack.at("/.narthex/logout")).await;
     let before = std::time::Instant::now();
-    browser.request(Method::POST, &stack.at("/.narthex/logout")).form(&[("csrf_token", page.form_with("csrf_token").value("csrf_token"))]).stay().send().await;
+    browser
+        .request(Method::POST, &stack.at("/.narthex/logout"))
+        .form(&[("csrf_token", page.form_with("csrf_token").value("csrf_token"))])
+        .stay()
+        .send()
+        .await;
     while !events.is_closed().await {}
     while !tunnel.is_closed().await {}
     assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
@@ -156,14 +181,24 @@ async fn lesson_35_fifty_tabs_and_five_hundred_background_requests_on_an_expired
         let (stack, browser) = (&stack, &browser);
         async move { browser.request(Method::GET, &stack.at("/echo")).background().send().await }
     });
-    let (tabs, background) = tokio::join!(futures_util::future::join_all(tabs), futures_util::future::join_all(background));
+    let (tabs, background) =
+        tokio::join!(futures_util::future::join_all(tabs), futures_util::future::join_all(background));
     assert!(background.iter().all(|page| page.status == 401 || page.status == 200));
     // A person signs in in the first tab; the others then go on one after the other.
     for (number, tab) in tabs.iter().enumerate() {
-        let page = if tab.url.as_str().starts_with(&stack.url) { browser.visit(tab.url.as_str()).await } else { tab.sign_in_as(&browser, "ada").await };
-        assert_eq!((page.status.as_u16(), page.url.path()), (200, format!("/echo/tab/{number}").as_str()), "{:?}", page.trail());
+        let page = if tab.url.as_str().starts_with(&stack.url) {
+            browser.visit(tab.url.as_str()).await
+        } else {
+            tab.sign_in_as(&browser, "ada").await
+        };
+        assert_eq!(
+            (page.status.as_u16(), page.url.path()),
+            (200, format!("/echo/tab/{number}").as_str()),
+            "{:?}",
+            page.trail()
+        );
     }
-    let cookies: usize = browser.jar().header_length(&stack.url);
+    let cookies: usize = browser.jar().bytes();
     assert!(cookies < 1024, "{cookies} bytes of cookies");
 }
 

@@ -427,9 +427,13 @@ async fn logout_ends_the_session_that_the_hint_names_and_goes_back_where_registe
             ("state", "bye".to_owned()),
         ]
     };
+    let pieces: Vec<_> = token.split('.').collect();
+    let claims = json!({ "aud": party.idp.client_id(), "sid": "another" }).to_string();
+    let altered = format!("{}.{}.{}", pieces[0], keys::encode(claims.as_bytes()), pieces[2]);
     for (name, value) in [
         ("post_logout_redirect_uri", "http://127.0.0.1:1/elsewhere"),
         ("id_token_hint", "e30.e30.AAAA"),
+        ("id_token_hint", &altered),
         ("client_id", "another"),
     ] {
         let answer = party.fetch("GET", "/end_session", &cookie, &with(logout(), name, Some(value))).await;

@@ -322,6 +322,12 @@ async fn after_a_long_standstill_a_new_key_signs_at_once() {
     let after = Replica::start(&store, much_later).await;
     assert_eq!(after.published(), [kid(&mint(&after, much_later))]);
     assert_ne!(after.published(), before.published());
+    let stored = store.list_keys(PURPOSE).await.unwrap();
+    assert_eq!(
+        stored.iter().map(|key| key.active_at).collect::<Vec<_>>(),
+        [much_later],
+        "active, not only usable"
+    );
 }
 
 #[tokio::test]

@@ -245,6 +245,16 @@ async fn an_answer_that_was_used_already_is_refused_unless_it_did_its_work() {
 }
 
 #[tokio::test]
+async fn an_answer_that_arrives_many_times_at_once_counts_once() {
+    let scene = scene();
+    let (state, cookie) = scene.begin("/", None).await;
+    let all = (0..20).map(|_| scene.finish(&state, Some(&cookie), false));
+    let all: Vec<String> = futures_util::future::join_all(all).await.into_iter().map(short).collect();
+    let count = |outcome: &str| all.iter().filter(|one| *one == outcome).count();
+    assert_eq!((count("verified ada /"), count("answer_replayed")), (1, 19));
+}
+
+#[tokio::test]
 async fn an_answer_that_the_protocol_refuses_is_used_up() {
     let scene = scene();
     let (state, cookie) = scene.begin("/", None).await;

@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use super::error::{OidcError, shown};
+use super::jws::name_of;
+use crate::config::settings::{ClientAuth, Idp};
 
 /// The part of a discovery document (OpenID Connect Discovery 1.0, 3) that is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,10 @@ pub struct Metadata {
     pub end_session_endpoint: Option<Url>,
     /// RFC 9207, 3: every answer carries `iss`.
     pub announces_iss: bool,
+    /// `token_endpoint_auth_methods_supported`, where said.
+    auth_methods: Option<Vec<String>>,
+    /// `id_token_signing_alg_values_supported`, where said.
+    algorithms: Option<Vec<String>>,
 }
 
 /// Where the document of `issuer` lies.
@@ -57,7 +63,38 @@ impl Metadata {
             end_session_endpoint: reader.optional("end_session_endpoint")?,
             announces_iss: document.get("authorization_response_iss_parameter_supported")
                 == Some(&Value::Bool(true)),
+            auth_methods: texts(&document, "token_endpoint_auth_methods_supported"),
+            algorithms: texts(&document, "id_token_signing_alg_values_supported"),
         })
+    }
+
+    /// What in the configuration of `idp` will not work with what the provider says of itself. Providers
+    /// do not always say everything, so this is for whoever looks for a cause, not for refusing.
+    #[must_use]
+    pub fn advice(&self, idp: &Idp) -> Vec<String> {
+        let mut advice = Vec::new();
+        let method = match idp.client_auth {
+            ClientAuth::Basic(_) => Some("client_secret_basic"),
+            ClientAuth::Post(_) => Some("client_secret_post"),
+            // Taken by many that do not list it.
+            ClientAuth::None => None,
+        };
+        if let (Some(method), Some(offered)) = (method, &self.auth_methods)
+            && !offered.iter().any(|one| one == method)
+        {
+            let offered = shown(&offered.join(", "));
+            advice.push(format!("client_auth is {method:?}, but the provider offers {offered}"));
+        }
+        if let Some(offered) = &self.algorithms {
+            let allowed: Vec<String> = idp.id_token_algorithms.iter().map(|one| name_of(*one)).collect();
+            if !allowed.iter().any(|one| offered.contains(one)) {
+                let (allowed, offered) = (allowed.join(", "), shown(&offered.join(", ")));
+                advice.push(format!(
+                    "id_token_algorithms allows {allowed}, but the provider signs by {offered}"
+                ));
+            }
+        }
+        advice
     }
 }
 
@@ -90,6 +127,12 @@ impl Endpoints<'_> {
         let bare = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
         if safe && bare { Ok(Some(url)) } else { Err(refusal()) }
     }
+}
+
+/// The texts in a list; what is no list counts as not said.
+fn texts(document: &Map<String, Value>, member: &str) -> Option<Vec<String>> {
+    let list = document.get(member)?.as_array()?;
+    Some(list.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect())
 }
 
 fn is_plain_loopback(issuer: &str) -> bool {

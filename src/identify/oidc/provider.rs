@@ -137,6 +137,9 @@ impl Oidc {
     /// The first that fails; what is at hand stays.
     pub async fn refresh(&self) -> Result<(), OidcError> {
         let metadata = self.metadata.refresh(&self.discovery).await?;
+        for advice in metadata.advice(&self.idp) {
+            tracing::warn!(idp = %self.idp.id, advice, "configuration and provider do not fit");
+        }
         if self.needs_keys() {
             self.keys.refresh(&metadata.jwks_uri).await?;
         }

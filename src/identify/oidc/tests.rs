@@ -829,6 +829,35 @@ async fn a_discovery_document_that_is_not_good_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn what_in_the_configuration_does_not_fit_the_provider_is_told() {
+    let secret = || Secret::new(CLIENT_SECRET);
+    for (client_auth, offered, fits) in [
+        (ClientAuth::Basic(secret()), json!(["private_key_jwt", "client_secret_post"]), false),
+        (ClientAuth::Basic(secret()), json!(["client_secret_basic"]), true),
+        (ClientAuth::Post(secret()), json!(["client_secret_basic"]), false),
+        (ClientAuth::Post(secret()), json!(["client_secret_post"]), true),
+        (ClientAuth::None, json!(["client_secret_basic"]), true),
+        (ClientAuth::Basic(secret()), Value::Null, true),
+    ] {
+        let scene = Scene::with(|idp| idp.client_auth = client_auth.clone()).await;
+        let member = "token_endpoint_auth_methods_supported";
+        scene.op.behaviour().discovery = Box::new(move |document| document[member] = offered.clone());
+        scene.oidc.refresh().await.unwrap();
+        let advice = scene.oidc.metadata.current().unwrap().advice(&scene.oidc.idp);
+        assert_eq!(advice.is_empty(), fits, "{advice:?}");
+    }
+    for (offered, fits) in [(json!(["ES512", "HS256"]), false), (json!(["PS256", "ES256"]), true)] {
+        let scene = Scene::new().await;
+        let member = "id_token_signing_alg_values_supported";
+        scene.op.behaviour().discovery = Box::new(move |document| document[member] = offered.clone());
+        scene.oidc.refresh().await.unwrap();
+        let advice = scene.oidc.metadata.current().unwrap().advice(&scene.oidc.idp);
+        let expected = "id_token_algorithms allows RS256, ES256, but the provider signs by ES512, HS256";
+        assert_eq!(advice, if fits { vec![] } else { vec![expected.to_owned()] });
+    }
+}
+
+#[tokio::test]
 async fn a_provider_that_is_down_and_was_never_seen_is_an_error_that_says_so() {
     let scene = Scene::new().await;
     scene.op.stop();

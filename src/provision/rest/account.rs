@@ -39,11 +39,9 @@ impl Reading<'_> {
                 profile.attributes.insert(name.clone(), value);
             }
         }
+        let role = readers.role.as_ref().filter(|_| self.features.roles);
         let entitlements = Entitlements {
-            role: match self.features.roles {
-                true => self.text(readers.role.as_ref(), item, "a role that is a text")?,
-                false => None,
-            },
+            role: self.text(role, item, "a role that is a text")?,
             teams: self.names(readers.teams.as_ref(), item)?.into_iter().map(|team| (team, None)).collect(),
             app_groups: self.names(readers.app_groups.as_ref(), item)?,
             permissions: self.names(readers.permissions.as_ref(), item)?,

@@ -42,13 +42,12 @@ impl Connector for RestConnector {
             FindBy::Email(email) if self.rest.operations.contains_key(&Op::FindByEmail) => {
                 (Op::FindByEmail, group("wanted", &[("email", Some(&email.to_string()))]))
             }
-            // An application without e-mail addresses has nobody with this one.
-            FindBy::Email(_) => return Ok(Vec::new()),
             FindBy::Username(name) => (Op::FindByUsername, group("wanted", &[("username", Some(name))])),
             FindBy::Privileged if self.rest.operations.contains_key(&Op::ListPrivileged) => {
                 (Op::ListPrivileged, Scope::default())
             }
-            FindBy::Privileged => return Ok(Vec::new()),
+            // An application without e-mail addresses has nobody with this one; likewise without privilege.
+            FindBy::Email(_) | FindBy::Privileged => return Ok(Vec::new()),
         };
         let found = match self.run(op, scope, &[]).await {
             Ok(found) => found.items,

@@ -7,7 +7,7 @@ use std::ops::Range;
 pub enum RecipeError {
     /// Something in the recipe file; lines and columns count from 1.
     #[error("{file}:{line}:{column}: {fault}")]
-    At { file: String, line: usize, column: usize, fault: RecipeFault },
+    At { file: String, line: usize, column: usize, fault: Box<RecipeFault> },
     #[error("the recipe {file} cannot be read: {reason}")]
     Unreadable { file: String, reason: String },
     #[error("the recipe {file} is larger than {limit} bytes")]
@@ -72,7 +72,7 @@ impl Source<'_> {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        RecipeError::At { file: self.file.to_owned(), line, column, fault }
+        RecipeError::At { file: self.file.to_owned(), line, column, fault: Box::new(fault) }
     }
 }
 

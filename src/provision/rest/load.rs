@@ -191,8 +191,8 @@ fn authentication(node: &Node<'_, '_>) -> Result<(Vec<CredentialKind>, BearerFor
     if let Some(bearer) = section.get("bearer") {
         let bearer = bearer.section()?;
         form.header = header_name(&bearer.need("header")?)?;
-        form.prefix =
-            bearer.get("prefix").map(|node| node.text()).transpose()?.unwrap_or_default().to_owned();
+        let prefix = bearer.get("prefix").map(|node| node.text()).transpose()?;
+        form.prefix = prefix.map(str::to_owned).unwrap_or_default();
         bearer.finish()?;
     }
     section.finish()?;

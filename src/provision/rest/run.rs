@@ -1,5 +1,7 @@
 //! Runs one operation of a recipe: its steps in order, page by page, each value encoded for its place.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::Value as Json;
 
 use crate::model::Secret;
@@ -15,6 +17,8 @@ use super::text::{Failed, Piece, Scope, whole};
 const MAX_ITEMS: usize = 50_000;
 /// More calls than this in one operation are refused.
 const MAX_CALLS: usize = 2_000;
+/// Reading calls that are under way at once.
+const AT_ONCE: usize = 8;
 
 /// One application's API and what its recipe says of it.
 pub(super) struct Runner<'r> {
@@ -45,7 +49,7 @@ struct Run<'r> {
     scope: Scope,
     lists: Vec<(String, Vec<Json>)>,
     items: Vec<Item>,
-    calls: usize,
+    calls: AtomicUsize,
 }
 
 /// Whether more steps follow.
@@ -70,7 +74,8 @@ impl Runner<'_> {
         let operation = self.operation(op)?;
         let begin = operation.begin.map(|first| self.operation(first)).transpose()?;
         let first = begin.map(|begin| begin.steps.as_slice()).unwrap_or_default();
-        let mut run = Run { op, secrets, scope, lists: Vec::new(), items: Vec::new(), calls: 0 };
+        let mut run =
+            Run { op, secrets, scope, lists: Vec::new(), items: Vec::new(), calls: AtomicUsize::new(0) };
         let reading = operation.steps.len() - 1 + first.len();
         for (index, step) in first.iter().chain(&operation.steps).enumerate() {
             let gives = !matches!(op.gives(), super::recipe::Gives::Nothing | super::recipe::Gives::Saved(_));
@@ -95,19 +100,27 @@ impl Runner<'_> {
             }
         };
         let mut items = Vec::new();
-        for each in each {
-            let scope = match &each {
-                None => run.scope.clone(),
-                Some(item) => run.scope.clone().with("each", item.clone()),
-            };
-            let (flow, found) = self.pages(run, step, &scope, result).await?;
-            items.extend(found.into_iter().map(|value| Item { value, each: each.clone() }));
-            if items.len() > MAX_ITEMS {
-                return Err(too_much(run.op, "more items than are read in one operation"));
-            }
-            if flow == Flow::Done {
-                run.items = items;
-                return Ok(Flow::Done);
+        // Reading may go on for several of a list at once; writing goes in order, one by one.
+        let at_once = if step.method == http::Method::GET { AT_ONCE } else { 1 };
+        for chunk in each.chunks(at_once) {
+            let run_now = &*run;
+            let calls = chunk.iter().map(|each| async move {
+                let scope = match each {
+                    None => run_now.scope.clone(),
+                    Some(item) => run_now.scope.clone().with("each", item.clone()),
+                };
+                self.pages(run_now, step, &scope, result).await
+            });
+            let answers = futures_util::future::try_join_all(calls).await?;
+            for (each, (flow, found)) in chunk.iter().zip(answers) {
+                items.extend(found.into_iter().map(|value| Item { value, each: each.clone() }));
+                if items.len() > MAX_ITEMS {
+                    return Err(too_much(run.op, "more items than are read in one operation"));
+                }
+                if flow == Flow::Done {
+                    run.items = items;
+                    return Ok(Flow::Done);
+                }
             }
         }
         if !step.save.is_empty() {
@@ -123,7 +136,7 @@ impl Runner<'_> {
     /// One request, or as many as there are pages.
     async fn pages(
         &self,
-        run: &mut Run<'_>,
+        run: &Run<'_>,
         step: &Step,
         scope: &Scope,
         result: bool,
@@ -152,15 +165,14 @@ impl Runner<'_> {
                     }
                 }
             }
-            run.calls += 1;
-            if run.calls > MAX_CALLS {
+            if run.calls.fetch_add(1, Ordering::Relaxed) >= MAX_CALLS {
                 return Err(too_much(op, "more calls than are made in one operation"));
             }
             let answer = self.answer(op, &request, run.secrets).await?;
             match self.meaning(step, &answer)? {
                 Some(flow) => return Ok((flow, kept)),
                 None if step.expect.contains(&answer.status.as_u16()) => {}
-                None => return Err(answer.refusal()),
+                None => return Err(refusal(step, &answer)),
             }
             let reads = result || step.items.is_some() || !step.save.is_empty();
             if !reads {
@@ -349,6 +361,18 @@ fn call(op: Op, step: &Step, scope: &Scope) -> Result<Call, ConnectorError> {
     Ok(call)
 }
 
+/// A path without variables is nobody's in particular: that it is not found means that the API is not there,
+/// not that an account is not.
+fn refusal(step: &Step, answer: &Answered) -> ConnectorError {
+    let fixed = step.path.iter().flatten().all(|piece| matches!(piece, Piece::Fixed(_)));
+    match answer.refusal() {
+        ConnectorError::NotFound { .. } if fixed => {
+            answer.unexpected("this path to exist; is the application's url the base of its API?")
+        }
+        error => error,
+    }
+}
+
 /// The items of an answer: what `items` selects, or the whole document as the one item.
 fn items(step: &Step, json: &Json, answer: &Answered) -> Result<Vec<Json>, ConnectorError> {
     let Some(path) = &step.items else { return Ok(vec![json.clone()]) };
@@ -398,11 +422,11 @@ fn save(run: &mut Run<'_>, step: &Step, items: &[Item]) -> Result<(), ConnectorE
 fn next_link(answer: &Answered) -> Vec<(String, String)> {
     let links =
         answer.headers.get_all(http::header::LINK).into_iter().filter_map(|value| value.to_str().ok());
-    for link in links.flat_map(|value| value.split(",<").map(|link| link.trim_start_matches('<').to_owned()))
-    {
+    // A URL holds no `<`, so each begins a link.
+    for link in links.flat_map(|value| value.split('<').skip(1)) {
         let Some((target, parameters)) = link.split_once('>') else { continue };
         let next = parameters.split(';').any(|parameter| {
-            let parameter = parameter.trim().trim_end_matches(',').to_ascii_lowercase();
+            let parameter = parameter.trim().trim_end_matches([',', ' ']).to_ascii_lowercase();
             matches!(parameter.as_str(), "rel=\"next\"" | "rel=next")
         });
         if next && let Some((_, query)) = target.split_once('?') {

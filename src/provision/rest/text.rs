@@ -185,10 +185,9 @@ fn formula_end(text: &str) -> Option<usize> {
     for (at, c) in text.char_indices() {
         match quote {
             Some(open) if c == open && previous != '\\' => quote = None,
-            Some(_) => {}
             None if c == '"' || c == '\'' => quote = Some(c),
             None if c == '}' && text.get(at..).is_some_and(|rest| rest.starts_with("}}")) => return Some(at),
-            None => {}
+            Some(_) | None => {}
         }
         previous = c;
     }

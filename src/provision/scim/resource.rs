@@ -37,7 +37,8 @@ pub(super) struct Page {
 #[serde(rename_all = "camelCase")]
 struct User {
     id: String,
-    user_name: String,
+    #[serde(rename = "userName")]
+    login: String,
     display_name: Option<String>,
     name: Option<Name>,
     /// Absent counts as active: RFC 7643 gives it no default, and many servers leave it out.
@@ -53,8 +54,10 @@ struct User {
 #[serde(rename_all = "camelCase")]
 struct Name {
     formatted: Option<String>,
-    given_name: Option<String>,
-    family_name: Option<String>,
+    #[serde(rename = "givenName")]
+    given: Option<String>,
+    #[serde(rename = "familyName")]
+    family: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,13 +90,13 @@ fn present(text: Option<&String>) -> Option<String> {
 pub(super) fn account(user: &Json, roles: bool, permissions: bool) -> Option<Account> {
     let user: User = serde_json::from_value(user.clone()).ok()?;
     let id = crate::provision::rest::read::name(&Json::from(user.id))?;
-    let username = crate::provision::rest::read::name(&Json::from(user.user_name))?;
+    let username = crate::provision::rest::read::name(&Json::from(user.login))?;
     let name = user.name.as_ref();
     let mut attributes = BTreeMap::new();
     for (attribute, path) in ATTRIBUTES {
         let value = match path {
-            "name.givenName" => present(name.and_then(|name| name.given_name.as_ref())),
-            "name.familyName" => present(name.and_then(|name| name.family_name.as_ref())),
+            "name.givenName" => present(name.and_then(|name| name.given.as_ref())),
+            "name.familyName" => present(name.and_then(|name| name.family.as_ref())),
             path => {
                 user.rest.get(path).and_then(Json::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
             }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::fake::{Mishap, account, names, unreachable};
 use super::*;
+use crate::config::settings::{Attribute, AttributeSource};
 use crate::model::{AccountId, GrantSource, Origin};
 use crate::provision::ConnectorError;
 use crate::provision::connector::Kind;
@@ -255,4 +256,30 @@ async fn an_identity_provider_that_is_not_configured_speaks_for_nobody() {
     stranger.idp = "gone".parse().unwrap();
     let error = world.login(&stranger).await.unwrap_err();
     assert!(matches!(error, ProvisionError::ExistingAccountUnverifiedEmail { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn f7_an_e_mail_that_a_constant_gives_is_nobody_else_s() {
+    let mut world = World::new();
+    let template = crate::expr::Template::compile("shared@example.com").unwrap();
+    let source = AttributeSource::Template(template);
+    let attribute = Attribute { source, required: None, enabled: true };
+    world.settings.attributes.insert("email".to_owned(), attribute);
+    world.login(&person("bob", json!({}))).await.unwrap();
+    let error = world.login(&ada(json!({}))).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::ExistingAccountUnverifiedEmail { .. }), "{error:?}");
+    assert_eq!(world.app.accounts().len(), 1);
+}
+
+#[tokio::test]
+async fn f1_an_account_s_e_mail_is_within_the_provider_s_authority_wherever_it_comes_from() {
+    let mut world = World::new();
+    let template = crate::expr::Template::compile("{{ claims.upn }}").unwrap();
+    let source = AttributeSource::Template(template);
+    let attribute = Attribute { source, required: None, enabled: true };
+    world.settings.attributes.insert("email".to_owned(), attribute);
+    let error = world.login(&ada(json!({ "upn": "ceo@other.test" }))).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::EmailOutsideAuthority { .. }), "{error:?}");
+    assert!(world.app.writes().is_empty());
+    world.login(&ada(json!({ "upn": "lovelace@example.com" }))).await.unwrap();
 }

@@ -233,6 +233,31 @@ fn f2_a_constant_and_a_custom_attribute_are_taken() {
     assert_eq!(wanted.profile.attributes["department"], "R&D");
 }
 
+fn from_template(source: &str) -> Attribute {
+    let template = crate::expr::Template::compile(source).unwrap();
+    Attribute { source: AttributeSource::Template(template), required: None, enabled: true }
+}
+
+#[test]
+fn f2_a_template_gives_an_attribute_and_one_that_lacks_a_claim_gives_none() {
+    let names = || from_template("{{ claims.given_name }} {{ claims.family_name }}");
+    let said = json!({ "given_name": "Ada", "family_name": "Lovelace" });
+    let wanted = profile_of(said, &[("display_name", names())]).unwrap();
+    assert_eq!(wanted.profile.display_name.as_deref(), Some("Ada Lovelace"));
+    assert_eq!(wanted.origins["display_name"], AttributeOrigin::Template);
+    let wanted = profile_of(json!({ "given_name": "Ada" }), &[("display_name", names())]).unwrap();
+    assert_eq!(wanted.profile.display_name, None);
+    let required = Attribute { required: Some(true), ..names() };
+    let error = profile_of(json!({}), &[("display_name", required)]).unwrap_err();
+    let ProvisionError::AttributesMissing { missing, .. } = error else { panic!("{error:?}") };
+    assert_eq!(missing, ["display_name"]);
+}
+
+#[test]
+fn f2_a_username_of_an_application_that_folds_case_is_lower_case() {
+    assert_eq!(shaped("Ada.L@Example.com", AttributeShape::LowerUsername).as_deref(), Some("ada.l"));
+}
+
 #[test]
 fn f2_a_username_is_made_to_fit_always_in_the_same_way() {
     for (said, expected) in [
@@ -341,6 +366,24 @@ fn f4_a_claim_can_name_no_role_that_is_not_known_to_be_ordinary() {
     let identity = ada(json!({ "role": "superuser" }));
     let entitled = entitled(&identity, &settings(), &features(), &unlisted, Strictness::FirstLogin).unwrap();
     assert_eq!(entitled.entitlements(None).role.as_deref(), Some("user"));
+}
+
+#[test]
+fn f4_where_roles_cannot_be_listed_a_claim_may_name_what_the_configuration_calls_ordinary() {
+    let role = |said: &str| {
+        let identity = ada(json!({ "role": said, "groups": [] }));
+        let unlisted = Names::default();
+        let entitled =
+            entitled(&identity, &settings(), &features(), &unlisted, Strictness::FirstLogin).unwrap();
+        let source = entitled.given.iter().find_map(|given| match given.entitlement {
+            Entitlement::Role(_) => Some(given.source),
+            _ => None,
+        });
+        (entitled.entitlements(None).role.unwrap(), source.unwrap())
+    };
+    assert_eq!(role("reader"), ("reader".to_owned(), Source::Sso));
+    // A row names it too, but as a privileged one.
+    assert_eq!(role("admin"), ("user".to_owned(), Source::Default));
 }
 
 #[test]

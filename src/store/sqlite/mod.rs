@@ -2,10 +2,10 @@
 //!
 //! One connection writes, a few read beside it (write-ahead log). Two sorts of writes:
 //!
-//! * [`Lasting::PowerCut`]: on the disk before the method returns. What must not come undone: a session that
+//! * `PowerCut`: on the disk before the method returns. What must not come undone: a session that
 //!   was ended (a logout that a power cut takes back would be a hole), members and the intent to create one,
 //!   made or taken back (PROVISIONING.md F9), keys.
-//! * [`Lasting::Crash`]: outlives the process at once and a power cut some moments later, in order. Logins in
+//! * `Crash`: outlives the process at once and a power cut some moments later, in order. Logins in
 //!   flight, new sessions, activity, documents: losing the last of them means signing in again.
 //!
 //! The write-ahead log needs a local file system. SQL texts keep to what PostgreSQL takes as well; what the

@@ -90,14 +90,12 @@ impl Browser {
     /// Sends a form of the page.
     pub async fn submit(&self, page: &Page, form: Form) -> Page {
         let request = self.request(form.method.clone(), form.action.as_str()).from(&page.url);
-        match form.method {
-            Method::POST => request.form(&form.fields).send().await,
-            _ => {
-                let mut url = form.action.clone();
-                url.query_pairs_mut().clear().extend_pairs(&form.fields);
-                Request { url, ..request }.send().await
-            }
+        if form.method == Method::POST {
+            return request.form(&form.fields).send().await;
         }
+        let mut url = form.action.clone();
+        url.query_pairs_mut().clear().extend_pairs(&form.fields);
+        Request { url, ..request }.send().await
     }
 
     /// A request to be described further.

@@ -42,6 +42,16 @@ pub struct Sending<'a> {
 }
 
 impl Jar {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Bytes of all names and values together.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(|cookie| cookie.name.len() + cookie.value.len() + 3).sum()
+    }
+
     /// Takes in one Set-Cookie line, or drops it where a browser would.
     pub fn store(&mut self, url: &Url, line: &str) {
         let Some(read) = parse(url, line) else { return };

@@ -148,6 +148,12 @@ impl Form {
         self
     }
 
+    /// What a field holds; it must be there.
+    pub fn value(&self, name: &str) -> &str {
+        let found = self.fields.iter().find(|(known, _)| known == name);
+        &found.unwrap_or_else(|| panic!("no field {name} among {:?}", self.fields)).1
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.fields.iter().chain(&self.buttons).any(|(known, _)| known == name)
     }

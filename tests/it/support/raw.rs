@@ -60,7 +60,11 @@ impl Raw {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
                 break at + 4;
             }
-            assert!(self.fill().await, "closed before an answer: {:?}", String::from_utf8_lossy(&self.buffer));
+            assert!(
+                self.fill().await,
+                "closed before an answer: {:?}",
+                String::from_utf8_lossy(&self.buffer)
+            );
         };
         let head = String::from_utf8(self.buffer.drain(..end).collect()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();

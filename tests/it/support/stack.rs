@@ -32,7 +32,9 @@ impl Stack {
         let parties = Parties::start().await;
         let (public, health) = (listener(), listener());
         let url = format!("http://{}", public.local_addr().unwrap());
-        parties.idp.register(&format!("{url}/.narthex/oidc/demo/callback"), &format!("{url}/.narthex/logout"));
+        parties
+            .idp
+            .register(&format!("{url}/.narthex/oidc/demo/callback"), &format!("{url}/.narthex/logout"));
         let folder = tempfile::tempdir().unwrap();
         let mut config = usual(&parties, &url);
         edit(&mut config);
@@ -46,6 +48,16 @@ impl Stack {
     /// A page of the proxy's own or of the application.
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url)
+    }
+
+    /// A page of the health listener.
+    pub fn health_at(&self, path: &str) -> String {
+        format!("{}{path}", self.health)
+    }
+
+    /// After the clock was turned: has the proxy look at it now.
+    pub fn settle(&self) {
+        self.app.as_ref().unwrap().look_at_the_clock();
     }
 
     /// Opens the application and signs in as this person of the demo's.
