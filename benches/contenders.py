@@ -209,18 +209,37 @@ class Nginx(Contender):
 
 
 class OAuth2Proxy(Contender):
+    """Two processes: given a certificate, it listens for nothing but TLS. They share the cookie secret."""
+
     def __init__(self, binary: Path, version: str, *arguments):
         super().__init__(*arguments)
         self._version = version
         self.values["COOKIE_SECRET"] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-        conf = fill(HERE / "conf/oauth2-proxy.cfg", self.folder / "oauth2-proxy.cfg", self.values)
+        plain = f'http_address = "127.0.0.1:{self.port}"'
+        over_tls = (
+            f'https_address = "127.0.0.1:{self.tls_port}"\n'
+            f'tls_cert_file = "{self.values["CERTIFICATE"]}"\ntls_key_file = "{self.values["KEY"]}"'
+        )
+        conf = fill(HERE / "conf/oauth2-proxy.cfg", self.folder / "plain.cfg", self.values | {"LISTEN": plain})
         self._server = Server(self.name, [binary, f"--config={conf}"], self.folder)
+        conf = fill(HERE / "conf/oauth2-proxy.cfg", self.folder / "tls.cfg", self.values | {"LISTEN": over_tls})
+        self._tls_server = Server(f"{self.name}-tls", [binary, f"--config={conf}"], self.folder)
 
     def version(self) -> str:
         return self._version
 
+    def server(self, tls: bool) -> Server:
+        return self._tls_server if tls else self._server
+
+    def start_tls(self) -> None:
+        self._tls_server.start(self.tls_port)
+
+    def stop(self) -> None:
+        super().stop()
+        self._tls_server.stop()
+
     def sign_in(self, tls: bool) -> None:
-        # One process serves both with one cookie secret, so that the cookie of one login is good for both.
+        # The cookie of one login is good at both.
         if tls:
             self.tls_cookie = self.cookie
         else:

@@ -69,7 +69,7 @@ def machine_busy() -> float:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(contender: Contender, work: Work, seconds: float, origin: Server) -> Sample:
+def measure(contender: Contender, work: Work, seconds: int, origin: Server) -> Sample:
     server = contender.server(work.tls)
     base = contender.tls_base if work.tls else contender.base
     path = work.path if work.signed_in else contender.anonymous_path
@@ -89,7 +89,7 @@ def measure(contender: Contender, work: Work, seconds: float, origin: Server) ->
     ours = origin.cpu() + sum(os.times()[:4]) - ours
     took = time.perf_counter() - began
     if run.returncode != 0:
-        raise Unusable(f"wrk: {run.stderr.strip()}")
+        raise Unusable(f"wrk ended with {run.returncode}: {run.stdout.strip()} {run.stderr.strip()}")
     told = json.loads(run.stderr.strip().splitlines()[-1])
     wrong = {kind: told[kind] for kind in ("connect", "read", "write", "status", "timeout") if told[kind]}
     # A connection that is closed in the middle of the last request of a run counts as a read error.
@@ -195,7 +195,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benches/run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three kinds of load, short: about a minute")
     parser.add_argument("--rounds", type=int, help="how often each contender has its turn; at least 3")
-    parser.add_argument("--seconds", type=float, help="how long a turn lasts")
+    parser.add_argument("--seconds", type=int, help="how long a turn lasts")
     parser.add_argument("--work", action="append", choices=[w.key for w in WORKS], help="only this; may be repeated")
     parser.add_argument("--without", action="append", default=[], choices=["oauth2-proxy", "nginx"])
     parser.add_argument(
@@ -257,7 +257,7 @@ def run(options: argparse.Namespace, folder: Path, stack: list) -> str:
     keys = options.work or (QUICK if options.quick else [work.key for work in WORKS])
     works = [work for work in WORKS if work.key in keys]
     rounds = max(3, options.rounds or (3 if options.quick else 5))
-    seconds = options.seconds or (1.0 if options.quick else 3.0)
+    seconds = options.seconds or (1 if options.quick else 3)
     origin_port, idp_port = options.port_base, options.port_base + 1
     claim_ports([origin_port, idp_port])
     provider = Provider(idp_port, folder)
@@ -283,7 +283,7 @@ def run(options: argparse.Namespace, folder: Path, stack: list) -> str:
             contender.start_tls()
             contender.sign_in(tls=True)
         check_answers(contender, works)
-        measure(contender, works[0], 0.5, origin)
+        measure(contender, works[0], 1, origin)
 
     samples: dict = {work.key: {contender.name: [] for contender in contenders} for work in works}
     for number in range(rounds):
@@ -300,13 +300,13 @@ def run(options: argparse.Namespace, folder: Path, stack: list) -> str:
         facts[contender.name]["loaded"] = contender.server(tls=False).resident()
     raw = {key: {name: [vars(s) for s in many] for name, many in by.items()} for key, by in samples.items()}
     (options.folder / "last.json").write_text(json.dumps({"facts": facts, "samples": raw}, indent=1))
-    return report(contenders, works, samples, facts, f"medians of {rounds} rounds of {seconds:g} s in turn")
+    return report(contenders, works, samples, facts, f"medians of {rounds} rounds of {seconds} s in turn")
 
 
 def main() -> int:
     options = arguments()
     options.folder.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=options.folder))
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=options.folder)).resolve()
     stack: list = []
     failed = False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
