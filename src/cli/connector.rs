@@ -250,6 +250,7 @@ fn described(features: &Features) -> Json {
                 AttributeShape::Text => "text",
                 AttributeShape::Email => "email",
                 AttributeShape::Username => "username",
+                AttributeShape::LowerUsername => "lower_username",
                 AttributeShape::Url => "url",
             };
             (name.clone(), json!({ "required": spec.required, "claims": spec.claims, "shape": shape }))

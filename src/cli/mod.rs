@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod connector;
+mod connector_life;
 mod serve;
 
 use std::path::PathBuf;
