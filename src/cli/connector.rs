@@ -1,6 +1,7 @@
 //! `narthex connector list | show NAME | test`: what the connectors can do, and whether one does (X2, X3).
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
@@ -68,6 +69,17 @@ impl ConnectorArgs {
     pub fn needs_settings(&self) -> bool {
         matches!(self.command, ConnectorCommand::Test(_))
     }
+}
+
+/// Runs the command on standard output, with the settings of `config` where it needs them.
+pub(super) fn run_with(config: &Path, args: &ConnectorArgs) -> u8 {
+    let settings = match args.needs_settings().then(|| super::serve::settings(config)).transpose() {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    super::block_on(async move {
+        run(args, settings.as_ref(), &Platform::system(), &mut io::stdout()).await
+    })
 }
 
 /// Runs the command; what it says goes to `out`. [`FINE`], `NOT_SO` where a step of the test failed, or
@@ -250,6 +262,7 @@ fn described(features: &Features) -> Json {
                 AttributeShape::Text => "text",
                 AttributeShape::Email => "email",
                 AttributeShape::Username => "username",
+                AttributeShape::LowerUsername => "lower_username",
                 AttributeShape::Url => "url",
             };
             (name.clone(), json!({ "required": spec.required, "claims": spec.claims, "shape": shape }))

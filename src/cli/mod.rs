@@ -1,11 +1,19 @@
-//! The command line.
+//! The command line: 0 is fine, 1 means that what was asked about is not so, 2 that it cannot run.
 
+mod check;
+mod connector;
+mod connector_life;
+#[cfg(feature = "demo")]
+mod demo;
+mod schema;
 mod serve;
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Identity proxy: single sign-on and just-in-time accounts in front of an application that knows neither.
 #[derive(Parser)]
@@ -17,12 +25,39 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the proxy.
-    Serve {
-        /// The configuration file.
-        #[arg(long, default_value = "proxy.toml", env = "NARTHEX_CONFIG")]
-        config: PathBuf,
+    /// Run the proxy
+    Serve(ConfigFile),
+    /// Say everything that is wrong with a configuration
+    Check {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// One JSON object per line
+        #[arg(long)]
+        json: bool,
     },
+    /// Print the JSON Schema of proxy.toml
+    Schema,
+    /// What speaks to applications: list them, show one, try one on the real application
+    Connector {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        connector: connector::ConnectorArgs,
+    },
+    /// Try it: an identity provider, an application and the proxy, all on this machine
+    #[cfg(feature = "demo")]
+    Demo {
+        /// Where the proxy listens; 8080, or a free port where that is taken
+        #[arg(long)]
+        port: Option<u16>,
+    },
+}
+
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(long, default_value = "proxy.toml", env = "NARTHEX_CONFIG", global = true)]
+    config: PathBuf,
 }
 
 /// Fine.
@@ -36,7 +71,44 @@ pub const CANNOT: u8 = 2;
 #[must_use]
 pub fn run() -> ExitCode {
     let code = match Arguments::parse().command {
-        Command::Serve { config } => serve::run(&config),
+        Command::Serve(file) => serve::run(&file.config),
+        Command::Check { file, json } => check::run(&file.config, json),
+        Command::Schema => schema::run(),
+        Command::Connector { file, connector } => connector::run_with(&file.config, &connector),
+        #[cfg(feature = "demo")]
+        Command::Demo { port } => demo::run(port),
     };
     ExitCode::from(code)
+}
+
+/// Runs `work` on a runtime of its own.
+fn block_on(work: impl Future<Output = u8>) -> u8 {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("narthex-cold")
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            complain(&format!("the runtime cannot be started: {error}"));
+            CANNOT
+        }
+    }
+}
+
+/// SIGTERM or SIGINT, by name.
+async fn asked_to_end() -> Result<&'static str, std::io::Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+/// Says it on standard error, where the log is not set up.
+#[expect(clippy::print_stderr, reason = "before the log is set up, standard error is the only place")]
+fn complain(text: &str) {
+    eprintln!("narthex: {text}");
 }

@@ -148,66 +148,6 @@ impl Report {
         }
         text
     }
-
-    fn line(&self, problem: &Problem) -> String {
-        let place = match &problem.origin {
-            Origin::File(span) => {
-                let (line, column) = self.position(span);
-                format!("{}:{line}:{column}", self.path.display())
-            }
-            Origin::Environment(name) => name.to_string(),
-            Origin::Default => self.path.display().to_string(),
-        };
-        let severity = if problem.warning { "warning" } else { "error" };
-        let help = problem.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
-        format!("{place}: {severity}: {}{help}", problem.message)
-    }
-
-    /// For a terminal: each problem with its line and the place underlined.
-    #[must_use]
-    pub fn graphical(&self, colours: bool) -> String {
-        let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_links(false);
-        let name = self.path.display().to_string();
-        let source = NamedSource::new(name, self.source.clone());
-        let mut text = String::new();
-        for problem in &self.problems {
-            let shown = Shown { problem, source: &source };
-            if handler.render_report(&mut text, &shown).is_err() {
-                text.push_str(&problem.message);
-            }
-            text.push('\n');
-        }
-        text
-    }
-
-    /// One JSON object per line.
-    #[must_use]
-    pub fn json_lines(&self) -> String {
-        let mut text = String::new();
-        for problem in &self.problems {
-            let mut line = json!({
-                "severity": if problem.warning { "warning" } else { "error" },
-                "message": problem.message,
-            });
-            if let Some(help) = &problem.help {
-                line["help"] = json!(help);
-            }
-            match &problem.origin {
-                Origin::File(span) => {
-                    let (row, column) = self.position(span);
-                    line["file"] = json!(self.path.display().to_string());
-                    line["line"] = json!(row);
-                    line["column"] = json!(column);
-                }
-                Origin::Environment(name) => line["variable"] = json!(&**name),
-                Origin::Default => line["file"] = json!(self.path.display().to_string()),
-            }
-            text.push_str(&line.to_string());
-            text.push('\n');
-        }
-        text
-    }
 }
 
 /// One line per problem, for logs.

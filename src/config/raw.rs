@@ -146,7 +146,6 @@ pub enum ClientAuth {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[expect(clippy::upper_case_acronyms, reason = "as RFC 7518 spells them")]
 pub enum Algorithm {
     RS256,
     RS384,

@@ -12,7 +12,7 @@ mod expiring;
 mod folder;
 pub mod idp;
 pub mod people;
-mod run;
+pub mod run;
 mod server;
 mod web;
 

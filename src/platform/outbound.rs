@@ -51,6 +51,9 @@ impl Outbound {
     /// Where a certificate cannot be read or the platform has no usable trust store.
     #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
     pub fn new(extra_roots: &[u8]) -> Result<Self, OutboundError> {
+        // reqwest asks the process for its cryptography, and panics where nobody said which. Where somebody
+        // did, it was this one: there is no other in the build.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)

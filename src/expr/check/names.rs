@@ -92,7 +92,7 @@ impl Checker<'_> {
             return Err(Located { error, span: range(expr) });
         }
         Ok(match variable.read {
-            Read::Claims => self.claim(steps, names, expr)?,
+            Read::Claims => self.claim(steps, names, expr),
             Read::Attributes => {
                 let name = full.strip_prefix("account.attributes.").unwrap_or_default().to_owned();
                 Typed::Text(Text::Attribute(name), Domain::Any)
@@ -104,7 +104,7 @@ impl Checker<'_> {
         })
     }
 
-    fn claim(&self, steps: &[Step<'_>], mut names: Vec<&str>, expr: &Expr<'_>) -> Checked<Typed> {
+    fn claim(&self, steps: &[Step<'_>], mut names: Vec<&str>, expr: &Expr<'_>) -> Typed {
         // `.all` asks for the list; a claim of that name within another is reached by `['all']`.
         let all = steps.len() > 1 && matches!(steps.last(), Some(Step::Attribute("all")));
         if all {
@@ -114,7 +114,7 @@ impl Checker<'_> {
         self.claims.borrow_mut().insert(name.clone());
         let parts = names.into_iter().map(str::to_owned).collect();
         let path = ClaimPath { shown: self.shown(expr), name, parts, lenient: false };
-        Ok(if all { Typed::List(List::Claim(path)) } else { Typed::Claim(path) })
+        if all { Typed::List(List::Claim(path)) } else { Typed::Claim(path) }
     }
 
     fn unknown_variable(&self, full: &str, expr: &Expr<'_>) -> Located {

@@ -216,6 +216,7 @@ impl Checker<'_> {
         }
     }
 
+    #[expect(clippy::unused_self, reason = "reads like its neighbours")]
     pub(super) fn unknown(
         &self,
         kind: &'static str,

@@ -158,10 +158,11 @@ fn entitlements(root: &Section<'_, '_>, features: &mut Features) -> Result<Privi
 }
 
 fn attributes(root: &Section<'_, '_>) -> Result<BTreeMap<String, AttributeSpec>, RecipeError> {
-    const SHAPES: [(&str, AttributeShape); 4] = [
+    const SHAPES: [(&str, AttributeShape); 5] = [
         ("text", AttributeShape::Text),
         ("email", AttributeShape::Email),
         ("username", AttributeShape::Username),
+        ("lower_username", AttributeShape::LowerUsername),
         ("url", AttributeShape::Url),
     ];
     let mut attributes = BTreeMap::new();
