@@ -358,6 +358,24 @@ async fn lesson_40_a_browser_that_keeps_no_session_is_told_instead_of_being_sent
 }
 
 #[tokio::test]
+async fn lesson_40_signing_out_and_in_again_is_no_loop_however_quickly() {
+    let (stack, browser) = (Stack::start().await, Browser::new());
+    for login in ["ada", "bob", "carol", "ada", "bob", "carol", "ada"] {
+        stack.parties.idp.set_chooser(Chooser::Always(login.to_owned()));
+        assert_eq!(browser.visit(&stack.at("/echo")).await.url.path(), "/echo", "{login}");
+        let page = browser.visit(&stack.at("/.narthex/logout")).await;
+        let form = page.form_with("csrf_token");
+        browser
+            .request(Method::POST, form.action.as_str())
+            .from(&page.url)
+            .form(&form.fields)
+            .stay()
+            .send()
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn background_calls_to_our_own_addresses_are_answered_with_rfc_9457_problems() {
     let (stack, browser) = (Stack::start().await, Browser::new());
     let post = Method::POST;

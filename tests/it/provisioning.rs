@@ -478,6 +478,12 @@ async fn a2_what_waits_is_taken_once_by_its_own_browser_within_ten_minutes() {
     stack.parties.app.set_down(false);
     let form = page.form_with("resume");
     browser.submit(&page, form.clone()).await;
+    let again = browser.submit(&page, form.clone()).await;
+    assert_eq!(
+        (again.status.as_u16(), again.url.path()),
+        (200, "/"),
+        "who is signed in by now is not bothered"
+    );
     browser.jar().remove(&stack.session_cookie());
     let again = browser.submit(&page, form).await;
     assert_eq!(again.status, 410, "{}", again.text());
