@@ -326,6 +326,8 @@ impl Endpoints {
         };
         match self.parked(&call).await {
             Some((verified, return_to)) => self.admit(verified, return_to, &call).await,
+            // The button was pressed twice, or the page gone back to: what it was for is done.
+            None if call.session.is_some() => see_other(ReturnTo::root().as_str()),
             None => Problem::nothing_to_resume().with_next(self.sign_in_again()).into_response(call.intent),
         }
     }
@@ -370,6 +372,7 @@ impl Endpoints {
         if let Err(error) = self.sessions.end(session.hash()).await {
             tracing::warn!(%error, "a logout could not be told to the store yet");
         }
+        self.logins.signed_out(self.sessions.cookie_names().login(&call.headers));
         observe::logout(session.content().idp.as_str());
         tracing::info!(
             target: "narthex::audit", event = "logout", idp = %session.content().idp,
