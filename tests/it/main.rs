@@ -12,5 +12,6 @@ mod data_plane;
 mod demo_recipe;
 mod firewall;
 mod main_job;
+mod parties;
 mod sessions;
 mod support;

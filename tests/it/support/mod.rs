@@ -3,7 +3,9 @@
 pub mod browser;
 pub mod cookies;
 pub mod html;
+pub mod party;
 pub mod raw;
+pub mod recorder;
 pub mod stack;
 
 use std::sync::Arc;
