@@ -1,5 +1,7 @@
 //! Who may use whom, and the form of the files: what DESIGN.md says of the source, held against the source.
 
+#![expect(clippy::unwrap_used, reason = "a source that cannot be read ends the test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -28,7 +28,7 @@ pub(super) fn settings(config: &Path) -> Result<Settings, u8> {
             complain(&format!(
                 "{} cannot be used\n{}",
                 config.display(),
-                errors.graphical(std::io::stderr().is_terminal())
+                errors.report.graphical(std::io::stderr().is_terminal())
             ));
             return Err(CANNOT);
         }
