@@ -15,5 +15,6 @@ mod full;
 mod login;
 mod main_job;
 mod provisioning;
+mod parties;
 mod sessions;
 mod support;
