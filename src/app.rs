@@ -361,12 +361,8 @@ fn data_plane(
         .map(|header| header.name.as_str())
         .chain(token_header)
         .chain(parts.features.trusted_headers.iter().map(String::as_str));
-    let firewall = Arc::new(Firewall::new(
-        managed,
-        parts.names.prefix(),
-        frontage.authority().clone(),
-        frontage.scheme(),
-    ));
+    let firewall =
+        Firewall::new(managed, parts.names.prefix(), frontage.authority().clone(), frontage.scheme());
     let mint = mint(settings, &parts);
     let tls = upstream_tls(settings)?;
     // Checked once here; the cores then make theirs alike.
@@ -389,7 +385,7 @@ fn data_plane(
             settings.upstream.response_timeout,
             tasks.clone(),
         );
-        let forwarder = Forwarder::new(upstream, firewall.clone(), mint.clone(), tasks);
+        let forwarder = Forwarder::new(upstream, Arc::new(firewall.for_core()), mint.clone(), tasks);
         let seed = u64::from_le_bytes(shared.entropy.bytes().unwrap_or_default());
         Arc::new(Core::new(shared.clone(), forwarder, seed))
     })?;
