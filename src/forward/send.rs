@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Body, RequestBody, Stream};
@@ -72,7 +72,7 @@ impl Forwarder {
             _ => None,
         };
         let client = inbound.client();
-        let target = Uri::try_from(inbound.path_and_query()).map_err(|_| ForwardError::Target)?;
+        let target = inbound.target().map_err(|_| ForwardError::Target)?;
         let (mut parts, incoming, _) = inbound.into_parts();
         let upgrade = wanted_upgrade(&parts.headers, parts.version);
         let client_upgrade = upgrade.is_some().then(|| parts.extensions.remove::<OnUpgrade>()).flatten();
