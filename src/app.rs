@@ -10,7 +10,6 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use crate::authorise::Routes;
 use crate::config::Settings;
 use crate::config::settings::{AttributeSource, Header, SealKey, StoreUrl, UpstreamTarget};
-use crate::expr::Context;
 use crate::forward::keys::{SigningKeys, TokenError};
 use crate::forward::send::{Forwarder, MintToken};
 use crate::forward::token::UpstreamToken;
