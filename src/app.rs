@@ -14,7 +14,7 @@ use crate::expr::Context;
 use crate::forward::keys::{SigningKeys, TokenError};
 use crate::forward::send::{Forwarder, MintToken};
 use crate::forward::token::UpstreamToken;
-use crate::forward::{Firewall, Upstream, UpstreamError};
+use crate::forward::{Cookies, Firewall, Upstream, UpstreamError};
 use crate::identify::cookie::CookieNames;
 use crate::identify::csrf::Csrf;
 use crate::identify::endpoints::Endpoints;
@@ -117,6 +117,7 @@ impl App {
             render_headers(settings.headers.clone()),
             platform.clone(),
         ));
+        let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
         let signing_keys = signing_keys(&settings, &store, &keys, &platform, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
@@ -135,7 +136,7 @@ impl App {
             keys,
             store: store.clone(),
             platform: platform.clone(),
-            application_cookies: features.session_cookies.clone(),
+            cookies: cookies.clone(),
             signing_keys: signing_keys.clone(),
         });
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
@@ -149,7 +150,7 @@ impl App {
                 header_read: settings.server.timeouts.header_read,
                 drain: settings.server.timeouts.drain,
             },
-            Parts { names, features, sessions: sessions.clone(), endpoints, signing_keys, platform },
+            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform },
             &tasks,
         )?;
         let probes = health(&sessions);
@@ -339,7 +340,7 @@ fn render_headers(
 
 /// What the cores are made of.
 struct Parts {
-    names: CookieNames,
+    cookies: Cookies,
     features: Features,
     sessions: Arc<Sessions>,
     endpoints: Arc<Endpoints>,
@@ -363,7 +364,7 @@ fn data_plane(
         .chain(parts.features.trusted_headers.iter().map(String::as_str));
     let firewall = Arc::new(Firewall::new(
         managed,
-        parts.names.prefix(),
+        parts.cookies.clone(),
         frontage.authority().clone(),
         frontage.scheme(),
     ));

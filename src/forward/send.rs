@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version,
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Body, RequestBody, Stream};
+use super::cookies::ANONYMOUS;
 use super::headers::{Firewall, Said, Stripped, takes_trailers, wanted_upgrade};
 use super::trace::Trace;
 use super::upgrade::tunnel;
@@ -41,6 +42,8 @@ pub enum ForwardError {
     Token,
     #[error("the path cannot be put into a request line")]
     Target,
+    #[error("the session ended before the application answered")]
+    SessionEnded,
     #[error("the application switched to another protocol than was asked for")]
     WrongProtocol,
 }
@@ -84,6 +87,7 @@ impl Forwarder {
             token,
             upgrade: upgrade.clone().filter(|_| client_upgrade.is_some()),
             trailers: takes_trailers(&parts.headers),
+            cookie_tag: cookie_tag(session.as_deref()),
         };
         *stripped = self.firewall.rewrite(&mut parts.headers, said);
 
@@ -95,10 +99,14 @@ impl Forwarder {
         *request.headers_mut() = parts.headers;
         let (mut response, lease) = self.upstream.send(request).await?;
 
+        // SECURITY: lesson 38. It may have ended while the application was thinking.
+        if session.as_ref().is_some_and(|session| session.has_ended()) {
+            return Err(ForwardError::SessionEnded);
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(response, upgrade, client_upgrade, session);
         }
-        self.firewall.clean_response(response.headers_mut());
+        self.firewall.clean_response(response.headers_mut(), cookie_tag(session.as_deref()));
         let (head, incoming) = response.into_parts();
         let mut answer =
             Response::new(Body::Stream(Stream::new(incoming, lease, session, self.firewall.clone())));
@@ -124,7 +132,7 @@ impl Forwarder {
             return Err(ForwardError::WrongProtocol);
         };
         let upstream = hyper::upgrade::on(&mut response);
-        self.firewall.clean_response(response.headers_mut());
+        self.firewall.clean_response(response.headers_mut(), cookie_tag(session.as_deref()));
         let mut answer = Response::new(Body::Empty);
         *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *answer.headers_mut() = std::mem::take(response.headers_mut());
@@ -154,4 +162,8 @@ impl Forwarder {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.retain(|_, (_, made)| made.elapsed() < TOKEN_REUSE);
     }
+}
+
+fn cookie_tag(session: Option<&LiveSession>) -> &str {
+    session.map_or(ANONYMOUS, LiveSession::cookie_tag)
 }
