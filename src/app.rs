@@ -19,7 +19,7 @@ use crate::identify::cookie::CookieNames;
 use crate::identify::csrf::Csrf;
 use crate::identify::endpoints::Endpoints;
 use crate::identify::oidc::Oidc;
-use crate::identify::session::{LiveSession, Sessions};
+use crate::identify::session::{LiveSession, RenderHeaders, Sessions};
 use crate::identify::{IdentityProtocol, Logins};
 use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
@@ -308,9 +308,7 @@ async fn signing_keys(
 
 /// Renders `[headers]` for a session, once. A value that is absent, empty or not sendable (CR, LF, NUL and
 /// other controls; PROVISIONING.md G5) leaves its header out.
-fn render_headers(
-    headers: Vec<Header>,
-) -> Box<dyn Fn(&Context) -> Vec<(HeaderName, HeaderValue)> + Send + Sync> {
+fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
     Box::new(move |context| {
         let render = |header: &Header| {
             let text = match header.template.render(context) {
@@ -323,16 +321,14 @@ fn render_headers(
             if text.is_empty() {
                 return None;
             }
-            match HeaderValue::from_bytes(text.as_bytes()) {
-                Ok(value) => Some((header.name.clone(), value)),
-                Err(_) => {
-                    tracing::warn!(
-                        target: "narthex::audit", event = "header_value_refused", header = %header.name,
-                        "an identity header is left out: its value holds a control character"
-                    );
-                    None
-                }
+            let value = HeaderValue::from_bytes(text.as_bytes());
+            if value.is_err() {
+                tracing::warn!(
+                    target: "narthex::audit", event = "header_value_refused", header = %header.name,
+                    "an identity header is left out: its value holds a control character"
+                );
             }
+            Some((header.name.clone(), value.ok()?))
         };
         headers.iter().filter_map(render).collect()
     })
@@ -362,12 +358,8 @@ fn data_plane(
         .map(|header| header.name.as_str())
         .chain(token_header)
         .chain(parts.features.trusted_headers.iter().map(String::as_str));
-    let firewall = Arc::new(Firewall::new(
-        managed,
-        parts.cookies.clone(),
-        frontage.authority().clone(),
-        frontage.scheme(),
-    ));
+    let firewall =
+        Firewall::new(managed, parts.cookies.clone(), frontage.authority().clone(), frontage.scheme());
     let mint = mint(settings, &parts);
     let tls = upstream_tls(settings)?;
     // Checked once here; the cores then make theirs alike.
@@ -390,7 +382,7 @@ fn data_plane(
             settings.upstream.response_timeout,
             tasks.clone(),
         );
-        let forwarder = Forwarder::new(upstream, firewall.clone(), mint.clone(), tasks);
+        let forwarder = Forwarder::new(upstream, Arc::new(firewall.for_core()), mint.clone(), tasks);
         let seed = u64::from_le_bytes(shared.entropy.bytes().unwrap_or_default());
         Arc::new(Core::new(shared.clone(), forwarder, seed))
     })?;

@@ -83,12 +83,7 @@ fn decide(inbound: &Inbound, session: Option<&LiveSession>, routes: &Routes) -> 
     }
 }
 
-fn holds(
-    condition: &Condition,
-    session: &LiveSession,
-    inbound: &Inbound,
-    path: &str,
-) -> Result<(), Refusal> {
+fn holds(condition: &Condition, session: &LiveSession, inbound: &Inbound, path: &str) -> Result<(), Refusal> {
     let facts = RequestFacts { method: inbound.method().as_str(), path, ip: inbound.client() };
     match condition.holds(&session.context().with_request(facts)) {
         Ok(true) => Ok(()),

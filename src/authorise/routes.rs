@@ -51,10 +51,7 @@ impl Routes {
     fn index_whatever_case(&self, path: &str) -> Option<usize> {
         self.routes.iter().position(|route| {
             let prefix = route.path.strip_suffix('/').unwrap_or(&route.path);
-            let (start, rest) = match path.split_at_checked(prefix.len()) {
-                Some(parts) => parts,
-                None => return false,
-            };
+            let Some((start, rest)) = path.split_at_checked(prefix.len()) else { return false };
             start.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/'))
         })
     }

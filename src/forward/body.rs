@@ -271,8 +271,7 @@ impl HttpBody for RequestBody {
         let frame = match Pin::new(incoming).poll_frame(context) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
-                let patience =
-                    this.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+                let patience = this.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
                 ready!(patience.as_mut().poll(context));
                 return Poll::Ready(Some(Err(RequestBodyError::Silent)));
             }

@@ -1,7 +1,7 @@
 //! Cookies on their way through: ours never pass, and the application's own sessions hold within ours only.
 
-use http::header::{self, HeaderValue};
 use http::HeaderMap;
+use http::header::{self, HeaderValue};
 
 /// Where there is no session of ours, the application's sessions bear this in their name.
 pub const ANONYMOUS: &str = "anonymous";
@@ -212,7 +212,10 @@ mod tests {
 
     #[test]
     fn the_application_cannot_set_our_cookies_in_any_case() {
-        assert_eq!(down(&["__Host-narthex=1", "__host-NARTHEX-login=2", " __Host-narthex=3", "y=4"], "t"), ["y=4"]);
+        assert_eq!(
+            down(&["__Host-narthex=1", "__host-NARTHEX-login=2", " __Host-narthex=3", "y=4"], "t"),
+            ["y=4"]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Body, RequestBody, Stream};
@@ -75,7 +75,7 @@ impl Forwarder {
             _ => None,
         };
         let client = inbound.client();
-        let target = Uri::try_from(inbound.path_and_query()).map_err(|_| ForwardError::Target)?;
+        let target = inbound.target().map_err(|_| ForwardError::Target)?;
         let (mut parts, incoming, _) = inbound.into_parts();
         let upgrade = wanted_upgrade(&parts.headers, parts.version);
         let client_upgrade = upgrade.is_some().then(|| parts.extensions.remove::<OnUpgrade>()).flatten();
@@ -104,7 +104,7 @@ impl Forwarder {
             return Err(ForwardError::SessionEnded);
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.switch(response, upgrade, client_upgrade, session);
+            return self.switch(response, upgrade.as_ref(), client_upgrade, session);
         }
         self.firewall.clean_response(response.headers_mut(), cookie_tag(session.as_deref()));
         let (head, incoming) = response.into_parts();
@@ -119,12 +119,12 @@ impl Forwarder {
     fn switch(
         &self,
         mut response: Response<hyper::body::Incoming>,
-        wanted: Option<HeaderValue>,
+        wanted: Option<&HeaderValue>,
         client: Option<OnUpgrade>,
         session: Option<Arc<LiveSession>>,
     ) -> Result<Response<Body>, ForwardError> {
         let agreed = response.headers().get(header::UPGRADE).cloned();
-        let same = match (&wanted, &agreed) {
+        let same = match (wanted, &agreed) {
             (Some(wanted), Some(agreed)) => wanted.as_bytes().eq_ignore_ascii_case(agreed.as_bytes()),
             _ => false,
         };

@@ -51,6 +51,8 @@ pub enum Lease {
     Exclusive {
         sender: http1::SendRequest<RequestBody>,
         pool: Arc<Mutex<Vec<Idle>>>,
+        /// Only when the request was sent to its end, too, is the connection free.
+        request: Option<Arc<Over>>,
     },
     /// HTTP/2: nothing to give back.
     Shared,

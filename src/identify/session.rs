@@ -297,7 +297,7 @@ impl Sessions {
     /// Builds what the requests of a session need, once.
     fn enliven(&self, record: SessionRecord) -> LiveSession {
         let content = record.content;
-        let context = Context::of_session(SessionFacts {
+        let variables = Context::of_session(SessionFacts {
             idp: &content.idp,
             subject: &content.subject,
             claims: &content.claims,
@@ -305,8 +305,8 @@ impl Sessions {
             grant: &content.grant,
         });
         LiveSession {
-            headers: (self.render)(&context),
-            context,
+            headers: (self.render)(&variables),
+            context: variables,
             cookie_tag: format!("{:?}", record.hash),
             hash: record.hash,
             content,

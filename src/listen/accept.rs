@@ -100,7 +100,8 @@ impl DataPlane {
                 tls: listening.tls.clone().map(TlsAcceptor::from),
                 header_read: listening.header_read,
                 open: Arc::default(),
-                stop: stop.clone(),
+                // Its own: asking it takes a lock, and cores share none on the way of a request.
+                stop: stop.child_token(),
                 connections: TaskTracker::new(),
             });
             let (sockets, dealt) = mpsc::unbounded_channel();
@@ -324,7 +325,7 @@ async fn until_stopped<C: Future>(
 /// which is no HTTP/1 method.
 async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
     const PREFACE: &[u8] = b"PRI";
-    let mut pause = tokio::time::interval(Duration::from_millis(50));
+    let mut pause = None;
     loop {
         let mut first = [0; PREFACE.len()];
         let seen = stream.peek(&mut first).await?;
@@ -332,6 +333,6 @@ async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
         if first.len() == PREFACE.len() || !PREFACE.starts_with(first) || first.is_empty() {
             return Ok(first == PREFACE);
         }
-        pause.tick().await;
+        pause.get_or_insert_with(|| tokio::time::interval(Duration::from_millis(50))).tick().await;
     }
 }
