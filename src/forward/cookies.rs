@@ -57,7 +57,7 @@ impl Cookies {
     /// Drops a response's cookies that would pass for ours and ties the application's sessions to this one.
     pub fn to_browser(&self, headers: &mut HeaderMap, tag: &str) {
         let concerned = |value: &HeaderValue| {
-            let (name, _) = split(value.as_bytes().trim_ascii_start());
+            let (name, _) = set(value);
             !matches!(self.kind(name), Kind::Free) || self.resembles_ours(name) || self.is_declared(name)
         };
         if !headers.get_all(header::SET_COOKIE).iter().any(concerned) {
@@ -72,7 +72,7 @@ impl Cookies {
     }
 
     fn tied(&self, value: &HeaderValue, tag: &str) -> Option<HeaderValue> {
-        let (name, rest) = split(value.as_bytes().trim_ascii_start());
+        let (name, rest) = set(value);
         if self.resembles_ours(name) {
             return None;
         }
@@ -142,6 +142,18 @@ fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
         .map(<[u8]>::trim_ascii)
         .filter(|cookie| !cookie.is_empty())
+}
+
+/// The name that a `Set-Cookie` gives, and the rest with its equals sign.
+///
+/// SECURITY: `Set-Cookie: =name=x` makes a cookie without name, which comes back as `name=x` (RFC 6265bis, 5.6);
+/// so what stands behind such a sign counts as the name.
+fn set(value: &HeaderValue) -> (&[u8], &[u8]) {
+    let mut cookie = value.as_bytes().trim_ascii_start();
+    while let Some(rest) = cookie.strip_prefix(b"=") {
+        cookie = rest.trim_ascii_start();
+    }
+    split(cookie)
 }
 
 /// The name, and the rest with its equals sign.
