@@ -313,5 +313,8 @@ mod tests {
             assert!(!is_below(path, "/a"), "{path}");
         }
         assert!(is_below("/", "/") && is_below("/x", "/"));
+        let own = CanonicalPath::parse("//.narthex/%6Cogin").unwrap();
+        assert!(own.is_below("/.narthex") && own.is_below("/.narthex/login"));
+        assert!(!own.is_below("/.narthe") && !own.is_below("/login"));
     }
 }
