@@ -1,14 +1,16 @@
 //! Keycloak signs in to Gitea: accounts, admins, teams, as Gitea's own API shows them.
 
+use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
-use toml::Table;
+use toml::{Table, Value as Toml};
 
-use super::front::Front;
+use super::front::{Front, assert_connector_works};
 use super::keycloak::Keycloak;
 use crate::support::party::Party;
 use crate::support::recorder::Recorder;
+use crate::support::stack::put;
 use crate::support::{Browser, Page};
 
 static SHARED: OnceCell<Gitea> = OnceCell::const_new();
@@ -69,7 +71,7 @@ impl Gitea {
     }
 
     /// narthex in front of it; the admin API is reached through the recorder.
-    fn config(&self, keycloak: &Keycloak, admin: &Recorder) -> Table {
+    fn config(&self, keycloak: &Keycloak, admin: &str) -> Table {
         let source = format!(
             r#"
 {idp}
@@ -95,13 +97,15 @@ team = "acme/developers"
 group = "/readers"
 team = "acme/readers"
 [[provisioning.mapping]]
+group = "/readers"
+role = "restricted"
+[[provisioning.mapping]]
 group = "/admins/dba"
 role = "admin"
 privileged = true
 "#,
             idp = keycloak.idp(),
             url = self.party.url(),
-            admin = admin.url,
             token = self.party.at("token"),
         );
         source.parse().unwrap()
@@ -113,7 +117,7 @@ privileged = true
 async fn f10_a_first_login_at_keycloak_makes_the_account_in_gitea_with_admin_rights_and_teams() {
     let (keycloak, gitea) = (Keycloak::shared().await, Gitea::shared().await);
     let admin = Recorder::of(gitea.party.url()).await;
-    let front = Front::start(gitea.config(keycloak, &admin)).await;
+    let front = Front::start(gitea.config(keycloak, &admin.url)).await;
 
     assert_eq!(gitea.user("ada").await, None);
     let settings = format!("{}/user/settings", gitea.party.url());
@@ -141,5 +145,160 @@ async fn f10_a_first_login_at_keycloak_makes_the_account_in_gitea_with_admin_rig
     let page = keycloak.person("bob").sign_in(&Browser::new(), &front.at("/user/settings")).await;
     assert_eq!(page.status, 200, "{}", page.text());
     assert_eq!(gitea.teams_of("bob").await, ["acme/readers"]);
-    assert_eq!(gitea.user("bob").await.unwrap()["is_admin"], false);
+    let bob = gitea.user("bob").await.unwrap();
+    assert_eq!((&bob["is_admin"], &bob["restricted"]), (&json!(false), &json!(true)));
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn f1_somebody_of_another_domain_is_refused_and_gets_no_account() {
+    let (keycloak, gitea) = (Keycloak::shared().await, Gitea::shared().await);
+    let admin = Recorder::of(gitea.party.url()).await;
+    let mut config = gitea.config(keycloak, &admin.url);
+    put(&mut config, "provisioning.allowed_email_domains", vec![Toml::from("example.com")]);
+    let front = Front::start(config).await;
+    let browser = Browser::new();
+    let page = keycloak.person("mallory").sign_in(&browser, &front.at("/user/settings")).await;
+    assert_eq!(page.status, 403, "{}", page.text());
+    assert_eq!((gitea.user("mallory").await, admin.writes()), (None, vec![]));
+    assert_no_session(&browser, &front).await;
+
+    let page = keycloak.person("carol").sign_in(&Browser::new(), &front.at("/user/settings")).await;
+    assert_eq!(page.status, 403, "an address that Keycloak did not verify: {}", page.text());
+    assert_eq!((gitea.user("carol").await, admin.writes()), (None, vec![]));
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn f7_an_address_that_is_not_verified_takes_over_no_account() {
+    let (keycloak, gitea) = (Keycloak::shared().await, Gitea::shared().await);
+    let before = json!({
+        "username": "caroline", "email": "carol@example.com", "full_name": "Caroline",
+        "password": "a long and winding password", "must_change_password": false,
+    });
+    gitea.post("/admin/users", before).await;
+    let front = Front::start(gitea.config(keycloak, gitea.party.url())).await;
+    let browser = Browser::new();
+    let page = keycloak.person("carol").sign_in(&browser, &front.at("/user/settings")).await;
+    assert!(page.status.is_client_error(), "{} {}", page.status, page.text());
+    assert_no_session(&browser, &front).await;
+    let caroline = gitea.user("caroline").await.unwrap();
+    assert_eq!(
+        (&caroline["email"], &caroline["full_name"]),
+        (&json!("carol@example.com"), &json!("Caroline"))
+    );
+    assert_eq!(gitea.user("carol").await, None);
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn f7_a_verified_address_takes_over_the_account_that_has_it_as_it_is() {
+    let (keycloak, gitea) = (Keycloak::shared().await, Gitea::shared().await);
+    let before = json!({
+        "username": "the-old-ed", "email": "ed@example.com", "full_name": "Old Ed",
+        "password": "a long and winding password", "must_change_password": false,
+    });
+    gitea.post("/admin/users", before).await;
+    let ed = keycloak.enrol("ed", "ed@example.com", &["/engineers"]).await;
+    let front = Front::start(gitea.config(keycloak, gitea.party.url())).await;
+    let page = ed.sign_in(&Browser::new(), &front.at("/user/settings")).await;
+    assert!(page.status == 200 && page.text().contains("the-old-ed"), "{}", page.text());
+    assert_eq!(gitea.user("ed").await, None);
+    assert_eq!(gitea.teams_of("the-old-ed").await, Vec::<String>::new(), "its entitlements stay");
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn logout_ends_the_session_at_keycloak_too() {
+    let (keycloak, gitea) = (Keycloak::shared().await, Gitea::shared().await);
+    let lena = keycloak.enrol("lena", "lena@example.com", &[]).await;
+    let front = Front::start(gitea.config(keycloak, gitea.party.url())).await;
+    let browser = Browser::new();
+    let page = lena.sign_in(&browser, &front.at("/user/settings")).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    assert_eq!(keycloak.sessions_of(&lena).await, 1);
+    let page = browser.visit(&front.at("/.narthex/logout")).await;
+    let page = browser.submit(&page, page.form_with("csrf_token")).await;
+    assert_eq!(page.url.origin().ascii_serialization(), front.url, "{:#?}", page.trail());
+    assert!(page.text().contains("signed out"), "{}", page.text());
+    assert_eq!(keycloak.sessions_of(&lena).await, 0);
+    assert_no_session(&browser, &front).await;
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn f9_twenty_first_logins_at_once_make_one_account() {
+    let (keycloak, gitea) = (Keycloak::shared().await, Gitea::shared().await);
+    let twyla = keycloak.enrol("twyla", "twyla@example.com", &["/engineers"]).await;
+    let admin = Recorder::of(gitea.party.url()).await;
+    let front = Front::start(gitea.config(keycloak, &admin.url)).await;
+    let url = front.at("/user/settings");
+    // All stand at the sign-in page before the first goes on.
+    let at_the_door = join_all((0..20).map(|_| async {
+        let browser = Browser::new();
+        let page = browser.visit(&url).await;
+        (browser, page)
+    }));
+    let pages = join_all(at_the_door.await.into_iter().map(|(browser, page)| {
+        let twyla = &twyla;
+        async move { twyla.fill_in(&browser, &page).await }
+    }));
+    for page in pages.await {
+        assert_eq!(page.status, 200, "{:#?}\n{}", page.trail(), page.text());
+        assert!(
+            page.text().contains("twyla@example.com") || page.text().contains("twyla"),
+            "{}",
+            page.text()
+        );
+    }
+    let creations = admin.writes().into_iter().filter(|call| call == "POST /api/v1/admin/users");
+    assert_eq!(creations.count(), 1);
+    assert_eq!(gitea.teams_of("twyla").await, ["acme/developers"]);
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn forged_identity_headers_stay_without_effect() {
+    let (keycloak, gitea) = (Keycloak::shared().await, Gitea::shared().await);
+    let frida = keycloak.enrol("frida", "frida@example.com", &[]).await;
+    let front = Front::start(gitea.config(keycloak, gitea.party.url())).await;
+    let browser = Browser::new();
+    frida.sign_in(&browser, &front.at("/user/settings")).await;
+    let forgeries = [
+        ("X-WEBAUTH-USER", "gitea_admin"),
+        ("x-webauth-user", "gitea_admin"),
+        ("X_WEBAUTH_USER", "gitea_admin"),
+        ("X-WEBAUTH-EMAIL", "gitea_admin@example.com"),
+        ("X_WEBAUTH_EMAIL", "gitea_admin@example.com"),
+        ("X-WEBAUTH-FULLNAME", "gitea_admin"),
+    ];
+    for (name, value) in forgeries {
+        // Without Gitea's own cookies, so that it has to look at the headers.
+        for cookie in ["i_like_gitea", "gitea_incredible"] {
+            browser.jar().remove(cookie);
+        }
+        let url = front.at("/user/settings");
+        let page = browser.request(Method::GET, &url).header(name, value).send().await;
+        assert_eq!(page.status, 200, "{name}: {}", page.text());
+        assert!(
+            page.text().contains("frida") && !page.text().contains("gitea_admin"),
+            "{name}: {}",
+            page.text()
+        );
+        let stranger = Browser::new().request(Method::GET, &url).header(name, value).stay().send().await;
+        assert_eq!(stranger.status, 302, "{name}: {}", stranger.text());
+    }
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn x2_connector_test_succeeds_with_gitea() {
+    let (keycloak, gitea) = (Keycloak::shared().await, Gitea::shared().await);
+    assert_connector_works(gitea.config(keycloak, gitea.party.url()));
+}
+
+async fn assert_no_session(browser: &Browser, front: &Front) {
+    let url = front.at("/.narthex/session");
+    let page = browser.request(Method::GET, &url).background().send().await;
+    assert_eq!(page.status, 401, "{}", page.text());
 }

@@ -92,7 +92,11 @@ impl Person {
     /// Fills in Keycloak's sign-in page, which this address must lead to.
     pub async fn sign_in(&self, browser: &Browser, url: &str) -> Page {
         let page = browser.visit(url).await;
+        self.fill_in(browser, &page).await
+    }
+
+    pub async fn fill_in(&self, browser: &Browser, page: &Page) -> Page {
         let form = page.form_with("password").set("username", &self.name).set("password", &self.password);
-        browser.submit(&page, form).await
+        browser.submit(page, form).await
     }
 }

@@ -3,4 +3,8 @@
 
 mod front;
 mod gitea;
+mod jupyterhub;
 mod keycloak;
+mod miniflux;
+mod oidc_provider;
+mod scim;
