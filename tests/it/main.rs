@@ -14,6 +14,7 @@ mod firewall;
 mod full;
 mod login;
 mod main_job;
+mod parties;
 mod provisioning;
 mod sessions;
 mod support;

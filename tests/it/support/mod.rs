@@ -4,7 +4,9 @@ pub mod browser;
 pub mod cookies;
 pub mod html;
 pub mod log;
+pub mod party;
 pub mod raw;
+pub mod recorder;
 pub mod stack;
 
 use std::sync::Arc;

@@ -132,8 +132,8 @@ pub fn push(config: &mut Table, path: &str, entry: Table) {
         let entry = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
         table = entry.as_table_mut().unwrap();
     }
-    let list = table.entry(last).or_insert_with(|| Value::Array(Vec::new()));
-    list.as_array_mut().unwrap().push(Value::Table(entry));
+    let entries = table.entry(last).or_insert_with(|| Value::Array(Vec::new()));
+    entries.as_array_mut().unwrap().push(Value::Table(entry));
 }
 
 /// Parses one table of TOML, for [`push`].

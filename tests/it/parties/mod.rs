@@ -1,0 +1,6 @@
+//! narthex between identity providers and applications that others wrote. Needs `tests/parties/install all`; cargo
+//! leaves these out ("ignored"), `tests/run` runs them.
+
+mod front;
+mod gitea;
+mod keycloak;

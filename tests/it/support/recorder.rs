@@ -1,0 +1,59 @@
+//! A relay in front of an admin API that writes down each call, to see what narthex asked for.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use http::{Method, header};
+
+use super::{free_port, party};
+
+/// Relays to one server.
+pub struct Recorder {
+    pub url: String,
+    calls: Arc<Mutex<Vec<(Method, String)>>>,
+}
+
+impl Recorder {
+    /// In front of the server at this address.
+    pub async fn of(server: &str) -> Self {
+        let calls = Arc::<Mutex<Vec<(Method, String)>>>::default();
+        let (noted, http, server) = (Arc::clone(&calls), party::client(), server.to_owned());
+        let relay = move |request: Request| {
+            let (noted, http, server) = (Arc::clone(&noted), http.clone(), server.clone());
+            async move {
+                let (parts, body) = request.into_parts();
+                let path = parts.uri.path_and_query().unwrap().as_str().to_owned();
+                noted.lock().unwrap().push((parts.method.clone(), path.clone()));
+                let mut headers = parts.headers;
+                headers.remove(header::HOST);
+                let body = to_bytes(body, usize::MAX).await.unwrap();
+                let request = http.request(parts.method, format!("{server}{path}")).headers(headers);
+                let answer = request.body(body).send().await.unwrap();
+                let (status, mut headers) = (answer.status(), answer.headers().clone());
+                headers.remove(header::TRANSFER_ENCODING);
+                let mut relayed = Response::new(Body::from(answer.bytes().await.unwrap()));
+                *relayed.status_mut() = status;
+                *relayed.headers_mut() = headers;
+                relayed
+            }
+        };
+        let listener = free_port().await;
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, Router::new().fallback(relay)).into_future());
+        Self { url, calls }
+    }
+
+    /// The calls that are not GET, as "METHOD path", in order.
+    pub fn writes(&self) -> Vec<String> {
+        let calls = self.calls.lock().unwrap();
+        let writes = calls.iter().filter(|(method, _)| *method != Method::GET);
+        writes.map(|(method, path)| format!("{method} {path}")).collect()
+    }
+
+    pub fn forget(&self) {
+        self.calls.lock().unwrap().clear();
+    }
+}
