@@ -135,8 +135,11 @@ try {
   await page.keyboard.press('Tab');
   assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Sign in again');
   await shot('dave-focus');
+  const id = await text('code');
   await page.keyboard.press('Enter');
-  await page.waitForURL((to) => to.origin !== new URL(url).origin || to.pathname !== '/.narthex/oidc/demo/callback');
+  // The provider still knows him, so he is back at once, refused anew.
+  await page.locator('code', { hasNotText: id }).waitFor();
+  assert.match(await text('main'), /deactivated/);
 
   // 8. A page that is not there.
   await page.goto(`${own}/nope`);
