@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(up(&lines, "bbbb").unwrap(), b"hub-login=2; x=y");
         assert_eq!(up(&lines, ANONYMOUS).unwrap(), b"x=y");
         assert_eq!(up(&[b"app_session=bare; hub-x=bare"], "aaaa"), None);
-        assert_eq!(up(&[b"app_session.=empty; app_session.aaaa.bbbb=x"], "aaaa"), None);
+        assert_eq!(up(&[b"app_session.=empty; hub-login.aaaa.bbbb=x"], "aaaa"), None);
     }
 
     #[test]
