@@ -84,12 +84,13 @@ impl Core {
         if identified.inbound().path().is_below(&self.shared.prefix) {
             self.counters.own.increment(1);
             let (inbound, session) = identified.into_parts();
-            return self.own(inbound, session).await;
+            // Boxed, as all that few requests do: the future of a request stays small.
+            return Box::pin(self.own(inbound, session)).await;
         }
         let logs_out = self.shared.application_logout.as_deref();
         let logs_out = logs_out.is_some_and(|path| identified.inbound().path().as_str() == path);
         match authorise(identified, &self.shared.routes) {
-            Ok(permitted) if logs_out => self.forward_logout(permitted, intent, trace).await,
+            Ok(permitted) if logs_out => Box::pin(self.forward_logout(permitted, intent, trace)).await,
             Ok(permitted) => self.forward(permitted, intent, trace).await,
             Err(refused) => self.refused(*refused, intent, trace),
         }

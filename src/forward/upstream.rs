@@ -156,14 +156,16 @@ impl Upstream {
         &self,
         request: Request<RequestBody>,
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
-        let Some(mut sender) = self.idle_sender().await else { return self.send_fresh(request).await };
+        let Some(mut sender) = self.idle_sender().await else {
+            return Box::pin(self.send_fresh(request)).await;
+        };
         let again = repeatable(&request);
         let over = request.body().over();
         match sender.try_send_request(request).await {
             Ok(response) => Ok((response, self.lease(sender, over))),
             Err(mut error) => match (error.take_message(), again) {
-                (Some(unsent), _) => self.send_fresh(unsent).await,
-                (None, Some(again)) if is_stale(error.error()) => self.send_fresh(again).await,
+                (Some(unsent), _) => Box::pin(self.send_fresh(unsent)).await,
+                (None, Some(again)) if is_stale(error.error()) => Box::pin(self.send_fresh(again)).await,
                 _ => Err(classify(error.error())),
             },
         }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 
+use super::call::Call;
 use super::cookie;
 use super::csrf::Csrf;
 use super::intent::Intent;
@@ -31,10 +30,6 @@ use crate::problem::{Problem, json_response};
 use crate::provision::{ProvisionError, Provisioner};
 use crate::store::Store;
 
-/// Bodies of our own forms (SECURITY.md 9).
-const MAX_FORM: usize = 16 * 1024;
-/// How long a form of ours may take to arrive.
-const FORM_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 /// How long a verified identity waits for another try (PROVISIONING.md A2).
 const PARKED: std::time::Duration = std::time::Duration::from_mins(10);
 
@@ -56,18 +51,6 @@ pub struct Endpoints {
     pub signing_keys: Option<Arc<SigningKeys>>,
 }
 
-/// A request to one of our own paths, with what the answer may depend on.
-struct Call {
-    method: Method,
-    raw_query: String,
-    /// Of the query, or of the form once that was read.
-    query: Vec<(String, String)>,
-    headers: http::HeaderMap,
-    body: Option<Incoming>,
-    intent: Intent,
-    session: Option<Arc<LiveSession>>,
-}
-
 /// What waits in the store for `/login/resume`.
 #[derive(Serialize, Deserialize)]
 struct Parked {
@@ -85,18 +68,7 @@ impl Endpoints {
         session: Option<Arc<LiveSession>>,
     ) -> Response<Body> {
         let path = inbound.path().as_str().strip_prefix(&self.prefix).unwrap_or_default().to_owned();
-        let raw_query = inbound.query().unwrap_or_default().to_owned();
-        let (parts, body, _) = inbound.into_parts();
-        let intent = Intent::of(&parts.method, &parts.headers);
-        let call = Call {
-            method: parts.method,
-            query: form_pairs(raw_query.as_bytes()),
-            raw_query,
-            headers: parts.headers,
-            body: Some(body),
-            intent,
-            session,
-        };
+        let call = Call::new(inbound, session);
         let get = matches!(call.method, Method::GET | Method::HEAD);
         let post = call.method == Method::POST;
         let segments: Vec<&str> = path.split('/').skip(1).collect();
@@ -487,40 +459,6 @@ pub fn login_path(prefix: &str, idp: Option<&IdpId>, return_to: &ReturnTo) -> St
     }
     let query = query.finish();
     if query.is_empty() { format!("{prefix}/login") } else { format!("{prefix}/login?{query}") }
-}
-
-impl Call {
-    /// The first parameter of this name, from the query or the form.
-    fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    /// Reads the body as a form; its fields take the place of the query's.
-    async fn with_form(self) -> Result<Self, Box<Response<Body>>> {
-        let form = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let is_form = form.is_some_and(|form| {
-            let media = form.split(';').next().unwrap_or(form).trim();
-            media.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        });
-        let intent = self.intent;
-        let refused = |sentence| Err(Box::new(Problem::bad_form(sentence).into_response(intent)));
-        if !is_form {
-            return refused("It must be sent as application/x-www-form-urlencoded.");
-        }
-        let Some(body) = self.body else { return refused("It has no body.") };
-        let whole = tokio::time::timeout(FORM_PATIENCE, Limited::new(body, MAX_FORM).collect());
-        match whole.await.map_err(drop).and_then(|collected| collected.map_err(drop)) {
-            Ok(collected) => Ok(Self { query: form_pairs(&collected.to_bytes()), body: None, ..self }),
-            Err(()) => refused("It is larger than 16 KiB, took too long, or broke off."),
-        }
-    }
-}
-
-fn form_pairs(bytes: &[u8]) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(bytes)
-        .take(64)
-        .map(|(key, value)| (key.into_owned(), value.into_owned()))
-        .collect()
 }
 
 fn display_name(session: &LiveSession) -> &str {

@@ -1,10 +1,12 @@
 //! Stage 2: who is it? Sessions and cookies for requests; the login state machine for sign-ins.
 
 pub mod answer;
+mod call;
 pub mod cookie;
 pub mod csrf;
 pub mod endpoints;
 pub mod intent;
+pub mod live;
 pub mod login;
 pub mod oidc;
 pub mod protocol;

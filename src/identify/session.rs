@@ -1,18 +1,15 @@
 //! Sessions: in the store for good, in memory in a compact form for the requests.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
-use tokio_util::sync::CancellationToken;
-
 use super::cookie::{self, CookieNames};
+pub use super::live::{LiveSession, RenderHeaders};
 use crate::config::settings;
-use crate::expr::{Context, SessionFacts};
 use crate::listen::Inbound;
-use crate::model::session::{SessionAccount, SessionContent};
+use crate::model::session::SessionContent;
 use crate::model::{SessionHash, SessionRecord, UnixTime};
 use crate::platform::crypto::{Mac, Purpose};
 use crate::platform::entropy::NoEntropy;
@@ -38,100 +35,8 @@ impl Identified {
     }
 }
 
-/// A session in use.
-pub struct LiveSession {
-    hash: SessionHash,
-    content: SessionContent,
-    context: Context,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    cookie_tag: String,
-    created_at: UnixTime,
-    expires_at: UnixTime,
-    idle_timeout: Duration,
-    last_seen: AtomicI64,
-    /// What the store knows of `last_seen`.
-    last_written: AtomicI64,
-    ended: AtomicBool,
-    end: CancellationToken,
-    now: Arc<AtomicI64>,
-}
-
-impl LiveSession {
-    #[must_use]
-    pub fn hash(&self) -> &SessionHash {
-        &self.hash
-    }
-
-    #[must_use]
-    pub fn content(&self) -> &SessionContent {
-        &self.content
-    }
-
-    #[must_use]
-    pub fn account(&self) -> Option<&SessionAccount> {
-        self.content.account.as_ref()
-    }
-
-    #[must_use]
-    pub fn context(&self) -> &Context {
-        &self.context
-    }
-
-    /// What the application's own cookies bear in their names while this session lasts: 8 hexadecimal
-    /// digits of the hash, which say nothing of the id.
-    #[must_use]
-    pub fn cookie_tag(&self) -> &str {
-        &self.cookie_tag
-    }
-
-    /// The identity headers, rendered when the session was loaded.
-    #[must_use]
-    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.headers
-    }
-
-    #[must_use]
-    pub fn created_at(&self) -> UnixTime {
-        self.created_at
-    }
-
-    /// The absolute end, or the end by idleness if nothing more comes, whichever is sooner.
-    #[must_use]
-    pub fn ends_at(&self) -> UnixTime {
-        let idle_end = UnixTime(self.last_seen.load(Ordering::Relaxed)).after(self.idle_timeout);
-        self.expires_at.min(idle_end)
-    }
-
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-
-    /// Cancelled when the session ends, for what streams.
-    #[must_use]
-    pub fn end(&self) -> CancellationToken {
-        self.end.clone()
-    }
-
-    /// Bytes from the client count as activity.
-    pub fn note_activity(&self) {
-        let now = self.now.load(Ordering::Relaxed);
-        if self.last_seen.load(Ordering::Relaxed) < now {
-            self.last_seen.store(now, Ordering::Relaxed);
-        }
-    }
-
-    fn finish(&self) {
-        self.ended.store(true, Ordering::Release);
-        self.end.cancel();
-    }
-}
-
 /// How one core remembers sessions without asking the others.
 pub type CoreCache = HashMap<[u8; 32], Arc<LiveSession>>;
-
-/// What a session's identity headers are made from; built from `[headers]`.
-pub type RenderHeaders = dyn Fn(&Context) -> Vec<(HeaderName, HeaderValue)> + Send + Sync;
 
 /// The sessions of this process.
 pub struct Sessions {
@@ -231,7 +136,7 @@ impl Sessions {
                 let known = core.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).map(Arc::clone);
                 match known {
                     Some(session) => self.current(session),
-                    None => match self.look_up(value, SessionHash(hash)).await {
+                    None => match Box::pin(self.look_up(value, SessionHash(hash))).await {
                         Ok(None) => None,
                         Ok(Some(session)) => {
                             core.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, session.clone());
@@ -286,39 +191,13 @@ impl Sessions {
         if now >= record.expires_at || now >= record.last_seen_at.after(self.settings.idle_timeout) {
             return Ok(None);
         }
-        let live = Arc::new(self.enliven(record));
+        let live =
+            Arc::new(LiveSession::new(record, &*self.render, self.settings.idle_timeout, self.now.clone()));
         let mut table = self.write();
         if table.ended.contains_key(&hash) {
             return Ok(None);
         }
         Ok(Some(table.live.entry(hash).or_insert(live).clone()))
-    }
-
-    /// Builds what the requests of a session need, once.
-    fn enliven(&self, record: SessionRecord) -> LiveSession {
-        let content = record.content;
-        let variables = Context::of_session(SessionFacts {
-            idp: &content.idp,
-            subject: &content.subject,
-            claims: &content.claims,
-            account: content.account.as_ref(),
-            grant: &content.grant,
-        });
-        LiveSession {
-            headers: (self.render)(&variables),
-            context: variables,
-            cookie_tag: format!("{:?}", record.hash),
-            hash: record.hash,
-            content,
-            created_at: record.created_at,
-            expires_at: record.expires_at,
-            idle_timeout: self.settings.idle_timeout,
-            last_seen: AtomicI64::new(record.last_seen_at.0),
-            last_written: AtomicI64::new(record.last_seen_at.0),
-            ended: AtomicBool::new(false),
-            end: CancellationToken::new(),
-            now: self.now.clone(),
-        }
     }
 
     /// Begins a session for whom provisioning saw to; ends the one that this browser had before.
@@ -358,7 +237,10 @@ impl Sessions {
             self.forget(&ended, true);
         }
         let replaces_another = self.end_previous(previous_cookie, &record.content).await;
-        let (hash, live) = (record.hash, Arc::new(self.enliven(record)));
+        let (hash, live) = (
+            record.hash,
+            Arc::new(LiveSession::new(record, &*self.render, self.settings.idle_timeout, self.now.clone())),
+        );
         self.write().live.insert(hash, live);
         Ok(Started { cookie: value, replaces_another })
     }
@@ -426,7 +308,7 @@ impl Sessions {
                 .live
                 .values()
                 .filter(|session| now >= session.ends_at())
-                .map(|session| session.hash)
+                .map(|session| *session.hash())
                 .collect()
         };
         for hash in expired {
@@ -443,15 +325,10 @@ impl Sessions {
     pub async fn flush(&self) -> Result<(), SessionError> {
         let moved: Vec<Arc<LiveSession>> = {
             let table = self.read();
-            let has_moved = |session: &&Arc<LiveSession>| {
-                session.last_seen.load(Ordering::Relaxed) > session.last_written.load(Ordering::Relaxed)
-            };
-            table.live.values().filter(has_moved).cloned().collect()
+            table.live.values().filter(|session| session.has_moved()).cloned().collect()
         };
-        let seen: Vec<(SessionHash, UnixTime)> = moved
-            .iter()
-            .map(|session| (session.hash, UnixTime(session.last_seen.load(Ordering::Relaxed))))
-            .collect();
+        let seen: Vec<(SessionHash, UnixTime)> =
+            moved.iter().map(|session| (*session.hash(), session.last_seen())).collect();
         // An empty batch asks nothing of the store, so it tells nothing of it either.
         if !seen.is_empty() {
             let written = self.store.touch_sessions(&seen).await;
@@ -459,7 +336,7 @@ impl Sessions {
             written?;
         }
         for (session, (_, at)) in moved.iter().zip(&seen) {
-            session.last_written.store(at.0, Ordering::Relaxed);
+            session.note_written(*at);
         }
         let untold: Vec<SessionHash> =
             self.read().ended.iter().filter(|(_, ended)| !ended.told).map(|(hash, _)| *hash).collect();
@@ -480,10 +357,9 @@ impl Sessions {
     fn let_go_of_unused(&self, now: UnixTime) {
         const UNUSED: Duration = Duration::from_mins(10);
         let mut table = self.write();
-        table.live.retain(|_, session| {
-            let seen = UnixTime(session.last_seen.load(Ordering::Relaxed));
-            Arc::strong_count(session) > 1 || now.since(seen) < UNUSED
-        });
+        table
+            .live
+            .retain(|_, session| Arc::strong_count(session) > 1 || now.since(session.last_seen()) < UNUSED);
         table.ended.retain(|_, ended| !ended.told || now.since(ended.at) < REMEMBER_ENDED);
     }
 
@@ -491,8 +367,7 @@ impl Sessions {
     pub fn prune_core(&self, core: &std::sync::Mutex<CoreCache>) {
         let now = UnixTime(self.now.load(Ordering::Relaxed));
         core.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, session| {
-            let seen = UnixTime(session.last_seen.load(Ordering::Relaxed));
-            !session.has_ended() && now.since(seen) < Duration::from_mins(1)
+            !session.has_ended() && now.since(session.last_seen()) < Duration::from_mins(1)
         });
     }
 

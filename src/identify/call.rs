@@ -1,0 +1,79 @@
+//! A request to one of our own paths, in the form that the endpoints read.
+
+use std::sync::Arc;
+
+use http::{Method, Response, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+
+use super::intent::Intent;
+use super::live::LiveSession;
+use crate::forward::Body;
+use crate::listen::Inbound;
+use crate::problem::Problem;
+
+/// Bodies of our own forms (SECURITY.md 9).
+const MAX_FORM: usize = 16 * 1024;
+/// How long a form of ours may take to arrive.
+const FORM_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// A request to one of our own paths, with what the answer may depend on.
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) raw_query: String,
+    /// Of the query, or of the form once that was read.
+    pub(super) query: Vec<(String, String)>,
+    pub(super) headers: http::HeaderMap,
+    body: Option<Incoming>,
+    pub(super) intent: Intent,
+    pub(super) session: Option<Arc<LiveSession>>,
+}
+
+impl Call {
+    /// Takes a request apart.
+    pub(super) fn new(inbound: Inbound, session: Option<Arc<LiveSession>>) -> Self {
+        let raw_query = inbound.query().unwrap_or_default().to_owned();
+        let (parts, body, _) = inbound.into_parts();
+        Self {
+            intent: Intent::of(&parts.method, &parts.headers),
+            method: parts.method,
+            query: form_pairs(raw_query.as_bytes()),
+            raw_query,
+            headers: parts.headers,
+            body: Some(body),
+            session,
+        }
+    }
+
+    /// The first parameter of this name, from the query or the form.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Reads the body as a form; its fields take the place of the query's.
+    pub(super) async fn with_form(self) -> Result<Self, Box<Response<Body>>> {
+        let form = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_form = form.is_some_and(|form| {
+            let media = form.split(';').next().unwrap_or(form).trim();
+            media.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        });
+        let intent = self.intent;
+        let refused = |sentence| Err(Box::new(Problem::bad_form(sentence).into_response(intent)));
+        if !is_form {
+            return refused("It must be sent as application/x-www-form-urlencoded.");
+        }
+        let Some(body) = self.body else { return refused("It has no body.") };
+        let whole = tokio::time::timeout(FORM_PATIENCE, Limited::new(body, MAX_FORM).collect());
+        match whole.await.map_err(drop).and_then(|collected| collected.map_err(drop)) {
+            Ok(collected) => Ok(Self { query: form_pairs(&collected.to_bytes()), body: None, ..self }),
+            Err(()) => refused("It is larger than 16 KiB, took too long, or broke off."),
+        }
+    }
+}
+
+fn form_pairs(bytes: &[u8]) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(bytes)
+        .take(64)
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .collect()
+}
