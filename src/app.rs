@@ -10,16 +10,15 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use crate::authorise::Routes;
 use crate::config::Settings;
 use crate::config::settings::{AttributeSource, Header, SealKey, StoreUrl, UpstreamTarget};
-use crate::expr::Context;
 use crate::forward::keys::{SigningKeys, TokenError};
 use crate::forward::send::{Forwarder, MintToken};
 use crate::forward::token::UpstreamToken;
-use crate::forward::{Firewall, Upstream, UpstreamError};
+use crate::forward::{Cookies, Firewall, Upstream, UpstreamError};
 use crate::identify::cookie::CookieNames;
 use crate::identify::csrf::Csrf;
 use crate::identify::endpoints::Endpoints;
 use crate::identify::oidc::Oidc;
-use crate::identify::session::{LiveSession, Sessions};
+use crate::identify::session::{LiveSession, RenderHeaders, Sessions};
 use crate::identify::{IdentityProtocol, Logins};
 use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
@@ -117,6 +116,7 @@ impl App {
             render_headers(settings.headers.clone()),
             platform.clone(),
         ));
+        let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
         let signing_keys = signing_keys(&settings, &store, &keys, &platform, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
@@ -135,7 +135,7 @@ impl App {
             keys,
             store: store.clone(),
             platform: platform.clone(),
-            application_cookies: features.session_cookies.clone(),
+            cookies: cookies.clone(),
             signing_keys: signing_keys.clone(),
         });
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
@@ -149,7 +149,7 @@ impl App {
                 header_read: settings.server.timeouts.header_read,
                 drain: settings.server.timeouts.drain,
             },
-            Parts { names, features, sessions: sessions.clone(), endpoints, signing_keys, platform },
+            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform },
             &tasks,
         )?;
         let probes = health(&sessions);
@@ -307,9 +307,7 @@ async fn signing_keys(
 
 /// Renders `[headers]` for a session, once. A value that is absent, empty or not sendable (CR, LF, NUL and
 /// other controls; PROVISIONING.md G5) leaves its header out.
-fn render_headers(
-    headers: Vec<Header>,
-) -> Box<dyn Fn(&Context) -> Vec<(HeaderName, HeaderValue)> + Send + Sync> {
+fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
     Box::new(move |context| {
         let render = |header: &Header| {
             let text = match header.template.render(context) {
@@ -322,16 +320,14 @@ fn render_headers(
             if text.is_empty() {
                 return None;
             }
-            match HeaderValue::from_bytes(text.as_bytes()) {
-                Ok(value) => Some((header.name.clone(), value)),
-                Err(_) => {
-                    tracing::warn!(
-                        target: "narthex::audit", event = "header_value_refused", header = %header.name,
-                        "an identity header is left out: its value holds a control character"
-                    );
-                    None
-                }
+            let value = HeaderValue::from_bytes(text.as_bytes());
+            if value.is_err() {
+                tracing::warn!(
+                    target: "narthex::audit", event = "header_value_refused", header = %header.name,
+                    "an identity header is left out: its value holds a control character"
+                );
             }
+            Some((header.name.clone(), value.ok()?))
         };
         headers.iter().filter_map(render).collect()
     })
@@ -339,7 +335,7 @@ fn render_headers(
 
 /// What the cores are made of.
 struct Parts {
-    names: CookieNames,
+    cookies: Cookies,
     features: Features,
     sessions: Arc<Sessions>,
     endpoints: Arc<Endpoints>,
@@ -361,12 +357,8 @@ fn data_plane(
         .map(|header| header.name.as_str())
         .chain(token_header)
         .chain(parts.features.trusted_headers.iter().map(String::as_str));
-    let firewall = Arc::new(Firewall::new(
-        managed,
-        parts.names.prefix(),
-        frontage.authority().clone(),
-        frontage.scheme(),
-    ));
+    let firewall =
+        Firewall::new(managed, parts.cookies.clone(), frontage.authority().clone(), frontage.scheme());
     let mint = mint(settings, &parts);
     let tls = upstream_tls(settings)?;
     // Checked once here; the cores then make theirs alike.
@@ -389,7 +381,7 @@ fn data_plane(
             settings.upstream.response_timeout,
             tasks.clone(),
         );
-        let forwarder = Forwarder::new(upstream, firewall.clone(), mint.clone(), tasks);
+        let forwarder = Forwarder::new(upstream, Arc::new(firewall.for_core()), mint.clone(), tasks);
         let seed = u64::from_le_bytes(shared.entropy.bytes().unwrap_or_default());
         Arc::new(Core::new(shared.clone(), forwarder, seed))
     })?;

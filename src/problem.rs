@@ -282,6 +282,7 @@ impl From<&ForwardError> for Problem {
                 UpstreamError::Request(_) => away(StatusCode::BAD_GATEWAY, "request_broken"),
                 UpstreamError::BadName(_) => away(StatusCode::BAD_GATEWAY, "upstream_name"),
             },
+            ForwardError::SessionEnded => Self::login_needed(String::new()),
             ForwardError::Token => Self::internal("upstream_token"),
             ForwardError::Target => Self::internal("upstream_target"),
             ForwardError::WrongProtocol => away(StatusCode::BAD_GATEWAY, "upstream_protocol"),

@@ -66,6 +66,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ),
     ("identify/endpoints", "provision", "the end of a sign-in goes through provisioning"),
     ("identify/endpoints", "forward::Body", "the one type of an answer's body"),
+    (
+        "identify/endpoints",
+        "forward::Cookies",
+        "the application's own cookies end with the session that they were set in",
+    ),
     ("identify/endpoints", "forward::keys", "/jwks.json shows the keys that upstream tokens are signed with"),
     ("identify/endpoints", "observe", "sign-ins are counted where they end"),
     ("identify/endpoints", "pages", "the pages of the reserved prefix"),

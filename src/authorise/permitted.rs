@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Routes;
 use crate::config::settings::Access;
-use crate::expr::RequestFacts;
+use crate::expr::{Condition, RequestFacts};
 use crate::identify::session::{Identified, LiveSession};
 use crate::listen::Inbound;
 use crate::listen::path::PathError;
@@ -76,16 +76,18 @@ fn decide(inbound: &Inbound, session: Option<&LiveSession>, routes: &Routes) -> 
         (Access::Deny, _) => Err(Refusal::Denied),
         (Access::SignedIn | Access::Allow(_), None) => Err(Refusal::LoginNeeded),
         (Access::Allow(condition), Some(session)) => {
-            let facts = RequestFacts {
-                method: inbound.method().as_str(),
-                path: inbound.path().as_str(),
-                ip: inbound.client(),
-            };
-            match condition.holds(&session.context().with_request(facts)) {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(Refusal::NotAllowed),
-                Err(error) => Err(Refusal::CannotTell(error.to_string())),
-            }
+            // SECURITY: lesson 10. The condition has to hold for whatever the upstream may read the path as.
+            holds(condition, session, inbound, inbound.path().as_str())?;
+            inbound.path().other_readings().try_for_each(|path| holds(condition, session, inbound, &path))
         }
+    }
+}
+
+fn holds(condition: &Condition, session: &LiveSession, inbound: &Inbound, path: &str) -> Result<(), Refusal> {
+    let facts = RequestFacts { method: inbound.method().as_str(), path, ip: inbound.client() };
+    match condition.holds(&session.context().with_request(facts)) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Refusal::NotAllowed),
+        Err(error) => Err(Refusal::CannotTell(error.to_string())),
     }
 }

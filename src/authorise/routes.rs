@@ -37,11 +37,23 @@ impl Routes {
         if path.parameters_dropped().is_some_and(|dropped| self.index(&dropped) != index) {
             return Err(PathError::TwoReadings);
         }
+        // SECURITY: many applications take `/Admin` for `/admin`; a rule that only one spelling meets is none.
+        if self.index_whatever_case(path.as_str()) != index {
+            return Err(PathError::TwoReadings);
+        }
         Ok(index.and_then(|at| self.routes.get(at)).map_or(&self.signed_in, |route| &route.access))
     }
 
     fn index(&self, path: &str) -> Option<usize> {
         self.routes.iter().position(|route| is_below(path, &route.path))
+    }
+
+    fn index_whatever_case(&self, path: &str) -> Option<usize> {
+        self.routes.iter().position(|route| {
+            let prefix = route.path.strip_suffix('/').unwrap_or(&route.path);
+            let Some((start, rest)) = path.split_at_checked(prefix.len()) else { return false };
+            start.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/'))
+        })
     }
 }
 
@@ -109,6 +121,14 @@ mod tests {
         assert_eq!(access("/npm/private%2Fx"), Err(PathError::TwoReadings));
         assert_eq!(access("/npm%2Fx"), Err(PathError::EncodedSlash));
         assert_eq!(access("/npm/a;b%2Fc"), Err(PathError::TwoReadings));
+    }
+
+    #[test]
+    fn lesson_10_another_case_cannot_lead_around_a_rule() {
+        assert_eq!(access("/public/Secret"), Err(PathError::TwoReadings));
+        assert_eq!(access("/PUBLIC"), Err(PathError::TwoReadings));
+        assert_eq!(access("/public/Page"), Ok("public"));
+        assert_eq!(access("/Elsewhere"), Ok("signed_in"));
     }
 
     #[test]

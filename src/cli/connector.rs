@@ -77,9 +77,7 @@ pub(super) fn run_with(config: &Path, args: &ConnectorArgs) -> u8 {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    super::block_on(async move {
-        run(args, settings.as_ref(), &Platform::system(), &mut io::stdout()).await
-    })
+    super::block_on(async move { run(args, settings.as_ref(), &Platform::system(), &mut io::stdout()).await })
 }
 
 /// Runs the command; what it says goes to `out`. [`FINE`], `NOT_SO` where a step of the test failed, or

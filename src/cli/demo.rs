@@ -14,8 +14,7 @@ pub(super) fn run(port: Option<u16>) -> u8 {
             }
         };
         let mut out = std::io::stdout();
-        let ran =
-            run_demo(port, &Platform::system(), &std::env::temp_dir(), &mut out, start, stop).await;
+        let ran = run_demo(port, &Platform::system(), &std::env::temp_dir(), &mut out, start, stop).await;
         match ran {
             Ok(()) => FINE,
             Err(error) => {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -187,6 +188,10 @@ impl SessionWatch {
 
 /// The body of a request on its way to the application.
 pub struct RequestBody {
+    /// Told when this body is dropped: sent to its end, or given up.
+    over: Option<Arc<Over>>,
+    /// How long the client may send nothing.
+    patience: Option<Pin<Box<tokio::time::Sleep>>>,
     incoming: Option<Incoming>,
     session: Option<Arc<LiveSession>>,
     firewall: Option<Arc<Firewall>>,
@@ -195,14 +200,46 @@ pub struct RequestBody {
 impl RequestBody {
     #[must_use]
     pub fn new(incoming: Incoming, session: Option<Arc<LiveSession>>, firewall: Arc<Firewall>) -> Self {
-        Self { incoming: Some(incoming), session, firewall: Some(firewall) }
+        let over = (!incoming.is_end_stream()).then(Arc::default);
+        Self { over, patience: None, incoming: Some(incoming), session, firewall: Some(firewall) }
     }
 
     #[must_use]
     pub fn empty() -> Self {
-        Self { incoming: None, session: None, firewall: None }
+        Self { over: None, patience: None, incoming: None, session: None, firewall: None }
+    }
+
+    /// What tells when the whole of it has been sent; `None` where there is nothing to send.
+    #[must_use]
+    pub fn over(&self) -> Option<Arc<Over>> {
+        self.over.clone()
     }
 }
+
+/// Whether a request's body is over.
+///
+/// SECURITY: an application may answer before it has read the body. Its connection then still belongs to
+/// that client's upload, and whoever got it from the pool would wait for a stranger.
+#[derive(Debug, Default)]
+pub struct Over(AtomicBool);
+
+impl Over {
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(over) = &self.over {
+            over.0.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// A client that sends nothing for this long in the middle of a body is given up.
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// A client that broke off, or whose session ended while it was sending.
 #[derive(Debug, thiserror::Error)]
@@ -211,6 +248,8 @@ pub enum RequestBodyError {
     Client(hyper::Error),
     #[error("the session ended while the request was under way")]
     SessionEnded,
+    #[error("the client sent nothing for {} s in the middle of the body", PATIENCE.as_secs())]
+    Silent,
 }
 
 impl From<Infallible> for RequestBodyError {
@@ -229,7 +268,15 @@ impl HttpBody for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let this = self.get_mut();
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(incoming).poll_frame(context));
+        let frame = match Pin::new(incoming).poll_frame(context) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                let patience = this.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+                ready!(patience.as_mut().poll(context));
+                return Poll::Ready(Some(Err(RequestBodyError::Silent)));
+            }
+        };
+        this.patience = None;
         if let Some(session) = &this.session {
             if session.has_ended() {
                 return Poll::Ready(Some(Err(RequestBodyError::SessionEnded)));

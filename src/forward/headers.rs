@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Version};
 
+use super::cookies::Cookies;
 use super::managed::{Managed, Standing};
 
 /// Fields of one connection only (RFC 9110, 7.6.1), and those that we write ourselves.
@@ -33,8 +34,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 #[derive(Debug, Clone)]
 pub struct Firewall {
     managed: Managed,
-    /// Cookies whose names begin so are ours.
-    cookie_prefix: String,
+    cookies: Cookies,
     host: HeaderValue,
     scheme: HeaderValue,
 }
@@ -62,38 +62,55 @@ pub struct Said<'a> {
     pub upgrade: Option<HeaderValue>,
     /// Whether the client takes trailers; the only `TE` that crosses connections.
     pub trailers: bool,
+    /// The session that the application's own cookies must belong to.
+    pub cookie_tag: &'a str,
 }
 
 impl Firewall {
     /// `identity_headers`: every name that `[headers]`, `[upstream_token]` and the recipe's trusted headers
-    /// have. `cookie_prefix`: how the names of our cookies begin.
+    /// have.
     pub fn new<'a>(
         identity_headers: impl IntoIterator<Item = &'a str>,
-        cookie_prefix: &str,
+        cookies: Cookies,
         host: HeaderValue,
         scheme: &'static str,
     ) -> Self {
         Self {
             managed: Managed::new(identity_headers),
-            cookie_prefix: cookie_prefix.to_owned(),
+            cookies,
             host,
             scheme: HeaderValue::from_static(scheme),
         }
     }
 
+    /// A copy that shares no memory with this one, for one core: values handed out count their users, and
+    /// cores that count in one place wait for each other on every request.
+    #[must_use]
+    pub fn for_core(&self) -> Self {
+        let apart =
+            |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
+        Self {
+            managed: self.managed.clone(),
+            cookies: self.cookies.clone(),
+            host: apart(&self.host),
+            scheme: self.scheme.clone(),
+        }
+    }
+
     /// Turns a client's headers into those of the upstream request.
     pub fn rewrite(&self, headers: &mut HeaderMap, said: Said<'_>) -> Stripped {
-        let stripped = self.remove(headers);
+        let stripped = self.remove(headers, said.cookie_tag);
         self.set(headers, said);
         stripped
     }
 
     /// SECURITY: invariant 3. What `Connection` names goes first, before anything of ours is there to be
     /// named (lesson 6).
-    fn remove(&self, headers: &mut HeaderMap) -> Stripped {
+    fn remove(&self, headers: &mut HeaderMap, cookie_tag: &str) -> Stripped {
         remove_connection_fields(headers);
+        remove_connection_login(headers);
         let stripped = self.remove_managed(headers);
-        self.remove_own_cookies(headers);
+        self.cookies.to_application(headers, cookie_tag);
         stripped
     }
 
@@ -112,27 +129,6 @@ impl Firewall {
             headers.remove(name);
         }
         stripped
-    }
-
-    fn remove_own_cookies(&self, headers: &mut HeaderMap) {
-        let ours = |value: &HeaderValue| contains(value.as_bytes(), self.cookie_prefix.as_bytes());
-        if !headers.get_all(header::COOKIE).iter().any(ours) {
-            return;
-        }
-        let kept: Vec<Vec<u8>> = headers
-            .get_all(header::COOKIE)
-            .iter()
-            .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
-            .map(<[u8]>::trim_ascii)
-            .filter(|cookie| !cookie.is_empty() && !cookie.starts_with(self.cookie_prefix.as_bytes()))
-            .map(<[u8]>::to_vec)
-            .collect();
-        headers.remove(header::COOKIE);
-        if let Ok(value) = HeaderValue::from_bytes(&kept.join(&b"; "[..]))
-            && !kept.is_empty()
-        {
-            headers.insert(header::COOKIE, value);
-        }
     }
 
     fn set(&self, headers: &mut HeaderMap, said: Said<'_>) {
@@ -163,26 +159,16 @@ impl Firewall {
 
     /// Takes from a response what belongs to the upstream's connection only, and cookies that would pass for
     /// ours.
-    pub fn clean_response(&self, headers: &mut HeaderMap) {
+    pub fn clean_response(&self, headers: &mut HeaderMap, cookie_tag: &str) {
         remove_connection_fields_but_length(headers);
-        let ours = |value: &HeaderValue| {
-            // SECURITY: `Set-Cookie: =name=x` makes a cookie without name, which comes back as `name=x`
-            // (RFC 6265bis, 5.6); so what stands behind such a sign counts as a name too.
-            let mut name = value.as_bytes().trim_ascii_start();
-            while let Some(rest) = name.strip_prefix(b"=") {
-                name = rest.trim_ascii_start();
-            }
-            let prefix = self.cookie_prefix.as_bytes();
-            name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-        };
-        if headers.get_all(header::SET_COOKIE).iter().any(ours) {
-            let kept: Vec<HeaderValue> =
-                headers.get_all(header::SET_COOKIE).iter().filter(|value| !ours(value)).cloned().collect();
-            headers.remove(header::SET_COOKIE);
-            for value in kept {
-                headers.append(header::SET_COOKIE, value);
-            }
-        }
+        remove_connection_challenge(headers);
+        self.cookies.to_browser(headers, cookie_tag);
+    }
+
+    /// Which cookies are whose.
+    #[must_use]
+    pub fn cookies(&self) -> &Cookies {
+        &self.cookies
     }
 
     /// Trailers pass the same firewall: nothing managed, nothing of framing or routing (RFC 9110, 6.5.1).
@@ -246,6 +232,34 @@ fn remove_connection_fields_but_length(headers: &mut HeaderMap) {
     }
 }
 
+/// SECURITY: NTLM and Negotiate sign in a connection, not a request (RFC 4559, 6), and ours are shared: one
+/// person's login would serve the next one. So neither the answer to such a challenge nor the challenge pass.
+fn remove_connection_login(headers: &mut HeaderMap) {
+    if headers.get_all(header::AUTHORIZATION).iter().any(is_connection_login) {
+        headers.remove(header::AUTHORIZATION);
+    }
+}
+
+fn remove_connection_challenge(headers: &mut HeaderMap) {
+    if headers.get_all(header::WWW_AUTHENTICATE).iter().any(is_connection_login) {
+        let kept: Vec<HeaderValue> = headers
+            .get_all(header::WWW_AUTHENTICATE)
+            .iter()
+            .filter(|value| !is_connection_login(value))
+            .cloned()
+            .collect();
+        headers.remove(header::WWW_AUTHENTICATE);
+        for value in kept {
+            headers.append(header::WWW_AUTHENTICATE, value);
+        }
+    }
+}
+
+fn is_connection_login(value: &HeaderValue) -> bool {
+    let mut words = value.as_bytes().split(|byte| matches!(byte, b' ' | b',' | b'\t'));
+    words.any(|word| word.eq_ignore_ascii_case(b"ntlm") || word.eq_ignore_ascii_case(b"negotiate"))
+}
+
 fn remove_named_by_connection(headers: &mut HeaderMap) {
     let Some(first) = headers.get(header::CONNECTION) else { return };
     if (first == "keep-alive" || first == "close" || first == "Keep-Alive")
@@ -264,10 +278,6 @@ fn remove_named_by_connection(headers: &mut HeaderMap) {
     }
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,7 +286,12 @@ mod tests {
 
     fn firewall() -> Firewall {
         let names = ["X-WEBAUTH-USER", "X-WEBAUTH-EMAIL", "X-Narthex-Token", "X-Remote-Groups"];
-        Firewall::new(names, COOKIE_PREFIX, HeaderValue::from_static("app.example"), "https")
+        Firewall::new(
+            names,
+            Cookies::new(COOKIE_PREFIX, Vec::new()),
+            HeaderValue::from_static("app.example"),
+            "https",
+        )
     }
 
     fn headers(lines: &[(&str, &str)]) -> HeaderMap {
@@ -296,6 +311,7 @@ mod tests {
             token: None,
             upgrade: None,
             trailers: false,
+            cookie_tag: "t",
         }
     }
 
@@ -459,7 +475,7 @@ mod tests {
         for (name, value) in fields {
             assert!(!anonymous(&[(name, value)]).0.contains_key(name), "{name}");
             let mut response = headers(&[(name, value)]);
-            firewall().clean_response(&mut response);
+            firewall().clean_response(&mut response, "t");
             assert!(response.is_empty(), "{name}");
         }
     }
@@ -468,7 +484,7 @@ mod tests {
     fn invariant_7_the_length_is_written_anew_upstream_and_kept_downstream() {
         assert!(!anonymous(&[("content-length", "5")]).0.contains_key("content-length"));
         let mut response = headers(&[("content-length", "5")]);
-        firewall().clean_response(&mut response);
+        firewall().clean_response(&mut response, "t");
         assert_eq!(values(&response, "content-length"), ["5"], "a HEAD response has one without a body");
     }
 
@@ -555,7 +571,7 @@ mod tests {
             (&["__Host-narthex=s1; __Host-narthex=s2"], &[]),
             // Named so only in their values, or by a longer name.
             (&["a=__Host-narthex; x__Host-narthex=1"], &["a=__Host-narthex; x__Host-narthex=1"]),
-            (&["a=1;  b=2;", "c"], &["a=1;  b=2;", "c"]),
+            (&["a=1;  b=2;", "c"], &["a=1; b=2; c"]),
         ] {
             assert_eq!(cookies(sent), kept, "{sent:?}");
         }
@@ -574,12 +590,12 @@ mod tests {
             " = __Host-narthex=x; Path=/",
         ] {
             let mut response = headers(&[("set-cookie", "a=1"), ("set-cookie", line), ("set-cookie", "b=2")]);
-            firewall().clean_response(&mut response);
+            firewall().clean_response(&mut response, "t");
             assert_eq!(values(&response, "set-cookie"), ["a=1", "b=2"], "{line}");
         }
         let mut response =
             headers(&[("set-cookie", "a=__Host-narthex; Path=/"), ("set-cookie", "x__Host-narthex=1")]);
-        firewall().clean_response(&mut response);
+        firewall().clean_response(&mut response, "t");
         assert_eq!(values(&response, "set-cookie").len(), 2);
     }
 
@@ -591,7 +607,7 @@ mod tests {
             ("etag", "\"1\""),
             ("keep-alive", "timeout=5"),
         ]);
-        firewall().clean_response(&mut response);
+        firewall().clean_response(&mut response, "t");
         assert_eq!(response, headers(&[("etag", "\"1\"")]));
     }
 

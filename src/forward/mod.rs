@@ -1,6 +1,7 @@
 //! Stage 5: to the application and back. One choke point writes the headers; bodies stream.
 
 pub mod body;
+pub mod cookies;
 pub mod headers;
 pub mod keys;
 pub mod managed;
@@ -11,5 +12,6 @@ pub mod upgrade;
 pub mod upstream;
 
 pub use body::{Body, RequestBody};
+pub use cookies::Cookies;
 pub use headers::Firewall;
 pub use upstream::{Upstream, UpstreamError};

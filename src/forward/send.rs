@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Body, RequestBody, Stream};
+use super::cookies::ANONYMOUS;
 use super::headers::{Firewall, Said, Stripped, takes_trailers, wanted_upgrade};
 use super::trace::Trace;
 use super::upgrade::tunnel;
@@ -41,6 +42,8 @@ pub enum ForwardError {
     Token,
     #[error("the path cannot be put into a request line")]
     Target,
+    #[error("the session ended before the application answered")]
+    SessionEnded,
     #[error("the application switched to another protocol than was asked for")]
     WrongProtocol,
 }
@@ -72,7 +75,7 @@ impl Forwarder {
             _ => None,
         };
         let client = inbound.client();
-        let target = Uri::try_from(inbound.path_and_query()).map_err(|_| ForwardError::Target)?;
+        let target = inbound.target().map_err(|_| ForwardError::Target)?;
         let (mut parts, incoming, _) = inbound.into_parts();
         let upgrade = wanted_upgrade(&parts.headers, parts.version);
         let client_upgrade = upgrade.is_some().then(|| parts.extensions.remove::<OnUpgrade>()).flatten();
@@ -84,6 +87,7 @@ impl Forwarder {
             token,
             upgrade: upgrade.clone().filter(|_| client_upgrade.is_some()),
             trailers: takes_trailers(&parts.headers),
+            cookie_tag: cookie_tag(session.as_deref()),
         };
         *stripped = self.firewall.rewrite(&mut parts.headers, said);
 
@@ -95,10 +99,14 @@ impl Forwarder {
         *request.headers_mut() = parts.headers;
         let (mut response, lease) = self.upstream.send(request).await?;
 
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.switch(response, upgrade, client_upgrade, session);
+        // SECURITY: lesson 38. It may have ended while the application was thinking.
+        if session.as_ref().is_some_and(|session| session.has_ended()) {
+            return Err(ForwardError::SessionEnded);
         }
-        self.firewall.clean_response(response.headers_mut());
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.switch(response, upgrade.as_ref(), client_upgrade, session);
+        }
+        self.firewall.clean_response(response.headers_mut(), cookie_tag(session.as_deref()));
         let (head, incoming) = response.into_parts();
         let mut answer =
             Response::new(Body::Stream(Stream::new(incoming, lease, session, self.firewall.clone())));
@@ -111,12 +119,12 @@ impl Forwarder {
     fn switch(
         &self,
         mut response: Response<hyper::body::Incoming>,
-        wanted: Option<HeaderValue>,
+        wanted: Option<&HeaderValue>,
         client: Option<OnUpgrade>,
         session: Option<Arc<LiveSession>>,
     ) -> Result<Response<Body>, ForwardError> {
         let agreed = response.headers().get(header::UPGRADE).cloned();
-        let same = match (&wanted, &agreed) {
+        let same = match (wanted, &agreed) {
             (Some(wanted), Some(agreed)) => wanted.as_bytes().eq_ignore_ascii_case(agreed.as_bytes()),
             _ => false,
         };
@@ -124,7 +132,7 @@ impl Forwarder {
             return Err(ForwardError::WrongProtocol);
         };
         let upstream = hyper::upgrade::on(&mut response);
-        self.firewall.clean_response(response.headers_mut());
+        self.firewall.clean_response(response.headers_mut(), cookie_tag(session.as_deref()));
         let mut answer = Response::new(Body::Empty);
         *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *answer.headers_mut() = std::mem::take(response.headers_mut());
@@ -154,4 +162,8 @@ impl Forwarder {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.retain(|_, (_, made)| made.elapsed() < TOKEN_REUSE);
     }
+}
+
+fn cookie_tag(session: Option<&LiveSession>) -> &str {
+    session.map_or(ANONYMOUS, LiveSession::cookie_tag)
 }

@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::body::RequestBody;
+use super::body::{Over, RequestBody};
 use crate::config::settings::UpstreamTarget;
 use crate::platform::Tasks;
 
@@ -21,6 +21,8 @@ use crate::platform::Tasks;
 const MAX_IDLE: usize = 128;
 /// Longer idle ones are not used again: most servers close theirs after 60 s or more.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection that was given back and is not ready by then is not used.
+const READY: Duration = Duration::from_millis(50);
 
 /// The application, as one core reaches it.
 pub struct Upstream {
@@ -49,6 +51,8 @@ pub enum Lease {
     Exclusive {
         sender: http1::SendRequest<RequestBody>,
         pool: Arc<Mutex<Vec<Idle>>>,
+        /// Only when the request was sent to its end, too, is the connection free.
+        request: Option<Arc<Over>>,
     },
     /// HTTP/2: nothing to give back.
     Shared,
@@ -57,8 +61,8 @@ pub enum Lease {
 impl Lease {
     /// Returns the connection to its pool.
     pub fn give_back(self) {
-        let Self::Exclusive { sender, pool } = self else { return };
-        if sender.is_closed() {
+        let Self::Exclusive { sender, pool, request } = self else { return };
+        if sender.is_closed() || request.is_some_and(|request| !request.is_over()) {
             return;
         }
         let mut idle = pool.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,8 +158,9 @@ impl Upstream {
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
         let Some(mut sender) = self.idle_sender().await else { return self.send_fresh(request).await };
         let again = repeatable(&request);
+        let over = request.body().over();
         match sender.try_send_request(request).await {
-            Ok(response) => Ok((response, self.lease(sender))),
+            Ok(response) => Ok((response, self.lease(sender, over))),
             Err(mut error) => match (error.take_message(), again) {
                 (Some(unsent), _) => self.send_fresh(unsent).await,
                 (None, Some(again)) if is_stale(error.error()) => self.send_fresh(again).await,
@@ -168,9 +173,10 @@ impl Upstream {
         &self,
         request: Request<RequestBody>,
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
+        let over = request.body().over();
         match self.connect().await? {
             Fresh::Http1(mut sender) => match sender.send_request(request).await {
-                Ok(response) => Ok((response, self.lease(sender))),
+                Ok(response) => Ok((response, self.lease(sender, over))),
                 Err(error) => Err(classify(&error)),
             },
             Fresh::Http2(mut sender) => match sender.send_request(absolute(request)).await {
@@ -180,8 +186,8 @@ impl Upstream {
         }
     }
 
-    fn lease(&self, sender: http1::SendRequest<RequestBody>) -> Lease {
-        Lease::Exclusive { sender, pool: self.idle.clone() }
+    fn lease(&self, sender: http1::SendRequest<RequestBody>, request: Option<Arc<Over>>) -> Lease {
+        Lease::Exclusive { sender, pool: self.idle.clone(), request }
     }
 
     /// The connection given back last that is still good.
@@ -190,7 +196,9 @@ impl Upstream {
             let Idle { mut sender, since } =
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
             // Given back at the end of a body: the connection's own task may still have to see that end.
-            if since.elapsed() < IDLE_TIMEOUT && sender.ready().await.is_ok() {
+            if since.elapsed() < IDLE_TIMEOUT
+                && let Ok(Ok(())) = tokio::time::timeout(READY, sender.ready()).await
+            {
                 return Some(sender);
             }
         }

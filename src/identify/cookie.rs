@@ -60,6 +60,12 @@ impl CookieNames {
         self.set(&self.session, value, None)
     }
 
+    /// Whether cookies are for TLS only.
+    #[must_use]
+    pub fn secure(&self) -> bool {
+        self.secure
+    }
+
     #[must_use]
     pub fn clear_session(&self) -> Option<HeaderValue> {
         self.set(&self.session, "", Some(0))
@@ -91,10 +97,9 @@ fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .find_map(|cookie| cookie.trim_ascii_start().strip_prefix(name)?.strip_prefix('='))
-        .map(str::trim_ascii_end)
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        .find_map(|cookie| cookie.trim_ascii_start().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        .and_then(|value| std::str::from_utf8(value.trim_ascii_end()).ok())
 }
 
 /// A fresh cookie value: 256 random bits and their MAC.
@@ -190,5 +195,13 @@ mod tests {
         assert_eq!(names.session(&headers), None);
         headers.append(header::COOKIE, "b=2;__Host-narthex=yes ; c".parse().unwrap());
         assert_eq!((names.session(&headers), names.login(&headers)), (Some("yes"), Some("l")));
+    }
+
+    #[test]
+    fn odd_bytes_in_somebody_elses_cookie_hide_nothing() {
+        let names = CookieNames::of(&"https://app.example/".parse().unwrap());
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, HeaderValue::from_bytes(b"name=Zo\xeb; __Host-narthex=yes").unwrap());
+        assert_eq!(names.session(&headers), Some("yes"));
     }
 }

@@ -18,11 +18,11 @@ use super::login::{Finished, Logins};
 use super::session::{LiveSession, Sessions};
 use super::verified::Verified;
 use crate::config::settings::Idp;
-use crate::forward::Body;
 use crate::forward::keys::{CACHE_CONTROL, SigningKeys};
+use crate::forward::{Body, Cookies};
 use crate::identify::LoginError;
 use crate::listen::Inbound;
-use crate::model::{ErrorId, IdpId, ReturnTo, Secret, StateHash};
+use crate::model::{ErrorId, IdpId, ReturnTo, Secret, StateHash, UnixTime};
 use crate::observe;
 use crate::pages::{self, Choice, ChooserPage, LogoutPage, Next, SignedOutPage};
 use crate::platform::crypto::{Purpose, sha256};
@@ -33,6 +33,8 @@ use crate::store::Store;
 
 /// Bodies of our own forms (SECURITY.md 9).
 const MAX_FORM: usize = 16 * 1024;
+/// How long a form of ours may take to arrive.
+const FORM_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 /// How long a verified identity waits for another try (PROVISIONING.md A2).
 const PARKED: std::time::Duration = std::time::Duration::from_mins(10);
 
@@ -48,8 +50,8 @@ pub struct Endpoints {
     pub keys: KeyRing,
     pub store: Arc<dyn Store>,
     pub platform: Platform,
-    /// Names (or `prefix*`) of the application's own session cookies (E7).
-    pub application_cookies: Vec<String>,
+    /// Whose which cookie is (E7).
+    pub cookies: Cookies,
     /// The upstream-token keys, as JSON Web Key Set; `None` where no token is configured.
     pub signing_keys: Option<Arc<SigningKeys>>,
 }
@@ -71,6 +73,8 @@ struct Call {
 struct Parked {
     return_to: ReturnTo,
     sealed: String,
+    /// Counted from the sign-in: trying again does not lengthen it.
+    until: UnixTime,
 }
 
 impl Endpoints {
@@ -192,7 +196,10 @@ impl Endpoints {
             Err(error) => Err(error),
         };
         match finished {
-            Ok(Finished::Verified { verified, return_to }) => self.admit(verified, return_to, call).await,
+            Ok(Finished::Verified { verified, return_to }) => {
+                let until = self.platform.clock.now().after(PARKED);
+                self.admit(verified, return_to, until, call).await
+            }
             Ok(Finished::GoTo(return_to)) => see_other(return_to.as_str()),
             Ok(Finished::BeginAgain { idp, return_to }) => {
                 see_other(&login_path(&self.prefix, Some(&idp), &return_to))
@@ -202,11 +209,20 @@ impl Endpoints {
     }
 
     /// From a verified identity to a session: provision first, then begin it.
-    async fn admit(&self, verified: Verified, return_to: ReturnTo, call: &Call) -> Response<Body> {
+    /// `until`: how long it may be tried again with this identity.
+    async fn admit(
+        &self,
+        verified: Verified,
+        return_to: ReturnTo,
+        until: UnixTime,
+        call: &Call,
+    ) -> Response<Body> {
         let idp = verified.identity().idp.clone();
         let provisioned = match self.provisioner.provision(verified.clone()).await {
             Ok(provisioned) => provisioned,
-            Err(error) => return self.provision_failed(&error, &verified, return_to, call).await,
+            Err(error) => {
+                return self.provision_failed(&error, &verified, (return_to, until), call).await;
+            }
         };
         let hint = match self.seal_hint(&verified) {
             Ok(hint) => hint,
@@ -268,7 +284,7 @@ impl Endpoints {
         &self,
         error: &ProvisionError,
         verified: &Verified,
-        return_to: ReturnTo,
+        onwards: (ReturnTo, UnixTime),
         call: &Call,
     ) -> Response<Body> {
         let id = self.platform.entropy.error_id();
@@ -280,7 +296,7 @@ impl Endpoints {
             "provisioning refused a login"
         );
         let next = if error.retryable() {
-            match self.park(verified, return_to, call, &id).await {
+            match self.park(verified, onwards, call, &id).await {
                 Some(token) => Next::Retry { action: format!("{}/login/resume", self.prefix), token },
                 None => self.sign_in_again(),
             }
@@ -298,7 +314,7 @@ impl Endpoints {
     async fn park(
         &self,
         verified: &Verified,
-        return_to: ReturnTo,
+        (return_to, until): (ReturnTo, UnixTime),
         call: &Call,
         error_id: &ErrorId,
     ) -> Option<String> {
@@ -306,9 +322,8 @@ impl Endpoints {
         let entropy = self.platform.entropy.as_ref();
         let token = URL_SAFE_NO_PAD.encode(entropy.bytes::<32>().ok()?);
         let sealed = verified.seal(&self.keys, &cookie::hash(browser), entropy).ok()?;
-        let parked = Parked { return_to, sealed: URL_SAFE_NO_PAD.encode(sealed) };
+        let parked = Parked { return_to, sealed: URL_SAFE_NO_PAD.encode(sealed), until };
         let bytes = serde_json::to_vec(&parked).ok()?;
-        let until = self.platform.clock.now().after(PARKED);
         match self.store.park(&StateHash(sha256(token.as_bytes())), &bytes, until).await {
             Ok(()) => Some(token),
             Err(error) => {
@@ -325,12 +340,14 @@ impl Endpoints {
             Err(problem) => return *problem,
         };
         match self.parked(&call).await {
-            Some((verified, return_to)) => self.admit(verified, return_to, &call).await,
+            Some((verified, return_to, until)) => self.admit(verified, return_to, until, &call).await,
+            // The button was pressed twice, or the page gone back to: what it was for is done.
+            None if call.session.is_some() => see_other(ReturnTo::root().as_str()),
             None => Problem::nothing_to_resume().with_next(self.sign_in_again()).into_response(call.intent),
         }
     }
 
-    async fn parked(&self, call: &Call) -> Option<(Verified, ReturnTo)> {
+    async fn parked(&self, call: &Call) -> Option<(Verified, ReturnTo, UnixTime)> {
         let token = call.parameter("resume")?;
         let browser = self.sessions.cookie_names().login(&call.headers)?;
         let now = self.platform.clock.now();
@@ -338,7 +355,7 @@ impl Endpoints {
         let parked: Parked = serde_json::from_slice(&bytes).ok()?;
         let sealed = URL_SAFE_NO_PAD.decode(parked.sealed).ok()?;
         let verified = Verified::from_sealed(&self.keys, &cookie::hash(browser), &sealed).ok()?;
-        Some((verified, parked.return_to))
+        Some((verified, parked.return_to, parked.until))
     }
 
     fn ask_logout(&self, call: &Call) -> Response<Body> {
@@ -355,12 +372,12 @@ impl Endpoints {
     }
 
     async fn logout(&self, call: Call) -> Response<Body> {
+        let here = format!("{}/logout", self.prefix);
+        let Some(session) = call.session.clone() else { return see_other(&here) };
         let call = match call.with_form().await {
             Ok(call) => call,
             Err(problem) => return *problem,
         };
-        let here = format!("{}/logout", self.prefix);
-        let Some(session) = call.session.clone() else { return see_other(&here) };
         let token = call.parameter("csrf_token").unwrap_or_default();
         if !self.csrf.is_valid(session.hash(), token) {
             return Problem::csrf()
@@ -370,6 +387,7 @@ impl Endpoints {
         if let Err(error) = self.sessions.end(session.hash()).await {
             tracing::warn!(%error, "a logout could not be told to the store yet");
         }
+        self.logins.signed_out(self.sessions.cookie_names().login(&call.headers));
         observe::logout(session.content().idp.as_str());
         tracing::info!(
             target: "narthex::audit", event = "logout", idp = %session.content().idp,
@@ -405,22 +423,8 @@ impl Endpoints {
     }
 
     fn clear_application_cookies(&self, request: &http::HeaderMap, response: &mut http::HeaderMap) {
-        let sent = request
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(';'))
-            .filter_map(|cookie| cookie.trim().split('=').next());
-        let declared = |name: &&str| {
-            self.application_cookies.iter().any(|pattern| match pattern.strip_suffix('*') {
-                Some(prefix) => name.starts_with(prefix),
-                None => name == pattern,
-            })
-        };
-        for name in sent.filter(declared) {
-            if let Ok(value) = HeaderValue::try_from(format!("{name}=; Path=/; Max-Age=0")) {
-                response.append(header::SET_COOKIE, value);
-            }
+        for cookie in self.cookies.clearing(request, self.sessions.cookie_names().secure()) {
+            response.append(header::SET_COOKIE, cookie);
         }
     }
 
@@ -504,9 +508,10 @@ impl Call {
             return refused("It must be sent as application/x-www-form-urlencoded.");
         }
         let Some(body) = self.body else { return refused("It has no body.") };
-        match Limited::new(body, MAX_FORM).collect().await {
+        let whole = tokio::time::timeout(FORM_PATIENCE, Limited::new(body, MAX_FORM).collect());
+        match whole.await.map_err(drop).and_then(|collected| collected.map_err(drop)) {
             Ok(collected) => Ok(Self { query: form_pairs(&collected.to_bytes()), body: None, ..self }),
-            Err(_) => refused("It is larger than 16 KiB, or broke off."),
+            Err(()) => refused("It is larger than 16 KiB, took too long, or broke off."),
         }
     }
 }

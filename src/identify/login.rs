@@ -164,6 +164,14 @@ impl Logins {
         }
     }
 
+    /// Somebody signed out by our own page: whoever signs in next in this browser is in no loop (lesson 40). An
+    /// application's logout does not count, since an application may take part in a loop.
+    pub fn signed_out(&self, login_cookie: Option<&str>) {
+        if let Some(browser) = self.browser(login_cookie) {
+            self.rounds.forget(&browser);
+        }
+    }
+
     /// The protocol of one provider, for its logout and readiness.
     ///
     /// # Errors

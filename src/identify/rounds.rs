@@ -97,6 +97,13 @@ impl Rounds {
     }
 }
 
+impl Rounds {
+    /// The person at `browser` signed out: cookies are kept there, and the logins to come are wanted.
+    pub fn forget(&self, browser: &BrowserHash) {
+        self.browsers.lock().unwrap_or_else(PoisonError::into_inner).remove(browser);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +137,18 @@ mod tests {
             }
             assert!(round(&rounds, limit, signed_in, 161).is_some());
         }
+    }
+
+    #[test]
+    fn lesson_40_rounds_before_a_sign_out_do_not_count() {
+        let rounds = Rounds::default();
+        for n in 0..20 {
+            if n % MAX_ROUNDS == 0 {
+                rounds.forget(&BROWSER);
+            }
+            assert_eq!(round(&rounds, n, false, 100), None, "{n}");
+        }
+        assert!(round(&rounds, 20, false, 100).is_some());
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub struct LiveSession {
     content: SessionContent,
     context: Context,
     headers: Vec<(HeaderName, HeaderValue)>,
+    cookie_tag: String,
     created_at: UnixTime,
     expires_at: UnixTime,
     idle_timeout: Duration,
@@ -74,6 +75,13 @@ impl LiveSession {
     #[must_use]
     pub fn context(&self) -> &Context {
         &self.context
+    }
+
+    /// What the application's own cookies bear in their names while this session lasts: 8 hexadecimal
+    /// digits of the hash, which say nothing of the id.
+    #[must_use]
+    pub fn cookie_tag(&self) -> &str {
+        &self.cookie_tag
     }
 
     /// The identity headers, rendered when the session was loaded.
@@ -289,7 +297,7 @@ impl Sessions {
     /// Builds what the requests of a session need, once.
     fn enliven(&self, record: SessionRecord) -> LiveSession {
         let content = record.content;
-        let context = Context::of_session(SessionFacts {
+        let variables = Context::of_session(SessionFacts {
             idp: &content.idp,
             subject: &content.subject,
             claims: &content.claims,
@@ -297,8 +305,9 @@ impl Sessions {
             grant: &content.grant,
         });
         LiveSession {
-            headers: (self.render)(&context),
-            context,
+            headers: (self.render)(&variables),
+            context: variables,
+            cookie_tag: format!("{:?}", record.hash),
             hash: record.hash,
             content,
             created_at: record.created_at,
@@ -354,19 +363,20 @@ impl Sessions {
         Ok(Started { cookie: value, replaces_another })
     }
 
-    /// Ends what the browser had; says whether that was somebody else.
+    /// Ends what the browser had; says whether that was, or may have been, somebody else.
     async fn end_previous(&self, cookie: Option<&str>, now_in: &SessionContent) -> bool {
-        let Some(value) = cookie.filter(|value| cookie::is_genuine(&self.mac, value)) else { return false };
+        let Some(value) = cookie.filter(|value| cookie::is_genuine(&self.mac, value)) else { return true };
         let hash = SessionHash(cookie::hash(value));
-        let before = match self.store.find_session(&hash).await {
-            Ok(Some(record)) => record.content,
-            // A session that ended before may have been anybody's.
-            Ok(None) | Err(_) => return true,
-        };
+        let before = self.store.find_session(&hash).await;
         if let Err(error) = self.end(&hash).await {
-            tracing::warn!(%error, "the browser's previous session could not be ended");
+            tracing::warn!(%error, "the browser's previous session could not be ended in the store yet");
         }
-        (before.idp, before.subject) != (now_in.idp.clone(), now_in.subject.clone())
+        match before {
+            Ok(Some(SessionRecord { content, .. })) => {
+                (content.idp, content.subject) != (now_in.idp.clone(), now_in.subject.clone())
+            }
+            Ok(None) | Err(_) => true,
+        }
     }
 
     /// Ends a session, here and in the store; its streams break off at once.
@@ -442,9 +452,12 @@ impl Sessions {
             .iter()
             .map(|session| (session.hash, UnixTime(session.last_seen.load(Ordering::Relaxed))))
             .collect();
-        let written = self.store.touch_sessions(&seen).await;
-        self.note_store(&written);
-        written?;
+        // An empty batch asks nothing of the store, so it tells nothing of it either.
+        if !seen.is_empty() {
+            let written = self.store.touch_sessions(&seen).await;
+            self.note_store(&written);
+            written?;
+        }
         for (session, (_, at)) in moved.iter().zip(&seen) {
             session.last_written.store(at.0, Ordering::Relaxed);
         }

@@ -26,6 +26,8 @@ use crate::platform::Tasks;
 const MAX_HEADERS: usize = 100;
 /// Bytes of one request's head.
 const MAX_HEAD: usize = 64 * 1024;
+/// Connections open at a time per worker; further ones are closed at once (SECURITY.md 9).
+const MAX_CONNECTIONS: usize = 8192;
 /// Streams that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 128;
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
@@ -98,7 +100,8 @@ impl DataPlane {
                 tls: listening.tls.clone().map(TlsAcceptor::from),
                 header_read: listening.header_read,
                 open: Arc::default(),
-                stop: stop.clone(),
+                // Its own: asking it takes a lock, and cores share none on the way of a request.
+                stop: stop.child_token(),
                 connections: TaskTracker::new(),
             });
             let (sockets, dealt) = mpsc::unbounded_channel();
@@ -155,6 +158,10 @@ async fn accept(listener: std::net::TcpListener, lanes: Vec<Lane>, stop: Cancell
                 let Some(lane) = lanes.iter().min_by_key(|lane| lane.open.load(Ordering::Relaxed)) else {
                     return;
                 };
+                if lane.open.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
+                    tracing::warn!(%MAX_CONNECTIONS, "a connection was closed: every core has its fill");
+                    continue;
+                }
                 lane.open.fetch_add(1, Ordering::Relaxed);
                 if lane.sockets.send(socket).is_err() {
                     tracing::error!("a worker thread is gone; its connections are dropped");
@@ -318,7 +325,7 @@ async fn until_stopped<C: Future>(
 /// which is no HTTP/1 method.
 async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
     const PREFACE: &[u8] = b"PRI";
-    let mut pause = tokio::time::interval(Duration::from_millis(5));
+    let mut pause = None;
     loop {
         let mut first = [0; PREFACE.len()];
         let seen = stream.peek(&mut first).await?;
@@ -326,6 +333,6 @@ async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
         if first.len() == PREFACE.len() || !PREFACE.starts_with(first) || first.is_empty() {
             return Ok(first == PREFACE);
         }
-        pause.tick().await;
+        pause.get_or_insert_with(|| tokio::time::interval(Duration::from_millis(50))).tick().await;
     }
 }

@@ -134,6 +134,13 @@ impl CanonicalPath {
         })
     }
 
+    /// What some upstream could read the path as besides [`CanonicalPath::as_str`]: whatever is decided on the
+    /// path has to hold for each of them.
+    pub fn other_readings(&self) -> impl Iterator<Item = String> {
+        let decoded = self.encoded_slash.then(|| self.slashes_decoded());
+        decoded.into_iter().chain(self.parameters_dropped())
+    }
+
     /// Whether the path is `prefix` or lies below it, by whole segments.
     #[must_use]
     pub fn is_below(&self, prefix: &str) -> bool {
@@ -306,5 +313,8 @@ mod tests {
             assert!(!is_below(path, "/a"), "{path}");
         }
         assert!(is_below("/", "/") && is_below("/x", "/"));
+        let own = CanonicalPath::parse("//.narthex/%6Cogin").unwrap();
+        assert!(own.is_below("/.narthex") && own.is_below("/.narthex/login"));
+        assert!(!own.is_below("/.narthe") && !own.is_below("/login"));
     }
 }

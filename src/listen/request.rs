@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use http::header::{self, HeaderValue};
 use http::request::Parts;
-use http::uri::Authority;
-use http::{HeaderMap, Method, Request, Version};
+use http::uri::{Authority, InvalidUri};
+use http::{HeaderMap, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use url::Url;
@@ -185,8 +185,18 @@ impl Inbound {
         }
     }
 
+    /// [`Inbound::path_and_query`] as a request target in origin form (RFC 9112, 3.2.1); what came in that very
+    /// form is not put together again.
+    ///
+    /// # Errors
+    /// Where it cannot stand in a request line.
+    pub fn target(&self) -> Result<Uri, InvalidUri> {
+        let uri = &self.parts.uri;
+        let same = uri.scheme().is_none() && uri.authority().is_none() && uri.path() == self.path.as_str();
+        if same { Ok(uri.clone()) } else { Uri::try_from(self.path_and_query()) }
+    }
+
     /// The request apart, with the URI as it came; the path to use is [`Inbound::path`].
-    #[must_use]
     pub fn into_parts(self) -> (Parts, Incoming, CanonicalPath) {
         (self.parts, self.body, self.path)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 
 use crate::support::raw::Raw;
-use crate::support::stack::put;
+use crate::support::stack::{push, put, table};
 use crate::support::{Browser, Stack};
 
 fn session_cookie(stack: &Stack) -> String {
@@ -208,10 +208,31 @@ async fn e7_the_applications_own_session_ends_with_ours_and_when_another_person_
     stack.parties.app.set_cookie_wins(true);
     let page = stack.sign_in(&browser, "ada").await;
     assert!(page.text().contains("Ada"), "{}", page.text());
-    assert!(browser.cookie("legacy_session").is_some());
+    assert_eq!(browser.jar().names("legacy_session").len(), 1);
     // The application's logout ends ours.
     let page = browser.request(Method::POST, &stack.at("/signout")).stay().send().await;
     assert!(page.status.is_redirection() || page.status.is_success());
     assert_eq!(browser.request(Method::GET, &stack.at("/echo")).background().send().await.status, 401);
-    assert!(browser.cookie("legacy_session").is_none());
+    assert_eq!(browser.jar().names("legacy_session"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn e7_the_applications_own_session_never_greets_another_person_nor_outlives_ours() {
+    let stack = Stack::with(|config| {
+        push(config, "route", table("path = \"/whoami\"\naccess = \"public\""));
+    })
+    .await;
+    let browser = Browser::new();
+    stack.parties.app.set_cookie_wins(true);
+    stack.sign_in(&browser, "ada").await;
+    assert!(browser.visit(&stack.at("/whoami")).await.text().contains("ada"));
+    // Ada's session of ours is gone without the browser being told; the application's cookies are all there.
+    let name = session_cookie(&stack);
+    browser.jar().forget(&name);
+    let nobody = browser.visit(&stack.at("/whoami")).await.text();
+    assert!(!nobody.contains("ada"), "{nobody}");
+    stack.parties.idp.end_all_sessions();
+    stack.sign_in(&browser, "bob").await;
+    let bob = browser.visit(&stack.at("/whoami")).await.text();
+    assert!(bob.contains("bob") && !bob.contains("ada"), "{bob}");
 }

@@ -66,6 +66,11 @@ impl Browser {
         Self { http: builder.build().unwrap(), jar: Arc::default() }
     }
 
+    /// Another person's: no cookie of this one, but its connections, which keeps a thousand of them cheap.
+    pub fn stranger(&self) -> Self {
+        Self { http: self.http.clone(), jar: Arc::default() }
+    }
+
     /// The cookies, to look at or to change.
     pub fn jar(&self) -> std::sync::MutexGuard<'_, Jar> {
         self.jar.lock().unwrap()
@@ -306,6 +311,21 @@ impl Page {
             .into_iter()
             .find(|form| form.buttons.iter().any(|(known, text)| known == name && text == value));
         found.unwrap_or_else(|| panic!("no button {name}={value} at {:#?}:\n{}", self.trail(), self.text()))
+    }
+
+    /// Where a redirect that was not followed leads.
+    pub fn location(&self) -> Url {
+        let location = self.header("location");
+        let location =
+            location.unwrap_or_else(|| panic!("no redirect at {:#?}: {}", self.trail(), self.text()));
+        self.url.join(location).unwrap()
+    }
+
+    /// At the demo's identity provider: says who it is, and gives the address that the answer goes to.
+    pub async fn answer_as(&self, browser: &Browser, login: &str) -> Url {
+        let form = self.form_with_button("person", login).press("person", login);
+        let request = browser.request(Method::POST, form.action.as_str()).from(&self.url);
+        request.form(&form.fields).stay().send().await.location()
     }
 
     /// At the demo's identity provider: signs in as one of its people.

@@ -47,6 +47,16 @@ impl Jar {
         self.0.clear();
     }
 
+    /// Names that begin so.
+    pub fn names(&self, start: &str) -> Vec<String> {
+        self.0.iter().map(|cookie| cookie.name.clone()).filter(|name| name.starts_with(start)).collect()
+    }
+
+    /// Drops one, as if it had been a browser that was closed.
+    pub fn forget(&mut self, name: &str) {
+        self.0.retain(|cookie| cookie.name != name);
+    }
+
     /// Bytes of all names and values together.
     pub fn bytes(&self) -> usize {
         self.0.iter().map(|cookie| cookie.name.len() + cookie.value.len() + 3).sum()

@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod cookies;
 pub mod html;
+pub mod log;
 pub mod party;
 pub mod raw;
 pub mod recorder;
@@ -18,6 +19,7 @@ use narthex::platform::{Clock, Platform, SystemEntropy, Tasks};
 use tokio::net::TcpListener;
 
 pub use browser::{Browser, Page};
+pub use log::Log;
 pub use stack::Stack;
 
 /// A clock that stands still until a test turns it.

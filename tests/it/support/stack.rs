@@ -55,6 +55,11 @@ impl Stack {
         format!("{}{path}", self.health)
     }
 
+    /// The name of the proxy's session cookie.
+    pub fn session_cookie(&self) -> String {
+        format!("narthex-{}", self.url.rsplit(':').next().unwrap())
+    }
+
     /// After the clock was turned: has the proxy look at it now.
     pub fn settle(&self) {
         self.app.as_ref().unwrap().look_at_the_clock();
@@ -76,6 +81,13 @@ impl Stack {
     /// Ends the proxy in an orderly way and starts it again on the same store and address.
     pub async fn restart(&mut self) {
         self.stop().await;
+        self.start_again().await;
+    }
+
+    /// The same with another configuration.
+    pub async fn restart_with(&mut self, edit: impl FnOnce(&mut Table)) {
+        self.stop().await;
+        edit(&mut self.config);
         self.start_again().await;
     }
 
@@ -120,8 +132,8 @@ pub fn push(config: &mut Table, path: &str, entry: Table) {
         let entry = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
         table = entry.as_table_mut().unwrap();
     }
-    let list = table.entry(last).or_insert_with(|| Value::Array(Vec::new()));
-    list.as_array_mut().unwrap().push(Value::Table(entry));
+    let entries = table.entry(last).or_insert_with(|| Value::Array(Vec::new()));
+    entries.as_array_mut().unwrap().push(Value::Table(entry));
 }
 
 /// Parses one table of TOML, for [`push`].
