@@ -3,28 +3,54 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use narthex::app::{App, Sockets};
-use narthex::platform::Platform;
+use narthex::model::UnixTime;
+use narthex::platform::{Clock, Platform, SystemClock};
 use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 use toml::Table;
+use tracing_subscriber::EnvFilter;
 
 use crate::support::party::{client, free_port};
 use crate::support::stack::{load, put};
 
-/// A proxy in this process, with the machine's own clock.
+/// One test at a time has the proxy: its limits of time for calls hold here too, and five servers with several
+/// sign-ins at once keep a small machine longer than that.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// The machine's clock, and what a test has put it forward by: the parties have the real time.
+#[derive(Debug, Default)]
+struct Forward(AtomicI64);
+
+impl Clock for Forward {
+    fn now(&self) -> UnixTime {
+        UnixTime(SystemClock.now().0 + self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A proxy in this process.
 pub struct Front {
     /// Where people go: `http://127.0.0.1:PORT`.
     pub url: String,
+    clock: Arc<Forward>,
     _folder: TempDir,
     _app: App,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Front {
     /// With this configuration; where it listens is added.
     pub async fn start(mut config: Table) -> Self {
+        let turn = TURN.lock().await;
         crate::support::crypto_provider();
+        if let Ok(filter) = EnvFilter::try_from_default_env() {
+            // With RUST_LOG, what it logs; once for all tests.
+            let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+        }
         let (public, health) = (listener(), listener());
         let url = format!("http://{}", public.local_addr().unwrap());
         put(&mut config, "server.public_url", url.as_str());
@@ -33,8 +59,15 @@ impl Front {
         let folder = tempfile::tempdir().unwrap();
         let settings = load(&config, folder.path());
         let sockets = Sockets { public: Some(public), health: Some(health) };
-        let app = App::start(settings, Platform::system(), sockets).await.unwrap();
-        Self { url, _folder: folder, _app: app }
+        let clock = Arc::<Forward>::default();
+        let platform = Platform { clock: Arc::clone(&clock) as _, ..Platform::system() };
+        let app = App::start(settings, platform, sockets).await.unwrap();
+        Self { url, clock, _folder: folder, _app: app, _turn: turn }
+    }
+
+    /// Puts the proxy's clock forward.
+    pub fn forward(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds, Ordering::SeqCst);
     }
 
     /// A page of the application or of the proxy's own.
@@ -48,11 +81,13 @@ pub struct Program {
     url: String,
     process: Child,
     folder: TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Program {
     /// With this configuration; where it listens is added.
     pub async fn serve(config: Table) -> Self {
+        let turn = TURN.lock().await;
         let folder = tempfile::tempdir().unwrap();
         let (path, url, health) = usable(config, folder.path());
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
@@ -63,7 +98,7 @@ impl Program {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut program = Self { url, process, folder };
+        let mut program = Self { url, process, folder, _turn: turn };
         let mut pulse = tokio::time::interval(Duration::from_millis(50));
         let http = client();
         while !http.get(format!("{health}/readyz")).send().await.is_ok_and(|page| page.status() == 200) {
@@ -94,7 +129,8 @@ impl Drop for Program {
 }
 
 /// X2: `narthex connector test` leads a user's whole life in the application, privileged roles included.
-pub fn assert_connector_works(config: Table) {
+pub async fn assert_connector_works(config: Table) {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let (path, ..) = usable(config, folder.path());
     let output = Command::new(env!("CARGO_BIN_EXE_narthex"))

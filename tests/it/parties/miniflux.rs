@@ -79,5 +79,5 @@ async fn f10_a_first_login_at_oidc_provider_makes_the_account_in_miniflux_with_a
 #[ignore = "real parties: tests/run"]
 async fn x2_connector_test_succeeds_with_miniflux() {
     let (provider, miniflux) = (OidcProvider::shared().await, Party::start("miniflux").await);
-    assert_connector_works(config(&provider.idp("narthex"), &miniflux, miniflux.url()));
+    assert_connector_works(config(&provider.idp("narthex"), &miniflux, miniflux.url())).await;
 }

@@ -129,5 +129,5 @@ async fn f10_a_first_login_at_oidc_provider_makes_the_user_by_scim_with_role_gro
 #[ignore = "real parties: tests/run"]
 async fn x2_connector_test_succeeds_with_scim2_server() {
     let (provider, scim) = (OidcProvider::shared().await, Scim::start().await);
-    assert_connector_works(scim.config(&provider.idp("narthex"), scim.party.url()));
+    assert_connector_works(scim.config(&provider.idp("narthex"), scim.party.url())).await;
 }
