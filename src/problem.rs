@@ -348,6 +348,13 @@ impl From<&ProvisionError> for Problem {
             Fault::IdentityProvider => StatusCode::FORBIDDEN,
             Fault::Application | Fault::Operator | Fault::Us => StatusCode::SERVICE_UNAVAILABLE,
         };
-        Self::new(status, error.code(), "Your account could not be made ready", error.public())
+        let title = match error.fault() {
+            Fault::Client | Fault::Person => "You cannot be let in",
+            _ if error.retryable() => "The application does not answer",
+            Fault::IdentityProvider | Fault::Application | Fault::Operator | Fault::Us => {
+                "Your account could not be made ready"
+            }
+        };
+        Self::new(status, error.code(), title, error.public())
     }
 }

@@ -1,7 +1,8 @@
 //! The whole as a person meets it: the real binary and a real browser. Needs `tests/parties/install chromium`; cargo
 //! leaves these out ("ignored"), `tests/run` runs them.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -18,10 +19,11 @@ impl Drop for Demo {
 }
 
 impl Demo {
-    /// Started on a free port, with where its guide says that the application is.
-    fn start(temporary: &Path) -> (Self, String) {
+    /// Started on a free port, logging to `log`, with where its guide says that the application is.
+    fn start(temporary: &Path, log: &Path) -> (Self, String) {
         let mut demo = Command::new(env!("CARGO_BIN_EXE_narthex"));
         demo.args(["demo", "--port", "0"]).env("TMPDIR", temporary).stdout(Stdio::piped());
+        demo.stderr(File::create(log).unwrap());
         let mut demo = Self(demo.spawn().unwrap());
         let mut printed = BufReader::new(demo.0.stdout.take().unwrap());
         let mut guide = String::new();
@@ -30,7 +32,7 @@ impl Demo {
         }
         let url = guide.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
         // Whoever prints into a pipe that nobody reads stands still one day.
-        std::thread::spawn(move || std::io::copy(&mut printed.by_ref(), &mut std::io::sink()));
+        std::thread::spawn(move || std::io::copy(&mut printed, &mut std::io::sink()));
         (demo, url)
     }
 
@@ -47,7 +49,8 @@ impl Demo {
 #[ignore = "needs tests/parties/install chromium"]
 fn the_demo_does_in_a_real_browser_what_its_guide_says_and_leaves_nothing_behind() {
     let (temporary, pictures) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (demo, url) = Demo::start(temporary.path());
+    let log = pictures.path().join("log");
+    let (demo, url) = Demo::start(temporary.path(), &log);
     let script = Path::new(HERE).join("tests/console/first-login.mjs");
     let node = Path::new(HERE).join("tests/parties/node");
     // Who wants to look at the pages says where to keep them.
@@ -56,11 +59,15 @@ fn the_demo_does_in_a_real_browser_what_its_guide_says_and_leaves_nothing_behind
     let browsed = Command::new(node).arg(script).arg(&url).arg(&folder).output().unwrap();
     assert!(
         browsed.status.success(),
-        "{}\n{}",
+        "{}\n{}\n{}",
         String::from_utf8_lossy(&browsed.stdout),
-        String::from_utf8_lossy(&browsed.stderr)
+        String::from_utf8_lossy(&browsed.stderr),
+        std::fs::read_to_string(&log).unwrap()
     );
     demo.interrupt();
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("account_created") && !log.contains(" ERROR "), "{log}");
+    assert!(!log.contains('\u{1b}'), "no colours in a file: {log}");
     let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }

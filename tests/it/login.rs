@@ -38,6 +38,20 @@ fn tampered(text: &str, from_end: usize) -> String {
     format!("{}{other}{}", &text[..at], &text[at + 1..])
 }
 
+/// What spoils an answer.
+type Spoil = fn(&Url) -> Url;
+/// What spoils a token's claims.
+type Edit = fn(&mut Map<String, Value>);
+
+fn set(claims: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
+    claims.insert(name.to_owned(), value.into());
+}
+
+fn moved(claims: &mut Map<String, Value>, name: &str, by: i64) {
+    let at = claims.get(name).or_else(|| claims.get("iat")).unwrap().as_i64().unwrap();
+    set(claims, name, at + by);
+}
+
 /// A plain page, with an error id that the log knows, and nobody is signed in.
 fn assert_refused(stack: &Stack, log: &Log, browser: &Browser, page: &Page, status: u16, code: &str) {
     assert_eq!(log.code(page), code, "{}", page.text());
@@ -52,7 +66,6 @@ fn assert_refused(stack: &Stack, log: &Log, browser: &Browser, page: &Page, stat
 #[tokio::test]
 async fn an_answer_with_one_thing_wrong_is_refused_and_the_untouched_one_is_not() {
     let (log, stack) = (Log::begin(), Stack::start().await);
-    type Spoil = fn(&Url) -> Url;
     let cases: [(Spoil, u16, &str); 13] = [
         (|a| with(a, "state", None), 400, "state_missing"),
         (|a| with(a, "state", Some("")), 400, "state_missing"),
@@ -93,14 +106,6 @@ fn twice(answer: &Url, name: &str) -> Url {
 #[tokio::test]
 async fn a_token_with_one_thing_wrong_is_refused() {
     let (log, stack) = (Log::begin(), Stack::start().await);
-    type Edit = fn(&mut Map<String, Value>);
-    fn set(claims: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
-        claims.insert(name.to_owned(), value.into());
-    }
-    fn moved(claims: &mut Map<String, Value>, name: &str, by: i64) {
-        let at = claims.get(name).or_else(|| claims.get("iat")).unwrap().as_i64().unwrap();
-        set(claims, name, at + by);
-    }
     let edits: [(Edit, u16, &str); 19] = [
         (|c| set(c, "iss", "https://evil.test"), 502, "issuer_mismatch"),
         (|c| drop(c.remove("iss")), 502, "claim_missing"),

@@ -59,15 +59,30 @@ fn at_once() -> usize {
 
 #[tokio::test]
 async fn f9_a_thousand_simultaneous_first_logins_of_one_person_make_one_account_and_all_get_in() {
-    let stack = Stack::with(|config| {
-        put(config, "session.max_per_member", 1000);
-        put(config, "provisioning.time_budget", "60s");
-    })
-    .await;
+    // A store without a disk: how fast this machine's is today is not the question here.
+    all_get_in(1000, "memory:").await;
+}
+
+#[tokio::test]
+async fn f9_simultaneous_first_logins_make_one_account_on_a_store_that_lasts_too() {
+    all_get_in(200, "sqlite:narthex.db").await;
+}
+
+async fn all_get_in(many: usize, store: &str) {
+    let (log, stack) = (
+        Log::begin(),
+        Stack::with(|config| {
+            put(config, "store.url", store);
+            put(config, "keys.seal", "a-key-for-this-test-and-no-other");
+            put(config, "session.max_per_member", 1000);
+            put(config, "provisioning.time_budget", "60s");
+        })
+        .await,
+    );
     stack.parties.idp.set_chooser(Chooser::Always("ada".to_owned()));
     let (first, stack) = (Browser::new(), &stack);
     // Everybody has an answer of the provider in hand,
-    let ready = futures_util::stream::iter((0..1000).map(|_| {
+    let ready = futures_util::stream::iter((0..many).map(|_| {
         let browser = first.stranger();
         async move {
             let page = browser.request(Method::GET, &stack.at("/.narthex/login")).stay().send().await;
@@ -76,7 +91,7 @@ async fn f9_a_thousand_simultaneous_first_logins_of_one_person_make_one_account_
         }
     }));
     let ready: Vec<_> = ready.buffer_unordered(50).collect().await;
-    assert_eq!(ready.len(), 1000);
+    assert_eq!(ready.len(), many);
     stack.parties.app.forget_calls();
     // and the application is slow to create the account, so that the others come while it does.
     let slow = Lie::Late(Duration::from_secs(3));
@@ -87,13 +102,14 @@ async fn f9_a_thousand_simultaneous_first_logins_of_one_person_make_one_account_
     }));
     let answers: Vec<_> = answers.buffer_unordered(at_once()).collect().await;
     for (browser, page) in &answers {
-        assert_eq!((page.status.as_u16(), page.header("location")), (303, Some("/")), "{}", page.text());
+        assert_eq!(page.status, 303, "{}", log.of(page));
+        assert_eq!(page.header("location"), Some("/"));
         assert!(browser.cookie(&stack.session_cookie()).is_some());
     }
     assert_eq!(creations(stack), 1);
     assert_eq!(stack.parties.app.users().iter().filter(|user| user.email == "ada@example.com").count(), 1);
     assert_eq!(teams(stack, "ada"), ["developers: member"]);
-    for (browser, _) in answers.iter().step_by(100) {
+    for (browser, _) in answers.iter().step_by(50) {
         let page = browser.request(Method::GET, &stack.at("/echo")).background().send().await;
         assert_eq!(said(&page, "x-remote-user").as_deref(), Some("ada"));
     }
