@@ -600,6 +600,28 @@ mod tests {
     }
 
     #[test]
+    fn a_login_that_would_sign_in_the_shared_connection_passes_neither_way() {
+        for value in ["NTLM TlRMTVNTUAAB", "ntlm x", "Negotiate YII", "NEGOTIATE\tYII"] {
+            assert!(!anonymous(&[("authorization", value)]).0.contains_key("authorization"), "{value}");
+            let (headers, _) = anonymous(&[("authorization", "Bearer x"), ("authorization", value)]);
+            assert!(!headers.contains_key("authorization"), "{value}");
+        }
+        for value in ["Bearer ntlmx", "Basic bnRsbTp4", "Digest username=\"negotiator\""] {
+            let (headers, _) = anonymous(&[("authorization", value)]);
+            assert_eq!(values(&headers, "authorization"), [value]);
+        }
+        let challenges = [
+            ("www-authenticate", "Negotiate"),
+            ("www-authenticate", "Basic realm=\"x\""),
+            ("www-authenticate", "Bearer, NTLM"),
+            ("www-authenticate", "Bearer"),
+        ];
+        let mut response = headers(&challenges);
+        firewall().clean_response(&mut response, "t");
+        assert_eq!(values(&response, "www-authenticate"), ["Basic realm=\"x\"", "Bearer"]);
+    }
+
+    #[test]
     fn what_the_applications_connection_names_stays_there() {
         let mut response = headers(&[
             ("connection", "close, x-hop"),
