@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::settings::*;
 use super::*;
-use crate::provision::connector::{AttributeSpec, Named};
+use crate::provision::connector::{AttributeShape, AttributeSpec, Named};
 
 const EXAMPLE: &str = include_str!("../../proxy.toml");
 
@@ -31,7 +31,7 @@ unprovisioned = "forward"
 fn features(name: &str) -> Option<Features> {
     let named = |name: &str, privileged| Named { name: name.to_owned(), privileged };
     let attribute = |name: &str, required| {
-        (name.to_owned(), AttributeSpec { required, claims: Vec::new(), shape: Default::default() })
+        (name.to_owned(), AttributeSpec { required, claims: Vec::new(), shape: AttributeShape::default() })
     };
     match name {
         "gitea" => Some(Features {
@@ -127,7 +127,7 @@ fn the_example_at_the_top_level_is_accepted_by_check_with_warnings_for_its_absen
         settings.headers.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(),
         ["x-webauth-user", "x-webauth-email", "x-webauth-fullname", "x-webauth-teams"]
     );
-    assert_eq!(settings.session.idle_timeout, Duration::from_secs(3600));
+    assert_eq!(settings.session.idle_timeout, Duration::from_hours(1));
     assert_eq!(settings.provisioning.mode, Mode::Jit);
     assert_eq!(settings.provisioning.mapping.len(), 2);
     assert_eq!(settings.routes.len(), 3);
@@ -156,7 +156,7 @@ fn a_minimal_file_gets_every_default() {
         matches!(&settings.idps[0].client_auth, ClientAuth::Basic(secret) if secret.expose() == "s3cret")
     );
     assert!(!settings.idps[0].id_token_algorithms.contains(&jsonwebtoken::Algorithm::HS256));
-    assert_eq!(settings.idps[0].clock_skew, Duration::from_secs(60));
+    assert_eq!(settings.idps[0].clock_skew, Duration::from_mins(1));
     assert_eq!(settings.health.listen, "127.0.0.1:9090".parse().unwrap());
     assert_eq!(settings.session.max_per_member, 20);
     assert!(settings.upstream_token.is_none() && settings.application.is_none());
@@ -673,7 +673,9 @@ proptest! {
         ],
     ) {
         let start = (0..=at).rev().find(|i| EXAMPLE.is_char_boundary(*i)).unwrap_or(0);
-        let end = ((start + cut).min(EXAMPLE.len())..).find(|i| EXAMPLE.is_char_boundary(*i)).unwrap();
+        let end = ((start + cut).min(EXAMPLE.len())..=EXAMPLE.len())
+            .find(|i| EXAMPLE.is_char_boundary(*i))
+            .unwrap();
         let text = format!("{}{put}{}", &EXAMPLE[..start], &EXAMPLE[end..]);
         match load_with(&text, Purpose::Check, &[]) {
             Ok(loaded) => { let _ = (loaded.warnings.graphical(true), loaded.warnings.json_lines()); }

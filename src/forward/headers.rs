@@ -302,7 +302,7 @@ mod tests {
         headers
     }
 
-    fn said<'a>(identity: &'a [(HeaderName, HeaderValue)]) -> Said<'a> {
+    fn said(identity: &[(HeaderName, HeaderValue)]) -> Said<'_> {
         Said {
             client: "192.0.2.7".parse().unwrap(),
             request_id: HeaderValue::from_static("0123456789abcdef"),

@@ -2,9 +2,12 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "helpers of tests fail as tests do, with a message"
+    reason = "helpers of tests fail as tests do, with a message, and their tasks end with the test"
 )]
 
 mod browser;

@@ -107,10 +107,6 @@ impl Stack {
         let settings = load(&self.config, self.folder.path());
         self.app = Some(App::start(settings, self.parties.platform.clone(), sockets).await.unwrap());
     }
-
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
 }
 
 /// Sets the value at a dotted path, making the tables on the way.
