@@ -122,7 +122,7 @@ impl Raw {
     }
 
     async fn fill(&mut self) -> bool {
-        let mut chunk = [0; 16 * 1024];
+        let mut chunk = vec![0; 16 * 1024];
         match self.stream.read(&mut chunk).await {
             Ok(0) | Err(_) => false,
             Ok(read) => {
