@@ -1,5 +1,7 @@
 //! narthex's own pages and calls under the reserved prefix: sign-in, its answer, sign-out, who am I.
 
+mod call;
+
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 
-use super::call::Call;
+use self::call::Call;
 use super::cookie;
 use super::csrf::Csrf;
 use super::intent::Intent;

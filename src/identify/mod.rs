@@ -1,7 +1,6 @@
 //! Stage 2: who is it? Sessions and cookies for requests; the login state machine for sign-ins.
 
 pub mod answer;
-mod call;
 pub mod cookie;
 pub mod csrf;
 pub mod endpoints;

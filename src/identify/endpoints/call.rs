@@ -6,9 +6,9 @@ use http::{Method, Response, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
-use super::intent::Intent;
-use super::live::LiveSession;
 use crate::forward::Body;
+use crate::identify::intent::Intent;
+use crate::identify::live::LiveSession;
 use crate::listen::Inbound;
 use crate::problem::Problem;
 
