@@ -119,6 +119,7 @@ impl Program {
 }
 
 impl Drop for Program {
+    #[expect(clippy::print_stderr, reason = "a failed test shows what the program said")]
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();

@@ -18,6 +18,7 @@ pub struct Recorder {
 
 impl Recorder {
     /// In front of the server at this address.
+    #[expect(clippy::disallowed_methods, reason = "ends with the test's own runtime")]
     pub async fn of(server: &str) -> Self {
         let calls = Arc::<Mutex<Vec<(Method, String)>>>::default();
         let (noted, http, server) = (Arc::clone(&calls), party::client(), server.to_owned());
