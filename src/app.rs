@@ -19,6 +19,7 @@ use crate::identify::csrf::Csrf;
 use crate::identify::endpoints::Endpoints;
 use crate::identify::oidc::Oidc;
 use crate::identify::session::{LiveSession, RenderHeaders, Sessions};
+use crate::identify::throttle::Throttle;
 use crate::identify::{IdentityProtocol, Logins};
 use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
@@ -131,6 +132,7 @@ impl App {
                 platform.clone(),
                 tasks.clone(),
             )),
+            throttle: Throttle::new(),
             csrf: Csrf::new(&keys),
             keys,
             store: store.clone(),

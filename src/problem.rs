@@ -164,6 +164,19 @@ impl Problem {
         )
     }
 
+    /// One address begins too many sign-ins.
+    #[must_use]
+    pub fn too_many_logins() -> Self {
+        let mut problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_logins",
+            "Too many sign-ins at once",
+            "Very many sign-ins were begun from your network just now. Please try again in a moment.",
+        );
+        problem.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        problem
+    }
+
     /// The verified identity waited for longer than it is kept.
     #[must_use]
     pub fn nothing_to_resume() -> Self {

@@ -17,6 +17,7 @@ use super::csrf::Csrf;
 use super::intent::Intent;
 use super::login::{Finished, Logins};
 use super::session::{LiveSession, Sessions};
+use super::throttle::Throttle;
 use super::verified::Verified;
 use crate::config::settings::Idp;
 use crate::forward::keys::{CACHE_CONTROL, SigningKeys};
@@ -43,6 +44,7 @@ pub struct Endpoints {
     pub logins: Logins,
     pub sessions: Arc<Sessions>,
     pub provisioner: Arc<Provisioner>,
+    pub throttle: Throttle,
     pub csrf: Csrf,
     pub keys: KeyRing,
     pub store: Arc<dyn Store>,
@@ -116,6 +118,9 @@ impl Endpoints {
     }
 
     async fn begin(&self, idp: &IdpId, return_to: ReturnTo, call: &Call) -> Response<Body> {
+        if !self.throttle.allows(call.client) {
+            return Problem::too_many_logins().into_response(call.intent);
+        }
         let names = self.sessions.cookie_names();
         match self.logins.begin(idp, return_to, names.login(&call.headers)).await {
             Ok(begun) => {

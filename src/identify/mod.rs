@@ -11,6 +11,7 @@ pub mod oidc;
 pub mod protocol;
 mod rounds;
 pub mod session;
+pub mod throttle;
 pub mod verified;
 
 pub use login::{BegunLogin, Finished, Logins};

@@ -107,6 +107,8 @@ pub struct Features {
     pub can_delete: bool,
     /// Built-in roles, where the API cannot list them.
     pub fixed_roles: Vec<Named>,
+    /// Names that are privileged whether or not they can be listed: exact, `prefix*` or `*suffix`.
+    pub privileged: BTreeMap<Kind, Vec<String>>,
     /// Account attributes: name to how it is pre-filled (F2).
     pub attributes: BTreeMap<String, AttributeSpec>,
     pub username_case: CaseRule,
@@ -117,6 +119,29 @@ pub struct Features {
     pub logout_path: Option<String>,
     /// Further headers that the application believes; managed like ours (SECURITY.md, invariant 2).
     pub trusted_headers: Vec<String>,
+}
+
+impl Features {
+    /// Whether the recipe calls this name privileged, without regard to case: an application that folds
+    /// names would give the privileged one for either spelling.
+    #[must_use]
+    pub fn is_privileged(&self, kind: Kind, name: &str) -> bool {
+        let fixed = kind == Kind::Role
+            && self.fixed_roles.iter().any(|role| role.privileged && role.name.eq_ignore_ascii_case(name));
+        fixed || self.privileged.get(&kind).is_some_and(|patterns| names_match(patterns, name))
+    }
+}
+
+/// Whether one of `patterns` (exact, `prefix*`, `*suffix`) names `name`, without regard to case.
+pub(super) fn names_match(patterns: &[String], name: &str) -> bool {
+    let name = name.to_lowercase();
+    patterns.iter().map(|pattern| pattern.to_lowercase()).any(|pattern| {
+        match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+            (Some(suffix), _) => name.ends_with(suffix),
+            (None, Some(prefix)) => name.starts_with(prefix),
+            (None, None) => name == pattern,
+        }
+    })
 }
 
 /// One attribute that an account has.

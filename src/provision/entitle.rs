@@ -230,7 +230,7 @@ impl Work<'_> {
         });
         let Some((role, because, may_be_privileged)) = wanted else { return Ok(false) };
         let raw = matches!(because, Because::Claim(_));
-        let why = match self.names.standing(Kind::Role, &role) {
+        let why = match self.standing(Kind::Role, &role) {
             Standing::Ordinary => None,
             Standing::Privileged => (!may_be_privileged).then_some(SkipReason::Privileged),
             Standing::Absent => Some(SkipReason::Absent),
@@ -253,6 +253,17 @@ impl Work<'_> {
         Ok(false)
     }
 
+    /// What is known of a name: from the application's list, and where that does not have it (or there is
+    /// none) from the recipe, which may call it privileged all the same.
+    fn standing(&self, kind: Kind, name: &str) -> Standing {
+        match self.names.standing(kind, name) {
+            Standing::Unlisted | Standing::Absent if self.features.is_privileged(kind, name) => {
+                Standing::Privileged
+            }
+            known => known,
+        }
+    }
+
     /// The default role, or one that an unmarked row gives.
     fn configured_as_ordinary(&self, role: &str) -> bool {
         let by_row = |row: &MappingRow| match &row.gives {
@@ -267,7 +278,7 @@ impl Work<'_> {
             return Ok(());
         }
         let role = self.settings.default_role.clone().ok_or(ProvisionError::NoDefaultRole)?;
-        let reason = match self.names.standing(Kind::Role, &role) {
+        let reason = match self.standing(Kind::Role, &role) {
             Standing::Ordinary | Standing::Unlisted => {
                 self.give(Entitlement::Role(role), Source::Default, Rule::F4, Because::DefaultRole, false);
                 return Ok(());
@@ -371,16 +382,15 @@ impl Work<'_> {
         let team_role = team_role.filter(|_| self.features.team_roles).map(str::to_owned);
         let entitlement = Entitlement::Team { team: team.to_owned(), team_role: team_role.clone() };
         let raw = matches!(because, Because::Claim(_));
-        let role_refused =
-            team_role.as_ref().and_then(|role| match self.names.standing(Kind::TeamRole, role) {
-                Standing::Ordinary => None,
-                Standing::Privileged => Some(SkipReason::Privileged),
-                Standing::Absent => Some(SkipReason::Absent),
-                // SECURITY: as with roles: a claim cannot name what nothing says to be unprivileged.
-                Standing::Unlisted => raw.then_some(SkipReason::Unlisted),
-            });
+        let role_refused = team_role.as_ref().and_then(|role| match self.standing(Kind::TeamRole, role) {
+            Standing::Ordinary => None,
+            Standing::Privileged => Some(SkipReason::Privileged),
+            Standing::Absent => Some(SkipReason::Absent),
+            // SECURITY: as with roles: a claim cannot name what nothing says to be unprivileged.
+            Standing::Unlisted => raw.then_some(SkipReason::Unlisted),
+        });
         let mut create = false;
-        let why = role_refused.or_else(|| match self.names.standing(Kind::Team, team) {
+        let why = role_refused.or_else(|| match self.standing(Kind::Team, team) {
             Standing::Ordinary | Standing::Unlisted => None,
             Standing::Privileged => Some(SkipReason::Privileged),
             Standing::Absent => {
@@ -414,7 +424,7 @@ impl Work<'_> {
             return;
         }
         let rule = if source == Source::Onboarding { Rule::F3 } else { Rule::F5 };
-        match self.names.standing(kind, name) {
+        match self.standing(kind, name) {
             Standing::Ordinary | Standing::Unlisted => self.give(entitlement, source, rule, because, false),
             Standing::Privileged => self.skip(entitlement, source, rule, because, SkipReason::Privileged),
             Standing::Absent => self.skip(entitlement, source, rule, because, SkipReason::Absent),

@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::print_stderr,
     clippy::disallowed_methods,
     clippy::panic,
     clippy::indexing_slicing,
@@ -21,3 +20,4 @@ mod parties;
 mod provisioning;
 mod sessions;
 mod support;
+mod transport;

@@ -10,7 +10,7 @@ use crate::config::settings::{
     SessionRoles, TeamsClaim, UnknownRole, UnknownTeam, Unprovisioned,
 };
 use crate::expr::{Place, Template};
-use crate::provision::connector::Features;
+use crate::provision::connector::{Features, Kind};
 
 impl Meaning<'_> {
     pub(super) fn provisioning(&mut self, raw: &Raw, features: Option<&Features>) -> Option<Provisioning> {
@@ -84,6 +84,15 @@ impl Meaning<'_> {
     }
 
     fn mode(&mut self, raw: &Raw, mode: Mode, written: &raw::Provisioning) {
+        // SECURITY: a username is no proof (OIDC Core 5.7): one provider's people could take the accounts of
+        // another's by calling themselves so.
+        if written.match_username == Some(true) && raw.idp.as_ref().is_some_and(|idps| idps.len() > 1) {
+            self.refuse(
+                steps!["provisioning", "match_username"],
+                "match_username needs a single [[idp]]: people of one could take accounts of another's by name",
+                "leave it out, and let accounts be matched by verified e-mail",
+            );
+        }
         let at = steps!["provisioning", "mode"];
         if mode == Mode::Jit && raw.application.is_none() && !self.faulty(steps!["application"]) {
             let help = "add [application] with connector, url and credential, or write mode = \"off\"";
@@ -135,7 +144,7 @@ impl Meaning<'_> {
             return Err(Reported);
         }
         self.known_role(name, features, at).ok_or(Reported)?;
-        if features.fixed_roles.iter().any(|role| role.name == *name && role.privileged) {
+        if features.is_privileged(Kind::Role, name) {
             // SECURITY: F4. Whoever signs in first would be an administrator.
             let message =
                 format!("`provisioning.default_role`: {name:?} is privileged, and would be everybody's");
@@ -281,7 +290,7 @@ impl Meaning<'_> {
                     return None;
                 }
                 self.known_role(&role, features, &at_role)?;
-                if !privileged && features.fixed_roles.iter().any(|one| one.name == role && one.privileged) {
+                if !privileged && features.is_privileged(Kind::Role, &role) {
                     let message = format!("the role {role:?} is privileged in {}", features.title);
                     self.refuse(
                         &at_role,

@@ -1,5 +1,6 @@
 //! A request to one of our own paths, in the form that the endpoints read.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{Method, Response, header};
@@ -19,6 +20,7 @@ const FORM_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A request to one of our own paths, with what the answer may depend on.
 pub(super) struct Call {
+    pub(super) client: IpAddr,
     pub(super) method: Method,
     pub(super) raw_query: String,
     /// Of the query, or of the form once that was read.
@@ -32,9 +34,11 @@ pub(super) struct Call {
 impl Call {
     /// Takes a request apart.
     pub(super) fn new(inbound: Inbound, session: Option<Arc<LiveSession>>) -> Self {
+        let client = inbound.client();
         let raw_query = inbound.query().unwrap_or_default().to_owned();
         let (parts, body, _) = inbound.into_parts();
         Self {
+            client,
             intent: Intent::of(&parts.method, &parts.headers),
             method: parts.method,
             query: form_pairs(raw_query.as_bytes()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::HeaderName;
 use toml::de::DeTable;
 
-use crate::provision::connector::{AttributeShape, AttributeSpec, CaseRule, Features, Named};
+use crate::provision::connector::{AttributeShape, AttributeSpec, CaseRule, Features, Kind, Named};
 
 use super::auth::BearerForm;
 use super::error::{RecipeError, RecipeFault, Source};
@@ -134,6 +134,14 @@ fn entitlements(root: &Section<'_, '_>, features: &mut Features) -> Result<Privi
         app_groups: texts(section.get("privileged_app_groups"))?,
         permissions: texts(section.get("privileged_permissions"))?,
     };
+    for (kind, patterns) in [
+        (Kind::Role, &privileged.roles),
+        (Kind::Team, &privileged.teams),
+        (Kind::AppGroup, &privileged.app_groups),
+        (Kind::Permission, &privileged.permissions),
+    ] {
+        features.privileged.insert(kind, patterns.clone());
+    }
     if let Some(roles) = section.get("roles") {
         for node in roles.nodes()? {
             let role = node.section()?;

@@ -256,16 +256,8 @@ operations! {
 }
 
 impl Privileged {
-    /// Whether one of `patterns` names `name`, without regard to case: an application that folds names
-    /// would give the privileged one for either spelling.
+    /// Whether one of `patterns` names `name`.
     pub(in crate::provision) fn matches(patterns: &[String], name: &str) -> bool {
-        let name = name.to_lowercase();
-        patterns.iter().map(|pattern| pattern.to_lowercase()).any(|pattern| {
-            match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
-                (Some(suffix), _) => name.ends_with(suffix),
-                (None, Some(prefix)) => name.starts_with(prefix),
-                (None, None) => name == pattern,
-            }
-        })
+        crate::provision::connector::names_match(patterns, name)
     }
 }

@@ -31,13 +31,17 @@ impl Stack {
     pub async fn with(edit: impl FnOnce(&mut Table)) -> Self {
         let parties = Parties::start().await;
         let (public, health) = (listener(), listener());
-        let url = format!("http://{}", public.local_addr().unwrap());
-        parties
-            .idp
-            .register(&format!("{url}/.narthex/oidc/demo/callback"), &format!("{url}/.narthex/logout"));
+        let mut url = format!("http://{}", public.local_addr().unwrap());
         let folder = tempfile::tempdir().unwrap();
         let mut config = usual(&parties, &url);
         edit(&mut config);
+        if config["server"].get("tls").is_some() {
+            url = url.replace("http://", "https://");
+            put(&mut config, "server.public_url", url.clone());
+        }
+        parties
+            .idp
+            .register(&format!("{url}/.narthex/oidc/demo/callback"), &format!("{url}/.narthex/logout"));
         let settings = load(&config, folder.path());
         let health_url = format!("http://{}", health.local_addr().unwrap());
         let sockets = Sockets { public: Some(public), health: Some(health) };
