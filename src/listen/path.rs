@@ -305,6 +305,15 @@ mod tests {
     }
 
     #[test]
+    fn lesson_10_every_other_reading_is_told() {
+        let readings = |raw: &str| CanonicalPath::parse(raw).unwrap().other_readings().collect::<Vec<_>>();
+        assert_eq!(readings("/a/b%2Ac"), <Vec<String>>::new());
+        assert_eq!(readings("/a%2Fb"), ["/a/b"]);
+        assert_eq!(readings("/a;x/b"), ["/a/b"]);
+        assert_eq!(readings("/a;x%2Fb"), ["/a;x/b", "/a"]);
+    }
+
+    #[test]
     fn below_means_whole_segments() {
         for path in ["/a", "/a/", "/a/b"] {
             assert!(is_below(path, "/a"), "{path}");

@@ -293,6 +293,12 @@ mod tests {
     }
 
     #[test]
+    fn the_scheme_is_the_public_urls() {
+        assert_eq!(frontage("https://app.example", &[]).scheme(), "https");
+        assert_eq!(frontage("http://127.0.0.1:8080", &[]).scheme(), "http");
+    }
+
+    #[test]
     fn lesson_18_a_foreign_host_is_refused() {
         for value in
             ["evil.test", "app.example.evil.test", "app.example:444", "app.example:", "", "xapp.example"]

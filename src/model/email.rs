@@ -88,6 +88,8 @@ mod tests {
     fn a_plain_address_keeps_its_local_part_and_folds_its_domain() {
         let address = EmailAddress::parse("Ada.L+x@Bücher.Example").unwrap();
         assert_eq!((address.local(), address.domain()), ("Ada.L+x", "xn--bcher-kva.example"));
+        assert_eq!(address.to_string(), "Ada.L+x@xn--bcher-kva.example");
+        assert_eq!(String::from(address), "Ada.L+x@xn--bcher-kva.example");
     }
 
     #[test]
