@@ -282,7 +282,7 @@ pub struct Route {
     /// /administrators. Without a slash at the end.
     #[schemars(required)]
     pub path: Option<String>,
-    /// "public": everybody, without identity headers. "signed_in": every session. "deny": nobody. Exactly one of
+    /// "public": everybody; whoever is signed in is still named. "signed_in": every session. "deny": nobody. Exactly one of
     /// access and allow.
     pub access: Option<RouteAccess>,
     /// An expression that must be true of the session and the request (docs/variables.md). An error in it, such as

@@ -157,3 +157,37 @@ impl Default for RequestCounters {
         Self::new()
     }
 }
+
+/// The whole of `docs/metrics.md`.
+#[must_use]
+pub fn docs() -> String {
+    let mut text = "<!-- Made from src/observe/metrics.rs; `NARTHEX_BLESS=1 cargo test --lib generated_metrics` writes it \
+                    anew. -->\n\n# Metrics\n\nServed by the health listener at `/metrics` in Prometheus' text format. No \
+                    identity and no secret is ever a label.\n\n| name | kind | labels | meaning |\n|---|---|---|---|\n"
+        .to_owned();
+    for metric in METRICS {
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        text.push_str(&format!("| `{}` | {kind} | {} | {} |\n", metric.name, metric.labels, metric.meaning));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn generated_metrics_are_fresh() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+        if std::env::vars().any(|(name, _)| name == "NARTHEX_BLESS") {
+            std::fs::write(&path, super::docs()).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            found == super::docs(),
+            "docs/metrics.md is stale; run: NARTHEX_BLESS=1 cargo test --lib generated_metrics"
+        );
+    }
+}
