@@ -145,10 +145,17 @@ impl Upstream {
         &self,
         request: Request<RequestBody>,
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
-        let deadline = self.response_timeout;
-        match tokio::time::timeout(deadline, self.send_unbounded(request)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(UpstreamError::ResponseTimeout { after: deadline }),
+        let after = self.response_timeout;
+        let over = request.body().over();
+        let mut sending = std::pin::pin!(self.send_unbounded(request));
+        loop {
+            match tokio::time::timeout(after, sending.as_mut()).await {
+                Ok(outcome) => return outcome,
+                // The application is given its time once it has the whole request: an upload takes as long as
+                // it takes, while bytes come (the body has a limit of its own for silence).
+                Err(_) if over.as_ref().is_some_and(|over| !over.is_over()) => {}
+                Err(_) => return Err(UpstreamError::ResponseTimeout { after }),
+            }
         }
     }
 

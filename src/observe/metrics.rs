@@ -1,5 +1,7 @@
 //! THE table of metrics, and the few functions that count. No identity and no secret is ever a label.
 
+use std::fmt::Write;
+
 use metrics::{Counter, Unit};
 
 /// One metric.
@@ -171,7 +173,9 @@ pub fn docs() -> String {
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
-        text.push_str(&format!("| `{}` | {kind} | {} | {} |\n", metric.name, metric.labels, metric.meaning));
+        let (name, labels, meaning) = (metric.name, metric.labels, metric.meaning);
+        // Writing to a String does not fail.
+        let _written = writeln!(text, "| `{name}` | {kind} | {labels} | {meaning} |");
     }
     text
 }

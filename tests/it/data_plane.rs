@@ -166,6 +166,19 @@ async fn an_application_that_does_not_answer_in_time_gives_a_504() {
 }
 
 #[tokio::test]
+async fn an_upload_may_take_longer_than_the_application_may_think() {
+    let stack = open_with(|config| put(config, "upstream.response_timeout", "1s")).await;
+    let mut raw = Raw::connect(&stack.url).await;
+    raw.send(format!("POST /upload HTTP/1.1\r\nHost: {}\r\nContent-Length: 6\r\n\r\n", host(&stack))).await;
+    let mut pause = tokio::time::interval(Duration::from_millis(500));
+    for byte in ["a", "b", "c", "d", "e", "f"] {
+        pause.tick().await;
+        raw.send(byte).await;
+    }
+    assert_eq!(raw.answer(false).await.json()["bytes"], 6);
+}
+
+#[tokio::test]
 async fn a_client_that_dawdles_over_its_head_is_cut_off() {
     let stack = open_with(|config| put(config, "server.timeouts.header_read", "1s")).await;
     let mut raw = Raw::connect(&stack.url).await;
