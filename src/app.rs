@@ -104,7 +104,7 @@ impl App {
         let store = opened.store();
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
 
-        let connector = connector(&settings, &outbound, &platform)?;
+        let connector = connector(&settings, &platform)?;
         let features = connector.as_ref().map(|connector| connector.features().clone()).unwrap_or_default();
         let wanted = wanted_claims(&settings, &features);
         let protocols = protocols(&settings, &wanted, &outbound, &store, &platform, &tasks);
@@ -238,15 +238,12 @@ fn bind(
 }
 
 /// The application's connector, as the configuration names it.
-pub fn connector(
-    settings: &Settings,
-    outbound: &Outbound,
-    platform: &Platform,
-) -> Result<Option<Arc<dyn Connector>>, RecipeError> {
-    let application = settings.application.as_ref();
-    application
-        .map(|application| catalogue::connector(application, outbound.clone(), platform.clone()))
-        .transpose()
+pub fn connector(settings: &Settings, platform: &Platform) -> Result<Option<Arc<dyn Connector>>, StartError> {
+    let Some(application) = &settings.application else { return Ok(None) };
+    let limits = &settings.provisioning;
+    let outbound =
+        Outbound::within(&settings.outbound.extra_roots, limits.connect_timeout, limits.call_timeout)?;
+    Ok(Some(catalogue::connector(application, outbound, platform.clone())?))
 }
 
 /// The claims that the configuration refers to: where an ID token lacks one, the provider is asked for more.

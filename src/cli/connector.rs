@@ -185,7 +185,11 @@ async fn test(
         writeln!(out, "there is no [application] in the configuration, so there is nothing to test")?;
         return Ok(CANNOT);
     };
-    let outbound = match Outbound::new(&settings.outbound.extra_roots) {
+    let outbound = match Outbound::within(
+        &settings.outbound.extra_roots,
+        settings.provisioning.connect_timeout,
+        settings.provisioning.call_timeout,
+    ) {
         Ok(outbound) => outbound,
         Err(error) => {
             writeln!(out, "{error}")?;

@@ -2,7 +2,7 @@
 //!
 //! The document is parsed into a tree that knows where each value stands ([`document`]), the environment is laid over
 //! it ([`environment`]), its structure is held against the schema ([`structure`]), and then it is read for what it
-//! means ([`meaning`]). Each step reports all that it finds and hands on what is sound.
+//! means (`meaning`). Each step reports all that it finds and hands on what is sound.
 
 pub mod docs;
 pub mod document;

@@ -15,7 +15,7 @@ pub use provisioning::*;
 
 /// Configuration of narthex: one process fronts one application. Every key can be overridden by the environment:
 /// NARTHEX__SERVER__LISTEN for server.listen, NARTHEX__IDP__CORP__CLIENT_SECRET for the client_secret of the
-/// [[idp]] with the id "corp". Relative paths are relative to the folder of this file.
+/// `[[idp]]` with the id "corp". Relative paths are relative to the folder of this file.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "narthex proxy.toml")]
@@ -72,7 +72,7 @@ pub struct Server {
     /// Address and port of the public listener.
     #[schemars(extend("default" = "127.0.0.1:8080"))]
     pub listen: Option<String>,
-    /// Scheme and host that browsers use, e.g. "https://git.example.com"; no path. http only on a loopback host.
+    /// Scheme and host that browsers use, e.g. `"https://git.example.com"`; no path. http only on a loopback host.
     /// A request for another host gets 421.
     #[schemars(required)]
     pub public_url: Option<String>,

@@ -265,43 +265,47 @@ pub enum Credential {
 #[derive(Debug, Clone)]
 pub struct Provisioning {
     pub mode: Mode,
-    /// [M3]
+    /// (M3)
     pub unprovisioned: Unprovisioned,
-    /// [F4] Mandatory where the application has roles.
+    /// (F4) Mandatory where the application has roles.
     pub default_role: Option<String>,
-    /// [F4] Path of the claim whose first value is the role.
+    /// (F4) Path of the claim whose first value is the role.
     pub role_claim: Option<String>,
-    /// [F5] Path of the claim that mapping rows look into.
+    /// (F5) Path of the claim that mapping rows look into.
     pub groups_claim: Option<String>,
-    /// [F5]
+    /// (F5)
     pub teams_claim: Option<TeamsClaim>,
-    /// [F5] Only these may `teams_claim` name. Patterns: exact, or `prefix/*`. Default: none.
+    /// (F5) Only these may `teams_claim` name. Patterns: exact, or `prefix/*`. Default: none.
     pub assignable_teams: Vec<String>,
     pub mapping: Vec<MappingRow>,
-    /// [F5]
+    /// (F5)
     pub owners_groups: Vec<String>,
-    /// [F4]
+    /// (F4)
     pub unknown_role: UnknownRole,
-    /// [F5]
+    /// (F5)
     pub unknown_team: UnknownTeam,
-    /// [F3]
+    /// (F3)
     pub onboarding: Onboarding,
-    /// [F2] By the names that the connector knows (`username`, `email`, `display_name`, …).
+    /// (F2) By the names that the connector knows (`username`, `email`, `display_name`, …).
     pub attributes: BTreeMap<String, Attribute>,
-    /// [F1] Lower-case ASCII domains or `*.domain`; empty: any.
+    /// (F1) Lower-case ASCII domains or `*.domain`; empty: any.
     pub allowed_email_domains: Vec<String>,
-    /// [F7]
+    /// (F7)
     pub on_existing: OnExisting,
-    /// [F7]
+    /// (F7)
     pub match_username: bool,
-    /// [G2] Usernames or e-mails, compared case-insensitively.
+    /// (G2) Usernames or e-mails, compared case-insensitively.
     pub protected_accounts: Vec<String>,
-    /// [L2]
+    /// (L2)
     pub session_roles: SessionRoles,
-    /// [L7] True for `groups_absent = "none"`: an absent groups claim counts as empty.
+    /// (L7) True for `groups_absent = "none"`: an absent groups claim counts as empty.
     pub absent_groups_are_none: bool,
-    /// [A1] Default 15 s.
+    /// (A1) Default 15 s.
     pub time_budget: Duration,
+    /// (A1) Default 5 s.
+    pub call_timeout: Duration,
+    /// (A1) Default 2 s.
+    pub connect_timeout: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

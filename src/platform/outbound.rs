@@ -49,15 +49,23 @@ impl Outbound {
     ///
     /// # Errors
     /// Where a certificate cannot be read or the platform has no usable trust store.
-    #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
     pub fn new(extra_roots: &[u8]) -> Result<Self, OutboundError> {
+        Self::within(extra_roots, CONNECT_TIMEOUT, CALL_TIMEOUT)
+    }
+
+    /// As [`Outbound::new`], with other limits than [`CONNECT_TIMEOUT`] and [`CALL_TIMEOUT`].
+    ///
+    /// # Errors
+    /// As there.
+    #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
+    pub fn within(extra_roots: &[u8], connect: Duration, call: Duration) -> Result<Self, OutboundError> {
         // reqwest asks the process for its cryptography, and panics where nobody said which. Where somebody
         // did, it was this one: there is no other in the build.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
+            .connect_timeout(connect)
+            .timeout(call)
             .pool_idle_timeout(Duration::from_secs(30))
             .no_proxy()
             .user_agent(concat!("narthex/", env!("CARGO_PKG_VERSION")));

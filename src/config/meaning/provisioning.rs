@@ -37,6 +37,10 @@ impl Meaning<'_> {
         let protected =
             self.names(written.protected_accounts.as_ref(), steps!["provisioning", "protected_accounts"]);
         let time_budget = self.duration(written.time_budget.as_ref(), steps!["provisioning", "time_budget"]);
+        let call_timeout =
+            self.duration(written.call_timeout.as_ref(), steps!["provisioning", "call_timeout"]);
+        let connect_timeout =
+            self.duration(written.connect_timeout.as_ref(), steps!["provisioning", "connect_timeout"]);
         if let Some(features) = features {
             self.kinds(written, features);
         }
@@ -80,6 +84,8 @@ impl Meaning<'_> {
             },
             absent_groups_are_none: written.groups_absent? == raw::GroupsAbsent::None,
             time_budget: time_budget?,
+            call_timeout: call_timeout?,
+            connect_timeout: connect_timeout?,
         })
     }
 

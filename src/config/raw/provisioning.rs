@@ -132,6 +132,12 @@ pub struct Provisioning {
     /// The whole of provisioning at one login takes at most this long.
     #[schemars(extend("default" = "15s"))]
     pub time_budget: Option<String>,
+    /// One call to the application's admin API takes at most this long, answer included.
+    #[schemars(extend("default" = "5s"))]
+    pub call_timeout: Option<String>,
+    /// Reaching the application's admin API takes at most this long.
+    #[schemars(extend("default" = "2s"))]
+    pub connect_timeout: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

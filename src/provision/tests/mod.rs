@@ -65,6 +65,8 @@ fn settings() -> Provisioning {
         session_roles: SessionRoles::Headers,
         absent_groups_are_none: false,
         time_budget: Duration::from_secs(15),
+        call_timeout: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(2),
     }
 }
 
