@@ -102,28 +102,28 @@ pub(super) fn everybody() -> Vec<Person> {
     vec![
         Person::of(
             "ada",
-            "Lovelace",
+            "Example",
             &["engineers"],
             None,
             "New to the application: her account is created when she first signs in, and found the next time.",
         ),
         Person::of(
             "bob",
-            "Kahn",
+            "Example",
             &["engineers", "platform-admins"],
             None,
             "Also new. His group “platform-admins” is mapped to the application's role “admin”, which opens the admin page.",
         ),
         Person::of(
             "carol",
-            "Shaw",
+            "Example",
             &["support"],
             Some("editor"),
             "Has an account already, with the role “user”. Her role here is “editor”: it holds for the session, and her account stays as it is.",
         ),
         Person::of(
             "dave",
-            "Cutler",
+            "Example",
             &[],
             None,
             "Has an account that an administrator of the application deactivated. Nothing said here lets him in.",

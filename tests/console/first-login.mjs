@@ -63,7 +63,7 @@ try {
   await shot('provider');
   await choose('ada');
   at('/');
-  assert.equal(await text('#who'), 'Ada Lovelace');
+  assert.equal(await text('#who'), 'Ada Example');
   assert.equal(await text('#stored-role'), 'user');
   assert.match(await text('#teams'), /developers/);
   assert.match(await text('#identity-headers'), /x-remote-user\s+ada/i);

@@ -37,7 +37,7 @@ fn ada() -> AccountProfile {
     AccountProfile {
         username: "ada".to_owned(),
         email: Some("ada@example.com".to_owned()),
-        display_name: Some("Ada Lovelace".to_owned()),
+        display_name: Some("Ada Example".to_owned()),
         attributes: BTreeMap::new(),
     }
 }
@@ -66,7 +66,7 @@ async fn an_account_goes_through_its_whole_life() {
     assert_eq!(connector.find(FindBy::Username("ada")).await.unwrap(), []);
 
     let account = connector.create(&ada(), Some("editor")).await.unwrap();
-    assert_eq!(parties.app.user("ada").unwrap().name, "Ada Lovelace");
+    assert_eq!(parties.app.user("ada").unwrap().name, "Ada Example");
     assert_eq!((account.active, account.privileged), (true, false));
     let conflict = connector.create(&ada(), None).await;
     assert!(matches!(conflict, Err(ConnectorError::Conflict { .. })), "{conflict:?}");

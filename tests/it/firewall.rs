@@ -7,7 +7,7 @@ use crate::support::{Browser, Stack};
 const EVIL: &str = "mallory-was-here";
 
 /// Spellings of managed names that some application or gateway takes for the name itself.
-fn forged() -> Vec<String> {
+pub fn forged() -> Vec<String> {
     let managed = [
         "X-Remote-User",
         "X-Remote-Email",

@@ -13,11 +13,11 @@ async fn f10_a_first_login_creates_the_account_and_lands_in_the_application_sign
     let ada = stack.parties.app.user("ada").unwrap();
     assert_eq!(
         (ada.email.as_str(), ada.name.as_str(), ada.role.as_str()),
-        ("ada@example.com", "Ada Lovelace", "user")
+        ("ada@example.com", "Ada Example", "user")
     );
     assert_eq!(stack.parties.app.teams_of("ada"), [("developers".to_owned(), "member".to_owned())]);
     let front = browser.visit(&stack.at("/")).await;
-    assert!(front.text().contains("Ada Lovelace"), "{}", front.text());
+    assert!(front.text().contains("Ada Example"), "{}", front.text());
 }
 
 #[tokio::test]

@@ -77,8 +77,8 @@ impl Directory {
             Self { users: BTreeMap::new(), teams: BTreeMap::new(), last_id: 0, last_team: 10 };
         for (username, name, role, active) in [
             ("root", "Administrator", "admin", true),
-            ("carol", "Carol Shaw", "user", true),
-            ("dave", "Dave Cutler", "user", false),
+            ("carol", "Carol Example", "user", true),
+            ("dave", "Dave Example", "user", false),
         ] {
             directory.last_id = if username == "root" { 0 } else { directory.last_id.max(1000) };
             let change = UserChange {

@@ -148,7 +148,7 @@ async fn the_api_wants_its_token() {
 #[tokio::test]
 async fn a_user_is_created_once_changed_and_deleted() {
     let party = party().await;
-    let ada = || Some(json!({ "username": "ada", "email": "ada@example.com", "name": "Ada Lovelace" }));
+    let ada = || Some(json!({ "username": "ada", "email": "ada@example.com", "name": "Ada Example" }));
     let created = party.api(Method::POST, "/api/users", ada()).await;
     let user = created.json();
     assert_eq!((created.status, &user["role"], &user["active"]), (201, &json!("user"), &json!(true)));

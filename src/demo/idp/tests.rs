@@ -194,7 +194,7 @@ async fn a_person_who_is_chosen_gets_an_id_token_and_userinfo() {
     assert!(claims["sid"].is_string());
 
     let userinfo = party.userinfo(access_token).await.json();
-    assert_eq!((&userinfo["sub"], &userinfo["name"]), (&claims["sub"], &json!("Bob Kahn")));
+    assert_eq!((&userinfo["sub"], &userinfo["name"]), (&claims["sub"], &json!("Bob Example")));
     party.tasks.finish().await;
 }
 
