@@ -112,7 +112,8 @@ pub struct Provisioning {
     #[schemars(extend("default" = []))]
     pub allowed_email_domains: Option<Vec<String>>,
     /// The application already has an account with the person's verified e-mail address: take it over, or refuse
-    /// the login. Privileged and protected accounts are never taken over.
+    /// the login. Privileged and protected accounts are never taken over. Adopting trusts the application's own
+    /// addresses: where people can register or change theirs unchecked, somebody may be waiting under another's.
     #[schemars(extend("default" = "adopt"))]
     pub on_existing: Option<OnExisting>,
     /// Also look for existing accounts by username. Only where usernames at the identity provider cannot be
