@@ -1,18 +1,10 @@
-//! Our cookies: names, fixed-size values with a MAC, and how they are set and cleared.
+//! Our cookies: their names, and how they are found, set and cleared.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header;
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
-use crate::platform::crypto::{Mac, sha256};
-use crate::platform::entropy::{Entropy, NoEntropy};
-
-/// Bytes of randomness in a value.
-const RANDOM: usize = 32;
-/// Characters of a value: 32 random bytes and a MAC of 16, base64url without padding.
-pub const VALUE_LENGTH: usize = 64;
+use crate::platform::crypto::sha256;
 
 /// The names of our cookies on this public URL.
 ///
@@ -102,27 +94,6 @@ fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .and_then(|value| std::str::from_utf8(value.trim_ascii_end()).ok())
 }
 
-/// A fresh cookie value: 256 random bits and their MAC.
-///
-/// # Errors
-/// Where the random source fails.
-pub fn fresh_value(mac: &Mac, entropy: &dyn Entropy) -> Result<String, NoEntropy> {
-    let random: [u8; RANDOM] = entropy.bytes()?;
-    let mut bytes = random.to_vec();
-    bytes.extend_from_slice(&mac.tag(&random));
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-/// Whether the value was made here. A forged one never reaches the store.
-#[must_use]
-pub fn is_genuine(mac: &Mac, value: &str) -> bool {
-    if value.len() != VALUE_LENGTH {
-        return false;
-    }
-    let Ok(bytes) = URL_SAFE_NO_PAD.decode(value) else { return false };
-    bytes.split_first_chunk::<RANDOM>().is_some_and(|(random, tag)| mac.verify(random, tag))
-}
-
 /// What the store and the live table know a value by.
 #[must_use]
 pub fn hash(value: &str) -> [u8; 32] {
@@ -132,36 +103,6 @@ pub fn hash(value: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::crypto::Purpose;
-    use crate::platform::{KeyRing, SystemEntropy};
-
-    fn mac(seal: u8) -> Mac {
-        KeyRing::new(&[seal; 32]).mac(Purpose::SessionCookie)
-    }
-
-    #[test]
-    fn invariant_10_a_value_is_fixed_in_size_and_genuine_for_its_key_only() {
-        let value = fresh_value(&mac(1), &SystemEntropy).unwrap();
-        assert_eq!(value.len(), VALUE_LENGTH);
-        assert!(is_genuine(&mac(1), &value));
-        assert!(!is_genuine(&mac(2), &value));
-        assert!(!is_genuine(&KeyRing::new(&[1; 32]).mac(Purpose::LoginCookie), &value));
-    }
-
-    #[test]
-    fn a_value_changed_in_any_place_is_forged() {
-        let value = fresh_value(&mac(1), &SystemEntropy).unwrap();
-        for at in 0..value.len() {
-            let other = if value.as_bytes()[at] == b'A' { "B" } else { "A" };
-            let forged = format!("{}{other}{}", &value[..at], &value[at + 1..]);
-            assert!(!is_genuine(&mac(1), &forged), "at {at}");
-        }
-        for forged in
-            ["", "A", &value[1..], &format!("{value}A"), &value[..48], &"A".repeat(64), &"=".repeat(64)]
-        {
-            assert!(!is_genuine(&mac(1), forged), "{forged}");
-        }
-    }
 
     #[test]
     fn a_public_https_url_gets_host_prefixed_secure_cookies() {

@@ -9,9 +9,10 @@ use url::Url;
 
 use super::protocol::{AnswerParameters, IdentityProtocol, LoginError};
 use super::rounds::Rounds;
+use super::tokens::Tokens;
 use super::verified::Verified;
 use crate::model::{BrowserHash, IdpId, LoginAttempt, ReturnTo, Secret, StateHash, login};
-use crate::platform::crypto::{Mac, Purpose, sha256};
+use crate::platform::crypto::{Purpose, sha256};
 use crate::platform::{KeyRing, Platform};
 use crate::store::{Store, TakenLogin};
 
@@ -62,8 +63,8 @@ impl Logins {
             protocols: protocols.into_iter().map(|protocol| (protocol.id().clone(), protocol)).collect(),
             store,
             platform,
-            states: Tokens { mac: keys.mac(Purpose::LoginState) },
-            browsers: Tokens { mac: keys.mac(Purpose::LoginCookie) },
+            states: Tokens::new(keys.mac(Purpose::LoginState)),
+            browsers: Tokens::new(keys.mac(Purpose::LoginCookie)),
             rounds: Rounds::default(),
         }
     }
@@ -183,31 +184,6 @@ impl Logins {
     fn browser(&self, login_cookie: Option<&str>) -> Option<BrowserHash> {
         let cookie = login_cookie.filter(|cookie| self.browsers.is_ours(cookie))?;
         Some(BrowserHash(sha256(cookie.as_bytes())))
-    }
-}
-
-/// Texts of one random field and its MAC, all of the same length.
-struct Tokens<const N: usize> {
-    mac: Mac,
-}
-
-/// Bytes of [`Mac::tag`].
-const TAG: usize = 16;
-
-impl<const N: usize> Tokens<N> {
-    fn issue(&self, random: [u8; N]) -> String {
-        URL_SAFE_NO_PAD.encode([random.as_slice(), &self.mac.tag(&random)].concat())
-    }
-
-    /// Whether [`Tokens::issue`] made `text`, in this very spelling (the decoder refuses all others).
-    fn is_ours(&self, text: &str) -> bool {
-        // 3 bytes are 4 characters; longer ones are not even decoded.
-        if text.len() != ((N + TAG) * 4).div_ceil(3) {
-            return false;
-        }
-        URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| {
-            bytes.split_first_chunk::<N>().is_some_and(|(random, tag)| self.mac.verify(random, tag))
-        })
     }
 }
 

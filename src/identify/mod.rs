@@ -12,6 +12,7 @@ pub mod protocol;
 mod rounds;
 pub mod session;
 pub mod throttle;
+mod tokens;
 pub mod verified;
 
 pub use login::{BegunLogin, Finished, Logins};

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::cookie::{self, CookieNames};
 pub use super::live::{LiveSession, RenderHeaders};
+use super::tokens::Tokens;
 use crate::config::settings;
 use crate::listen::Inbound;
 use crate::model::session::SessionContent;
 use crate::model::{SessionHash, SessionRecord, UnixTime};
-use crate::platform::crypto::{Mac, Purpose};
+use crate::platform::crypto::Purpose;
 use crate::platform::entropy::NoEntropy;
 use crate::platform::{KeyRing, Platform};
 use crate::provision::Provisioned;
@@ -38,11 +39,14 @@ impl Identified {
 /// How one core remembers sessions without asking the others.
 pub type CoreCache = HashMap<[u8; 32], Arc<LiveSession>>;
 
+/// Random bytes of a session id.
+const ID: usize = 32;
+
 /// The sessions of this process.
 pub struct Sessions {
     table: RwLock<Table>,
     store: Arc<dyn Store>,
-    mac: Mac,
+    ids: Tokens<ID>,
     names: CookieNames,
     settings: settings::Session,
     render: Box<RenderHeaders>,
@@ -103,7 +107,7 @@ impl Sessions {
         Self {
             table: RwLock::default(),
             store,
-            mac: keys.mac(Purpose::SessionCookie),
+            ids: Tokens::new(keys.mac(Purpose::SessionCookie)),
             names,
             settings,
             render,
@@ -130,7 +134,7 @@ impl Sessions {
     ) -> Result<Identified, Box<(Inbound, SessionError)>> {
         let session = match self.names.session(inbound.headers()) {
             None => None,
-            Some(value) if value.len() != cookie::VALUE_LENGTH => None,
+            Some(value) if value.len() != Tokens::<ID>::LENGTH => None,
             Some(value) => {
                 let hash = cookie::hash(value);
                 let known = core.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).map(Arc::clone);
@@ -178,7 +182,7 @@ impl Sessions {
         value: &str,
         hash: SessionHash,
     ) -> Result<Option<Arc<LiveSession>>, SessionError> {
-        if !cookie::is_genuine(&self.mac, value) {
+        if !self.ids.is_ours(value) {
             return Ok(None);
         }
         if let Some(live) = self.read().live.get(&hash) {
@@ -214,7 +218,7 @@ impl Sessions {
         previous_cookie: Option<&str>,
     ) -> Result<Started, SessionError> {
         let now = self.platform.clock.now();
-        let value = cookie::fresh_value(&self.mac, self.platform.entropy.as_ref())?;
+        let value = self.ids.issue(self.platform.entropy.bytes()?);
         let identity = provisioned.verified().identity();
         let record = SessionRecord {
             hash: SessionHash(cookie::hash(&value)),
@@ -247,7 +251,7 @@ impl Sessions {
 
     /// Ends what the browser had; says whether that was, or may have been, somebody else.
     async fn end_previous(&self, cookie: Option<&str>, now_in: &SessionContent) -> bool {
-        let Some(value) = cookie.filter(|value| cookie::is_genuine(&self.mac, value)) else { return true };
+        let Some(value) = cookie.filter(|value| self.ids.is_ours(value)) else { return true };
         let hash = SessionHash(cookie::hash(value));
         let before = self.store.find_session(&hash).await;
         if let Err(error) = self.end(&hash).await {

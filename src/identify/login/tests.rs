@@ -180,7 +180,7 @@ async fn a_cookie_that_is_not_ours_is_replaced() {
     changed[0] = if changed[0] == b'A' { b'B' } else { b'A' };
     let changed = String::from_utf8(changed).unwrap();
     let of_another_key =
-        Tokens::<BROWSER_ID> { mac: KeyRing::new(&[2; 32]).mac(Purpose::LoginCookie) }.issue([7; BROWSER_ID]);
+        Tokens::<BROWSER_ID>::new(KeyRing::new(&[2; 32]).mac(Purpose::LoginCookie)).issue([7; BROWSER_ID]);
     for cookie in ["", "x", &changed, &good[..63], &format!("{good}A"), &format!("{good}="), &of_another_key]
     {
         let begun = scene.logins.begin(&idp("corp"), to("/"), Some(cookie)).await.unwrap();
@@ -208,7 +208,7 @@ async fn lesson_15_a_state_that_was_not_made_here_is_refused() {
         String::from_utf8(bytes).unwrap()
     };
     let key = KeyRing::new(&[1; 32]);
-    let issued = |mac| Tokens::<STATE_ID> { mac }.issue([7; STATE_ID]);
+    let issued = |mac| Tokens::<STATE_ID>::new(mac).issue([7; STATE_ID]);
     for forged in [
         String::new(),
         "x".to_owned(),
