@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use crate::authorise::{Refusal, Refused, Routes, authorise};
 use crate::forward::Body;
 use crate::forward::headers::Stripped;
-use crate::forward::send::Forwarder;
+use crate::forward::send::{ForwardError, Forwarder};
 use crate::forward::trace::{Trace, Tracer};
 use crate::identify::endpoints::Endpoints;
 use crate::identify::intent::Intent;
@@ -112,6 +112,8 @@ impl Core {
                 class.increment(1);
                 response
             }
+            // Nobody is to blame: who waits here signs in again like everybody whose session has ended.
+            Err(ForwardError::SessionEnded) => self.login_needed(intent, &ReturnTo::root()),
             Err(error) => {
                 self.counters.upstream_error.increment(1);
                 let problem = Problem::from(&error);
@@ -171,9 +173,12 @@ impl Core {
         if why != Refusal::LoginNeeded {
             return self.refuse(Problem::from(&why), &why, trace).into_response(intent);
         }
+        self.login_needed(intent, &return_to(&inbound))
+    }
+
+    fn login_needed(&self, intent: Intent, return_to: &ReturnTo) -> Response<Body> {
         self.counters.login_needed.increment(1);
-        let return_to = return_to(&inbound);
-        let login = self.shared.endpoints.login_path(&return_to);
+        let login = self.shared.endpoints.login_path(return_to);
         match intent {
             Intent::Background => Problem::login_needed(login).into_response(intent),
             Intent::Navigation => redirect_to_login(&login),

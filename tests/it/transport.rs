@@ -287,6 +287,38 @@ async fn lesson_8_a_forged_header_does_not_reach_the_application_on_its_way_to_a
 }
 
 #[tokio::test]
+async fn lesson_38_an_answer_that_comes_after_the_session_ended_is_not_shown() {
+    let (told, mut heads) = tokio::sync::mpsc::unbounded_channel();
+    let go = Arc::new(tokio::sync::Notify::new());
+    let gate = go.clone();
+    let (stack, _) = application(move |mut stream, _| {
+        let (told, gate) = (told.clone(), gate.clone());
+        async move {
+            let slow = head(&mut stream).await.starts_with("GET /slow");
+            if slow {
+                told.send(()).unwrap();
+                gate.notified().await;
+            }
+            let _ = stream.write_all(OK).await;
+        }
+    })
+    .await;
+    let browser = Browser::new();
+    browser.visit(&stack.at("/.narthex/login")).await.sign_in_as(&browser, "ada").await;
+    let name = stack.session_cookie();
+    let cookie = format!("{name}={}", browser.cookie(&name).unwrap());
+    let mut raw = Raw::connect(&stack.url).await;
+    raw.send(format!("GET /slow HTTP/1.1\r\nHost: {}\r\nCookie: {cookie}\r\n\r\n", &stack.url[7..])).await;
+    heads.recv().await.unwrap();
+    let page = browser.visit(&stack.at("/.narthex/logout")).await;
+    browser.submit(&page, page.form_with("csrf_token")).await;
+    go.notify_one();
+    let answer = raw.answer(false).await;
+    assert_eq!(answer.status, 401, "{}", answer.head);
+    assert_eq!(answer.json()["login_url"], "/.narthex/login");
+}
+
+#[tokio::test]
 async fn a_login_of_the_connection_itself_passes_in_neither_direction() {
     let (stack, _) = application(|mut stream, _| async move {
         let seen = head(&mut stream).await.to_lowercase().matches("authorization").count();
