@@ -10,6 +10,7 @@ pub mod login;
 pub mod oidc;
 pub mod protocol;
 mod rounds;
+pub mod saml;
 pub mod session;
 pub mod throttle;
 mod tokens;
