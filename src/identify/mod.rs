@@ -12,6 +12,7 @@ pub mod protocol;
 mod rounds;
 pub mod saml;
 pub mod session;
+mod shown;
 pub mod throttle;
 mod tokens;
 pub mod verified;
