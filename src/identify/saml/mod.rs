@@ -3,4 +3,7 @@
 //! `xml` reads strictly; `signature` and `encryption` are the gate's two halves, `gate` joins them; what comes out
 //! of it is read by `assertion` and judged by `profile`.
 
+pub mod binding;
+pub mod request;
+pub mod writer;
 pub mod xml;
