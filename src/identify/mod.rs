@@ -1,5 +1,6 @@
 //! Stage 2: who is it? Sessions and cookies for requests; the login state machine for sign-ins.
 
+mod address;
 pub mod answer;
 pub mod cookie;
 pub mod csrf;
