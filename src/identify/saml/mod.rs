@@ -3,4 +3,7 @@
 //! `xml` reads strictly; `signature` and `encryption` are the gate's two halves, `gate` joins them; what comes out
 //! of it is read by `assertion` and judged by `profile`.
 
+pub mod assertion;
+pub mod instant;
+pub mod status;
 pub mod xml;
