@@ -3,7 +3,10 @@
 //! `xml` reads strictly; `signature` and `encryption` are the gate's two halves, `gate` joins them; what comes out
 //! of it is read by `assertion` and judged by `profile`.
 
+pub mod assertion;
 pub mod binding;
+pub mod instant;
 pub mod request;
+pub mod status;
 pub mod writer;
 pub mod xml;

@@ -245,6 +245,18 @@ impl<'t, 'a> Node<'t, 'a> {
         Ok(whole.trim_matches([' ', '\t', '\r', '\n']).to_owned())
     }
 
+    /// The text that stands in the element itself, with every space of it; elements in it are passed over.
+    #[must_use]
+    pub fn own_text(&self) -> String {
+        let mut whole = String::new();
+        for id in self.document.children_iter(self.id) {
+            if let Some(NodeKind::Text(text) | NodeKind::CData(text)) = self.document.node_kind(id) {
+                whole.push_str(text);
+            }
+        }
+        whole
+    }
+
     pub(super) fn id(&self) -> NodeId {
         self.id
     }
@@ -317,6 +329,12 @@ mod tests {
             refused("<?xml version='1.0' encoding='UTF-16'?><a/>"),
             XmlError::Declaration(_) | XmlError::Malformed(_)
         ));
+    }
+
+    #[test]
+    fn own_text_keeps_its_spaces_and_leaves_out_what_is_in_elements() {
+        let tree = Tree::parse(b"<a> one<b>two</b>\n<![CDATA[&three]]> </a>", 1000).unwrap();
+        assert_eq!(tree.root().unwrap().own_text(), " one\n&three ");
     }
 
     #[test]
