@@ -3,4 +3,12 @@
 //! `xml` reads strictly; `signature` and `encryption` are the gate's two halves, `gate` joins them; what comes out
 //! of it is read by `assertion` and judged by `profile`.
 
+pub mod algorithm;
+mod canonical;
+mod der;
+pub mod keys;
+pub mod sign;
+pub mod signature;
+#[cfg(test)]
+mod testing;
 pub mod xml;
