@@ -167,7 +167,7 @@ impl<'t, 'a> Node<'t, 'a> {
     }
 
     /// Every value that some reader takes for an identifier: `ID`, `Id`, `id` of no namespace, and `xml:id`.
-    pub fn identifiers(&self) -> impl Iterator<Item = &'t str> {
+    pub fn identifiers(&self) -> impl Iterator<Item = &'t str> + use<'t, 'a> {
         let attributes = self.element().map(|element| element.attributes.as_slice()).unwrap_or_default();
         attributes.iter().filter_map(|attribute| {
             let plain = attribute.name.namespace_uri.is_none();
@@ -178,8 +178,25 @@ impl<'t, 'a> Node<'t, 'a> {
         })
     }
 
+    /// The attributes' namespaces and names; declarations of namespaces are none of them.
+    pub fn attribute_names(&self) -> impl Iterator<Item = (Option<&'t str>, &'t str)> + use<'t, 'a> {
+        let attributes = self.element().map(|element| element.attributes.as_slice()).unwrap_or_default();
+        attributes.iter().map(|found| (found.name.namespace_uri.as_deref(), &*found.name.local_name))
+    }
+
+    /// Whether this element has, beside child elements, nothing but white space in it.
+    #[must_use]
+    pub fn holds_elements_only(&self) -> bool {
+        self.document.children_iter(self.id).all(|id| match self.document.node_kind(id) {
+            Some(NodeKind::Text(text) | NodeKind::CData(text)) => {
+                text.chars().all(|c| matches!(c, ' ' | '\t' | '\r' | '\n'))
+            }
+            _ => true,
+        })
+    }
+
     /// The child elements, in their order.
-    pub fn children(&self) -> impl Iterator<Item = Node<'t, 'a>> {
+    pub fn children(&self) -> impl Iterator<Item = Node<'t, 'a>> + use<'t, 'a> {
         let document = self.document;
         document
             .children_iter(self.id)
@@ -215,7 +232,7 @@ impl<'t, 'a> Node<'t, 'a> {
     }
 
     /// This element and every element in it, in document order.
-    pub fn elements(&self) -> impl Iterator<Item = Node<'t, 'a>> {
+    pub fn elements(&self) -> impl Iterator<Item = Node<'t, 'a>> + use<'t, 'a> {
         let document = self.document;
         std::iter::once(self.id)
             .chain(document.descendants(self.id))
@@ -255,6 +272,18 @@ impl<'t, 'a> Node<'t, 'a> {
             }
         }
         whole
+    }
+
+    /// Where this element stands in the text that was parsed.
+    #[must_use]
+    pub fn source(&self) -> Option<std::ops::Range<usize>> {
+        self.document.node_range(self.id)
+    }
+
+    /// Where the first thing in this element, text or element, stands in the text that was parsed.
+    #[must_use]
+    pub fn first_content(&self) -> Option<std::ops::Range<usize>> {
+        self.document.node_range(self.document.first_child(self.id)?)
     }
 
     pub(super) fn id(&self) -> NodeId {
