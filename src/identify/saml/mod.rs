@@ -5,5 +5,6 @@
 
 pub mod assertion;
 pub mod instant;
+pub mod profile;
 pub mod status;
 pub mod xml;
