@@ -10,6 +10,7 @@ mod canonical;
 mod der;
 pub mod instant;
 pub mod keys;
+pub mod metadata;
 pub mod request;
 pub mod sign;
 pub mod signature;
