@@ -43,7 +43,8 @@ mod tests {
         for good in ["https://id.example/a?b=c", "https://127.0.0.1/"] {
             assert!(of_provider(good, false).is_some(), "{good}");
         }
-        for loopback in ["http://127.0.0.1:1/a", "http://[::1]/", "http://localhost/", "http://a.localhost/"] {
+        for loopback in ["http://127.0.0.1:1/a", "http://[::1]/", "http://localhost/", "http://a.localhost/"]
+        {
             assert!(of_provider(loopback, false).is_none(), "{loopback}");
             assert!(of_provider(loopback, true).is_some(), "{loopback}");
         }

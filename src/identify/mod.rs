@@ -5,6 +5,7 @@ pub mod answer;
 pub mod cookie;
 pub mod csrf;
 pub mod endpoints;
+mod held;
 pub mod intent;
 pub mod live;
 pub mod login;

@@ -11,6 +11,7 @@ mod der;
 pub mod instant;
 pub mod keys;
 pub mod profile;
+pub mod metadata;
 pub mod request;
 pub mod sign;
 pub mod signature;

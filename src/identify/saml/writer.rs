@@ -2,6 +2,8 @@
 
 use uppsala::XmlWriter;
 
+use super::xml::{Tree, XmlError};
+
 /// Writes one document. Names are literals of ours; values come from anywhere and are escaped: markup, and the
 /// tabs and line ends that a reader would otherwise normalise away (XML 1.0, 2.11 and 3.3.3). What no XML can
 /// hold becomes U+FFFD.
@@ -73,6 +75,15 @@ fn written<'a>(attributes: &'a [Attribute<'a>]) -> impl Iterator<Item = (&'stati
 pub struct Written(String);
 
 impl Written {
+    /// A document of somebody else, as it is.
+    ///
+    /// # Errors
+    /// Where it is no XML.
+    pub fn of(document: &str) -> Result<Self, XmlError> {
+        Tree::parse_metadata(document.as_bytes(), document.len())?;
+        Ok(Self(document.to_owned()))
+    }
+
     /// The same document with its signature in it.
     ///
     /// # Errors
@@ -96,7 +107,6 @@ impl Written {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::xml::Tree;
     use super::*;
 
     const NASTY: &str = "a<b>&amp;\"'\r\n\t]]>\u{85}\u{2028}é<!--";

@@ -65,6 +65,19 @@ impl<'a> Tree<'a> {
     /// # Errors
     /// Whatever is not well-formed, and what SAML has no use for.
     pub fn parse(bytes: &'a [u8], limit: usize) -> Result<Self, XmlError> {
+        Self::parse_within(bytes, limit, MAX_NODES)
+    }
+
+    /// As [`Tree::parse`], with no limit but the length: a federation's metadata has millions of elements. Not for
+    /// what anybody may send.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_metadata(bytes: &'a [u8], limit: usize) -> Result<Self, XmlError> {
+        Self::parse_within(bytes, limit, usize::MAX)
+    }
+
+    fn parse_within(bytes: &'a [u8], limit: usize, max_nodes: usize) -> Result<Self, XmlError> {
         // SECURITY: SECURITY.md 9. Before anything is parsed.
         if bytes.len() > limit {
             return Err(XmlError::TooLong { found: bytes.len(), limit });
@@ -79,7 +92,7 @@ impl<'a> Tree<'a> {
         let document = parser.parse(text).map_err(|error| XmlError::Malformed(error.to_string()))?;
         let tree = Self(document);
         tree.check_declaration()?;
-        tree.check_nodes()?;
+        tree.check_nodes(max_nodes)?;
         Ok(tree)
     }
 
@@ -92,7 +105,7 @@ impl<'a> Tree<'a> {
         Err(XmlError::Declaration(format!("{} {encoding}", declaration.version)))
     }
 
-    fn check_nodes(&self) -> Result<(), XmlError> {
+    fn check_nodes(&self, limit: usize) -> Result<(), XmlError> {
         let mut nodes = 0_usize;
         for id in self.0.descendants(self.0.root()) {
             match self.0.node_kind(id) {
@@ -103,8 +116,8 @@ impl<'a> Tree<'a> {
                 }
                 _ => {}
             }
-            if nodes > MAX_NODES {
-                return Err(XmlError::TooManyNodes { limit: MAX_NODES });
+            if nodes > limit {
+                return Err(XmlError::TooManyNodes { limit });
             }
         }
         Ok(())

@@ -185,7 +185,9 @@ fn sha1_counts_only_where_the_policy_says_so() {
     recipe.digest = uri;
     let xml = recipe.sign(MESSAGE, "_r");
     assert_eq!(open(&xml).unwrap_err(), SignatureError::Sha1NotAllowed(uri.to_owned()));
-    assert!(open_with(&xml, std::slice::from_ref(&RSA.verifying), AlgorithmPolicy::Sha1Too).unwrap().uses_sha1());
+    assert!(
+        open_with(&xml, std::slice::from_ref(&RSA.verifying), AlgorithmPolicy::Sha1Too).unwrap().uses_sha1()
+    );
 
     let uri = "http://www.w3.org/2000/09/xmldsig#rsa-sha1";
     assert_eq!(refused(RSA_SHA256, uri), SignatureError::Sha1NotAllowed(uri.to_owned()));
@@ -468,7 +470,10 @@ fn keys_are_those_given_and_those_in_the_message_are_never_looked_at() {
     let xml = recipe().sign(MESSAGE, "_r");
     let none = SignatureError::NoKeyFits(RSA_SHA256.to_owned());
     assert_eq!(open_with(&xml, &[], AlgorithmPolicy::Sha2).unwrap_err(), none);
-    assert_eq!(open_with(&xml, std::slice::from_ref(&P256.verifying), AlgorithmPolicy::Sha2).unwrap_err(), none);
+    assert_eq!(
+        open_with(&xml, std::slice::from_ref(&P256.verifying), AlgorithmPolicy::Sha2).unwrap_err(),
+        none
+    );
 }
 
 #[test]
