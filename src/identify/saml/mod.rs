@@ -4,6 +4,7 @@
 //! of it is read by `assertion` and judged by `profile`.
 
 pub mod assertion;
+pub mod attributes;
 pub mod instant;
 pub mod profile;
 pub mod status;
