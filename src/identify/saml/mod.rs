@@ -8,6 +8,7 @@ pub mod assertion;
 pub mod binding;
 mod canonical;
 mod der;
+pub mod attributes;
 pub mod instant;
 pub mod keys;
 pub mod profile;
