@@ -6,6 +6,9 @@
 pub mod algorithm;
 mod canonical;
 mod der;
+pub mod encryption;
+mod form;
+pub mod gate;
 pub mod keys;
 pub mod sign;
 pub mod signature;

@@ -6,6 +6,8 @@ use super::super::testing::{
     OTHER_RSA, P256, P384, P521, Party, RSA, RSA_SHA256, Recipe, SHA256, rsa_signature,
 };
 use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 const MESSAGE: &str = r#"<p:Response xmlns:p="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:a="urn:oasis:names:tc:SAML:2.0:assertion" xmlns:xs="urn:xs" ID="_r"><a:Issuer>https://idp.test</a:Issuer>{SIGNATURE}<a:Assertion ID="_a"><a:Issuer>https://idp.test</a:Issuer><a:Subject t="xs:string">joe</a:Subject></a:Assertion></p:Response>"#;
 
@@ -185,7 +187,9 @@ fn sha1_counts_only_where_the_policy_says_so() {
     recipe.digest = uri;
     let xml = recipe.sign(MESSAGE, "_r");
     assert_eq!(open(&xml).unwrap_err(), SignatureError::Sha1NotAllowed(uri.to_owned()));
-    assert!(open_with(&xml, std::slice::from_ref(&RSA.verifying), AlgorithmPolicy::Sha1Too).unwrap().uses_sha1());
+    assert!(
+        open_with(&xml, std::slice::from_ref(&RSA.verifying), AlgorithmPolicy::Sha1Too).unwrap().uses_sha1()
+    );
 
     let uri = "http://www.w3.org/2000/09/xmldsig#rsa-sha1";
     assert_eq!(refused(RSA_SHA256, uri), SignatureError::Sha1NotAllowed(uri.to_owned()));
@@ -404,12 +408,12 @@ fn lesson_28_values_are_plain_base64_and_nothing_else() {
     for wrong in ["", " ", "AAA", "AAAA=", "AA==AA==", "A-A_", "AB==", "%41AAA", "AAAA\u{a0}"] {
         assert_eq!(
             refused("{VALUE}", wrong),
-            SignatureError::NotBase64 { element: "SignatureValue" },
+            SignatureError::NotBase64 { element: "SignatureValue".to_owned() },
             "{wrong:?}"
         );
         assert_eq!(
             refused("{DIGEST}", wrong),
-            SignatureError::NotBase64 { element: "DigestValue" },
+            SignatureError::NotBase64 { element: "DigestValue".to_owned() },
             "{wrong:?}"
         );
     }
@@ -468,7 +472,10 @@ fn keys_are_those_given_and_those_in_the_message_are_never_looked_at() {
     let xml = recipe().sign(MESSAGE, "_r");
     let none = SignatureError::NoKeyFits(RSA_SHA256.to_owned());
     assert_eq!(open_with(&xml, &[], AlgorithmPolicy::Sha2).unwrap_err(), none);
-    assert_eq!(open_with(&xml, std::slice::from_ref(&P256.verifying), AlgorithmPolicy::Sha2).unwrap_err(), none);
+    assert_eq!(
+        open_with(&xml, std::slice::from_ref(&P256.verifying), AlgorithmPolicy::Sha2).unwrap_err(),
+        none
+    );
 }
 
 #[test]
