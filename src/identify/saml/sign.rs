@@ -115,6 +115,12 @@ pub fn sign_bytes(message: &[u8], key: &SigningKey) -> Result<(&'static str, Vec
     Ok((method(key).uri(), signature))
 }
 
+/// The URI of the algorithm that `key` signs by, for what has to say so before it is signed.
+#[must_use]
+pub fn algorithm(key: &SigningKey) -> &'static str {
+    method(key).uri()
+}
+
 /// RSA with SHA-256, which every identity provider knows; a curve with the digest of its length.
 fn method(key: &SigningKey) -> SignatureMethod {
     match key.pair() {
