@@ -61,7 +61,7 @@ pub fn sign_enveloped(xml: &str, key: &SigningKey) -> Result<String, SignError> 
     if !id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')) {
         return Err(SignError::IdMissing);
     }
-    let digest = canonical(&tree, root, None, &[]).map_err(|_| SignError::NotXml)?;
+    let digest = canonical(&tree, root, &[], &[]).map_err(|_| SignError::NotXml)?;
     let digest = STANDARD.encode(Hash::Sha256.digest(&digest));
     let method = method(key).uri();
     let hash = Hash::Sha256.uri();
