@@ -18,7 +18,7 @@ use super::keys::{DecryptionKey, KeyError, SigningKey, VerifyingKey, certificate
 use super::metadata::IdpMetadata;
 use super::metadata::source::{MetadataSource, Origin, SourceSettings};
 use super::metadata::write::{SpSettings, sp_metadata};
-use super::profile::{self, Checked, Expected, Request};
+use super::profile::{self, Asked, Checked, Expected, Request};
 use super::received::{Received, request_id, state_of};
 use super::request::{self, AnswerAt, MessageId, NameIdPolicy, RequestSettings, RequestedAuthnContext};
 use crate::config::settings::{self, Comparison, MetadataFrom, SamlBinding, SamlIdp, SamlKey};
@@ -54,7 +54,8 @@ pub struct Saml {
     pub(super) signing_keys: Vec<SigningKey>,
     pub(super) decryption_keys: Vec<DecryptionKey>,
     pub(super) metadata: Arc<MetadataSource>,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) outbound: Outbound,
     pub(super) platform: Platform,
 }
 
@@ -97,8 +98,17 @@ impl Saml {
             trust_anchor,
             policy: policy(&idp),
         };
-        let metadata = MetadataSource::new(source, outbound, store.clone(), platform.clone());
-        Ok(Arc::new(Self { idp, addresses, signing_keys, decryption_keys, metadata, store, platform }))
+        let metadata = MetadataSource::new(source, outbound.clone(), store.clone(), platform.clone());
+        Ok(Arc::new(Self {
+            idp,
+            addresses,
+            signing_keys,
+            decryption_keys,
+            metadata,
+            store,
+            outbound,
+            platform,
+        }))
     }
 
     /// Keeps the provider's metadata fresh in the background, and goes on trying while it is down.
@@ -151,7 +161,7 @@ impl Saml {
     pub async fn began_there(&self, received: Received) -> Result<(Verified, ReturnTo), SamlRefusal> {
         let metadata = self.metadata.current().await.map_err(SamlError::from)?;
         let landing = self.idp.idp_initiated.clone().unwrap_or_else(ReturnTo::root);
-        let checked = profile::check_bound(received.into_unbound(), None, self.idp.clock_skew);
+        let checked = profile::check_bound(received.into_unbound(), &self.asked(None));
         Ok((self.verified(&checked.map_err(SamlRefusal::of)?, &metadata)?, landing))
     }
 
@@ -223,6 +233,17 @@ impl Saml {
             now: self.platform.clock.now(),
             skew: self.idp.clock_skew,
             max_age: profile::MAX_AGE,
+        }
+    }
+
+    /// What the configuration asks of every sign-in, and of the one that `request` began.
+    fn asked<'a>(&'a self, request: Option<Request<'a>>) -> Asked<'a> {
+        let exact = self.idp.authn_context_comparison == Comparison::Exact;
+        Asked {
+            request,
+            force_authn: self.idp.force_authn,
+            context_classes: if exact { &self.idp.requested_authn_context } else { &[] },
+            skew: self.idp.clock_skew,
         }
     }
 
@@ -349,19 +370,13 @@ impl IdentityProtocol for Saml {
         let Answer::Saml(received) = answer else { return Err(LoginError::WrongProtocol) };
         let metadata = self.metadata.current().await.map_err(SamlError::from)?;
         let id = received.state().map(|state| request_id(state, &attempt.nonce)).unwrap_or_default();
-        let exact = self.idp.authn_context_comparison == Comparison::Exact;
-        let request = Request {
-            id: &id,
-            begun_at: attempt.begun_at,
-            force_authn: self.idp.force_authn,
-            context_classes: if exact { &self.idp.requested_authn_context } else { &[] },
-        };
-        let checked = profile::check_bound(received.into_unbound(), Some(&request), self.idp.clock_skew);
+        let request = Request { id: &id, begun_at: attempt.begun_at };
+        let checked = profile::check_bound(received.into_unbound(), &self.asked(Some(request)));
         Ok(self.verified(&checked.map_err(SamlRefusal::of)?, &metadata)?)
     }
 
-    async fn logout(&self, _: Option<&str>, _: &Url, _: &str) -> Option<Departure> {
-        None
+    async fn logout(&self, hint: Option<&str>, _: &Url, state: &str) -> Option<Departure> {
+        self.depart_to_logout(&LogoutHint::from_text(hint?)?, state).await
     }
 
     fn ready(&self) -> bool {
