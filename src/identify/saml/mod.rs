@@ -26,6 +26,7 @@ pub mod sign;
 pub mod signature;
 pub mod single_logout;
 pub mod status;
+mod white_space;
 pub mod writer;
 pub mod xml;
 
