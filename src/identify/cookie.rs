@@ -107,6 +107,7 @@ mod tests {
     #[test]
     fn a_public_https_url_gets_host_prefixed_secure_cookies() {
         let names = CookieNames::of(&"https://app.example/".parse().unwrap());
+        assert!(names.secure());
         assert_eq!(
             names.set_session("v").unwrap(),
             "__Host-narthex=v; Path=/; HttpOnly; SameSite=Lax; Secure"
@@ -126,6 +127,7 @@ mod tests {
         let names = CookieNames::of(&"http://127.0.0.1:8080/".parse().unwrap());
         assert_eq!(names.set_session("v").unwrap(), "narthex-8080=v; Path=/; HttpOnly; SameSite=Lax");
         assert_eq!(names.prefix(), "narthex-8080");
+        assert!(!names.secure());
     }
 
     #[test]
