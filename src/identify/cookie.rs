@@ -140,6 +140,13 @@ mod tests {
         assert_eq!((names.session(&headers), names.login(&headers)), (Some("yes"), Some("l")));
     }
 
+    /// FIPS 180-2, B.1. Rows in a database are found by it, so it may never become another one.
+    #[test]
+    fn a_value_is_known_by_its_sha_256() {
+        let digest: String = hash("abc").iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
     #[test]
     fn odd_bytes_in_somebody_elses_cookie_hide_nothing() {
         let names = CookieNames::of(&"https://app.example/".parse().unwrap());
