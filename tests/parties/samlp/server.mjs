@@ -20,6 +20,7 @@
 //     otherKey   true: signed by a key that is not in the metadata
 //     replace    [[old, new]]: the text of the Response changed after it was signed
 //   GET  /test/sessions    who is signed in where: the session participants
+//   DELETE /test/sessions  forgets them
 import { X509Certificate } from 'node:crypto';
 import { createServer } from 'node:http';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -162,6 +163,7 @@ app.all('/slo', (req, res, next) => {
 app.get('/test/settings', (_req, res) => res.json(settings));
 app.put('/test/settings', (req, res) => { Object.assign(settings, req.body); res.json(settings); });
 app.get('/test/sessions', (_req, res) => res.json(sessions.map(({ cert: _cert, ...rest }) => rest)));
+app.delete('/test/sessions', (_req, res) => { sessions.length = 0; res.json([]); });
 // The text of what went wrong helps whoever reads a failing test.
 app.use((error, _req, res, _next) => res.status(400).type('text').send(String(error?.stack || error)));
 
