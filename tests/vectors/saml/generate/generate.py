@@ -15,7 +15,8 @@ HEADER = f"""\
 # The vectors: written by generate/generate.py, not by hand. Each case differs in one thing from a good one.
 # name_id is what each case without `error` has to give.
 # Defaults: keys = ["idp"], require_signed = "either", allow_sha1 = false, unsolicited = false, want_encrypted = false,
-# decryption_keys = ["sp"].
+# decryption_keys = ["sp"], requested = true (the browser has the request in flight), force_authn = false,
+# context_classes = [] (asked for).
 # `right`: whether xmlsec1 takes every signature in it for right (so that it is not refused for a wrong one).
 
 now = "{NOW}"

@@ -266,7 +266,7 @@ said(
 )  # fmt: skip
 
 
-@vector(right=True, unsolicited=True)
+@vector(right=True, unsolicited=True, requested=False)
 def good_unsolicited_where_allowed(k):
     """No request came before, and that is allowed."""
     return sign_assertion(RESPONSE.replace(f' InResponseTo="{REQUEST}"', ""), k.idp)
