@@ -1,9 +1,11 @@
 //! Stage 2: who is it? Sessions and cookies for requests; the login state machine for sign-ins.
 
+mod address;
 pub mod answer;
 pub mod cookie;
 pub mod csrf;
 pub mod endpoints;
+mod held;
 pub mod intent;
 pub mod live;
 pub mod login;
@@ -12,6 +14,7 @@ pub mod protocol;
 mod rounds;
 pub mod saml;
 pub mod session;
+mod shown;
 pub mod throttle;
 mod tokens;
 pub mod verified;

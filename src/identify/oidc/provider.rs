@@ -21,18 +21,16 @@ use super::logout;
 use super::token::{self, Exchange, Tokens};
 use super::userinfo::{self, Userinfo};
 use crate::config::settings::{ClientAuth, Idp};
+use crate::identify::held::{FIRST_PAUSE, pause};
 use crate::identify::protocol::AnswerParameters;
 use crate::identify::{Begun, IdentityProtocol, LoginError, Verified};
 use crate::model::{Claims, Identity, IdpId, LoginAttempt, Subject};
 use crate::platform::crypto::sha256;
-use crate::platform::{Entropy, Outbound, Platform, Tasks};
+use crate::platform::{Outbound, Platform, Tasks};
 use crate::store::Store;
 
 /// The provider's documents are read again this often.
 const REFRESH: Duration = Duration::from_hours(1);
-/// The first pause after a failure; it doubles up to [`LAST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_mins(5);
 
 /// An OpenID provider and what is known of it.
 pub struct Oidc {
@@ -125,7 +123,7 @@ impl Oidc {
             };
             failures = if refreshed.is_ok() { 0 } else { failures + 1 };
             tokio::select! {
-                () = tokio::time::sleep(pause(failures, self.first_pause, &*self.platform.entropy)) => {}
+                () = tokio::time::sleep(pause(failures, self.first_pause, REFRESH, &*self.platform.entropy)) => {}
                 () = stopping.cancelled() => return,
             }
         }
@@ -363,58 +361,9 @@ impl IdentityProtocol for Oidc {
     }
 }
 
-/// How long to wait after so many failures in a row: between half and the whole of a doubling time, so that
-/// replicas that started together do not knock together.
-fn pause(failures: u32, first: Duration, entropy: &dyn Entropy) -> Duration {
-    let whole = match failures {
-        0 => REFRESH,
-        _ => first.saturating_mul(1 << (failures - 1).min(16)).min(LAST_PAUSE),
-    };
-    let [random] = entropy.bytes().unwrap_or([u8::MAX]);
-    whole / 2 + whole / 2 * u32::from(random) / u32::from(u8::MAX)
-}
-
 /// Secrets are shown to nobody, and neither is what else is in there.
 impl std::fmt::Debug for Oidc {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Oidc").field("idp", &self.idp.id).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::platform::entropy::NoEntropy;
-
-    struct Always(u8);
-
-    impl Entropy for Always {
-        fn fill(&self, target: &mut [u8]) -> Result<(), NoEntropy> {
-            target.fill(self.0);
-            Ok(())
-        }
-    }
-
-    struct Never;
-
-    impl Entropy for Never {
-        fn fill(&self, _: &mut [u8]) -> Result<(), NoEntropy> {
-            Err(NoEntropy)
-        }
-    }
-
-    #[test]
-    fn pauses_double_up_to_five_minutes_and_vary_between_half_and_whole() {
-        let second = Duration::from_secs(1);
-        for (failures, whole) in
-            [(0, 3600), (1, 1), (2, 2), (3, 4), (8, 128), (9, 256), (10, 300), (17, 300), (u32::MAX, 300)]
-        {
-            let whole = Duration::from_secs(whole);
-            assert_eq!(pause(failures, second, &Always(255)), whole);
-            assert_eq!(pause(failures, second, &Always(0)), whole / 2);
-            assert_eq!(pause(failures, second, &Never), whole);
-        }
-        assert_eq!(pause(1, 51 * second, &Always(51)), Duration::from_millis(30_600));
-        assert_eq!((REFRESH, FIRST_PAUSE, LAST_PAUSE), (3600 * second, second, 300 * second));
     }
 }

@@ -3,4 +3,25 @@
 //! `xml` reads strictly; `signature` and `encryption` are the gate's two halves, `gate` joins them; what comes out
 //! of it is read by `assertion` and judged by `profile`.
 
+pub mod algorithm;
+pub mod assertion;
+pub mod binding;
+mod canonical;
+mod der;
+pub mod attributes;
+pub mod instant;
+pub mod encryption;
+mod form;
+pub mod gate;
+pub mod keys;
+pub mod profile;
+pub mod metadata;
+pub mod request;
+pub mod sign;
+pub mod signature;
+pub mod status;
+pub mod writer;
 pub mod xml;
+
+#[cfg(test)]
+mod testing;
