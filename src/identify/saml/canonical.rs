@@ -12,17 +12,17 @@ pub(super) const EXCLUSIVE: &str = "http://www.w3.org/2001/10/xml-exc-c14n#";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotCanonical;
 
-/// The canonical bytes of `element`, without the subtree `without`. `prefixes` is the PrefixList (Exclusive XML
+/// The canonical bytes of `element`, without the subtrees `without`. `prefixes` is the PrefixList (Exclusive XML
 /// Canonicalization 1.0, 3), with `#default` for the default namespace.
 pub(super) fn canonical(
     tree: &Tree<'_>,
     element: Node<'_, '_>,
-    without: Option<Node<'_, '_>>,
+    without: &[Node<'_, '_>],
     prefixes: &[String],
 ) -> Result<Vec<u8>, NotCanonical> {
     let document = tree.document();
     let mut nodes = NodeSet::tree_without_comments(element.id(), document);
-    if let Some(without) = without {
+    for without in without {
         nodes.remove_id(without.id());
         for id in document.descendants(without.id()) {
             nodes.remove_id(id);

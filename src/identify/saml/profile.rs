@@ -114,10 +114,26 @@ pub struct Checked {
     acr: Option<String>,
     session_index: Option<String>,
     session_ends_at: Option<UnixTime>,
+    authorities: Vec<String>,
     steps: Vec<Step>,
 }
 
 impl Checked {
+    /// For tests of what follows.
+    #[cfg(test)]
+    pub(super) fn for_tests(name_id: Option<NameId>, attributes: Vec<Attribute>) -> Self {
+        Self {
+            name_id,
+            attributes,
+            authenticated_at: UnixTime(1_800_000_000),
+            acr: Some("urn:oasis:names:tc:SAML:2.0:ac:classes:Password".to_owned()),
+            session_index: Some("_s1".to_owned()),
+            session_ends_at: None,
+            authorities: vec!["https://behind.example".to_owned()],
+            steps: Vec::new(),
+        }
+    }
+
     /// Who it is about, where the identity provider named them.
     #[must_use]
     pub fn name_id(&self) -> Option<&NameId> {
@@ -150,6 +166,12 @@ impl Checked {
     #[must_use]
     pub fn session_ends_at(&self) -> Option<UnixTime> {
         self.session_ends_at
+    }
+
+    /// Who authenticated the person on behalf of the identity provider (SAML Core 2.7.2.2), if it says so.
+    #[must_use]
+    pub fn authorities(&self) -> &[String] {
+        &self.authorities
     }
 
     /// The checks in their order, all of which passed.
@@ -208,6 +230,7 @@ pub fn check_bound(
         authenticated_at: statement.authenticated_at,
         acr: statement.context_class.or(statement.context_declaration),
         session_ends_at: unbound.session_ends_at,
+        authorities: statement.authorities,
         steps: trail.0,
     })
 }

@@ -61,7 +61,7 @@ pub fn sign_enveloped(xml: &str, key: &SigningKey) -> Result<String, SignError> 
     if !id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')) {
         return Err(SignError::IdMissing);
     }
-    let digest = canonical(&tree, root, None, &[]).map_err(|_| SignError::NotXml)?;
+    let digest = canonical(&tree, root, &[], &[]).map_err(|_| SignError::NotXml)?;
     let digest = STANDARD.encode(Hash::Sha256.digest(&digest));
     let method = method(key).uri();
     let hash = Hash::Sha256.uri();
@@ -113,6 +113,12 @@ pub fn sign_bytes(message: &[u8], key: &SigningKey) -> Result<(&'static str, Vec
         }
     };
     Ok((method(key).uri(), signature))
+}
+
+/// The URI of the algorithm that `key` signs by, for what has to say so before it is signed.
+#[must_use]
+pub fn algorithm(key: &SigningKey) -> &'static str {
+    method(key).uri()
 }
 
 /// RSA with SHA-256, which every identity provider knows; a curve with the digest of its length.

@@ -7,12 +7,10 @@
 
 use std::collections::HashSet;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 pub use super::algorithm::AlgorithmPolicy;
 use super::algorithm::{Hash, NotAllowed, SignatureMethod};
 use super::canonical::{EXCLUSIVE, NotCanonical, canonical};
+use super::form::{Children, FormError, algorithm, base64, leaf_algorithm};
 use super::keys::VerifyingKey;
 use super::xml::{DSIG, METADATA, Node, SAML, SAMLP, Tree, XmlError};
 use crate::identify::shown::shown;
@@ -47,7 +45,7 @@ pub enum SignatureError {
     #[error("{parent} lacks {name}")]
     Incomplete { parent: String, name: &'static str },
     #[error("{element} is not plain base64")]
-    NotBase64 { element: &'static str },
+    NotBase64 { element: String },
     #[error("the signature refers to {found:?}, but stands in the element {expected:?}")]
     ReferenceElsewhere { expected: String, found: String },
     #[error(
@@ -146,6 +144,17 @@ impl From<NotCanonical> for SignatureError {
     }
 }
 
+impl From<FormError> for SignatureError {
+    fn from(error: FormError) -> Self {
+        match error {
+            FormError::Xml(error) => Self::Xml(error),
+            FormError::Unexpected { parent, found } => Self::Unexpected { parent, found },
+            FormError::Incomplete { parent, name } => Self::Incomplete { parent, name },
+            FormError::NotBase64 { element } => Self::NotBase64 { element },
+        }
+    }
+}
+
 /// What a verified signature covers: the canonical bytes of one element, without the signature itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
@@ -189,16 +198,17 @@ pub fn verify_enveloped(
 
     // XML Signature 1.1, 4.2: SignedInfo, SignatureValue, KeyInfo?, Object*. SECURITY: no Object; it is where a
     // wrapped original is hidden best.
-    let mut parts = Children::of(signature, &["Id"])?;
+    let mut parts = Children::of(signature, DSIG, &["Id"])?;
     let signed_info = parts.next("SignedInfo")?;
-    let value = base64(parts.next("SignatureValue")?, "SignatureValue", &["Id"])?;
+    let value = base64(parts.next("SignatureValue")?, &["Id"])?;
     parts.next_if("KeyInfo");
     parts.end()?;
 
     // From here on SignedInfo is what its canonical bytes say, which is what the signature is over (XML Signature
     // 1.1, 8.1.3: "see what is signed").
-    let prefixes = canonicalization(Children::of(signed_info, &["Id"])?.next("CanonicalizationMethod")?)?;
-    let signed_info = canonical(tree, signed_info, None, &prefixes)?;
+    let prefixes =
+        canonicalization(Children::of(signed_info, DSIG, &["Id"])?.next("CanonicalizationMethod")?)?;
+    let signed_info = canonical(tree, signed_info, &[], &prefixes)?;
     let info = SignedInfo::read(Tree::parse(&signed_info, signed_info.len())?.root()?, policy)?;
 
     // SAML Core 2.0, 5.4.2: one Reference, to the ID of the element that the signature stands in. SECURITY: the
@@ -215,7 +225,7 @@ pub fn verify_enveloped(
 
     // XML Signature 1.1, 3.2.1: reference validation. 6.6.4: the enveloped transform takes the Signature out that
     // holds it, and no other.
-    let bytes = canonical(tree, element, Some(signature), &info.prefixes)?;
+    let bytes = canonical(tree, element, &[signature], &info.prefixes)?;
     if info.hash.digest(&bytes).as_ref() != info.digest {
         return Err(SignatureError::DigestMismatch);
     }
@@ -314,7 +324,7 @@ struct SignedInfo {
 impl SignedInfo {
     fn read(node: Node<'_, '_>, policy: AlgorithmPolicy) -> Result<Self, SignatureError> {
         // XML Signature 1.1, 4.4: CanonicalizationMethod, SignatureMethod, Reference+. SAML Core 2.0, 5.4.2: one.
-        let mut parts = Children::of(node, &["Id"])?;
+        let mut parts = Children::of(node, DSIG, &["Id"])?;
         canonicalization(parts.next("CanonicalizationMethod")?)?;
         let signature_method = parts.next("SignatureMethod")?;
         let reference = parts.next("Reference")?;
@@ -324,7 +334,7 @@ impl SignedInfo {
         let method = method(&method_uri, policy)?;
 
         // XML Signature 1.1, 4.4.3: Transforms?, DigestMethod, DigestValue. `Type` is a hint (4.4.3.1).
-        let mut parts = Children::of(reference, &["Id", "URI", "Type"])?;
+        let mut parts = Children::of(reference, DSIG, &["Id", "URI", "Type"])?;
         // Without transforms the canonicalisation would be the inclusive one (4.4.3.2), and the signature part of
         // what it signs.
         let transforms = parts.next("Transforms")?;
@@ -339,7 +349,7 @@ impl SignedInfo {
             NotAllowed::Unknown => SignatureError::DigestMethodNotAllowed(shown(hash)),
             NotAllowed::Sha1 => SignatureError::Sha1NotAllowed(shown(hash)),
         })?;
-        let digest = base64(digest, "DigestValue", &[])?;
+        let digest = base64(digest, &[])?;
         Ok(Self { method, method_uri, uri, prefixes, hash, digest })
     }
 }
@@ -356,13 +366,13 @@ fn method(uri: &str, policy: AlgorithmPolicy) -> Result<SignatureMethod, Signatu
 /// SECURITY: that paragraph allows either to be left out, and the canonicalisation with comments. Here both stand,
 /// in the one order that means something. XPath, XSLT and base64 are programs of the sender's.
 fn read_transforms(transforms: Node<'_, '_>) -> Result<Vec<String>, SignatureError> {
-    let mut parts = Children::of(transforms, &[])?;
+    let mut parts = Children::of(transforms, DSIG, &[])?;
     let all: Vec<_> = std::iter::from_fn(|| parts.next_if("Transform")).collect();
     parts.end()?;
     let uris = all.iter().map(|transform| algorithm(*transform)).collect::<Result<Vec<_>, _>>()?;
     match (all.as_slice(), uris.as_slice()) {
         ([enveloped, exclusive], [ENVELOPED, EXCLUSIVE]) => {
-            leaf(*enveloped)?;
+            leaf_algorithm(*enveloped)?;
             prefix_list(*exclusive)
         }
         _ => Err(SignatureError::Transforms { found: uris.into_iter().take(4).map(shown).collect() }),
@@ -381,11 +391,11 @@ fn canonicalization(node: Node<'_, '_>) -> Result<Vec<String>, SignatureError> {
 /// The parameter of the exclusive canonicalisation (Exclusive XML Canonicalization 1.0, 4): none, or one
 /// `InclusiveNamespaces`.
 fn prefix_list(method: Node<'_, '_>) -> Result<Vec<String>, SignatureError> {
-    let mut parts = Children::of(method, &["Algorithm"])?;
+    let mut parts = Children::of(method, DSIG, &["Algorithm"])?;
     let list = parts.next_if_in(EXCLUSIVE, "InclusiveNamespaces");
     parts.end()?;
     let Some(list) = list else { return Ok(Vec::new()) };
-    Children::of(list, &["PrefixList"])?.end()?;
+    Children::of(list, DSIG, &["PrefixList"])?.end()?;
     let prefixes: Vec<String> = list
         .attribute("PrefixList")
         .unwrap_or_default()
@@ -398,79 +408,6 @@ fn prefix_list(method: Node<'_, '_>) -> Result<Vec<String>, SignatureError> {
         return Err(SignatureError::PrefixListTooLong { limit: MAX_PREFIXES });
     }
     Ok(prefixes)
-}
-
-/// The `Algorithm` of an element that names one.
-fn algorithm<'t>(node: Node<'t, '_>) -> Result<&'t str, SignatureError> {
-    node.attribute("Algorithm")
-        .ok_or_else(|| SignatureError::Incomplete { parent: shown(node.local_name()), name: "Algorithm" })
-}
-
-/// The `Algorithm` of an element that has no parameters (HMACOutputLength, XPath and the like).
-fn leaf_algorithm<'t>(node: Node<'t, '_>) -> Result<&'t str, SignatureError> {
-    leaf(node)?;
-    algorithm(node)
-}
-
-fn leaf(node: Node<'_, '_>) -> Result<(), SignatureError> {
-    Children::of(node, &["Algorithm"])?.end()
-}
-
-/// XML Schema 1.0 part 2, 3.2.16: base64 with white space, which is all that XML Signature 1.1, 4.1 takes.
-///
-/// SECURITY: nothing else is passed over, and nothing is left unfinished: a decoder that forgives gives a second
-/// reading of the same signature.
-fn base64(node: Node<'_, '_>, name: &'static str, attributes: &[&str]) -> Result<Vec<u8>, SignatureError> {
-    check_attributes(node, attributes)?;
-    let mut text = node.text()?;
-    text.retain(|c| !matches!(c, ' ' | '\t' | '\r' | '\n'));
-    let decoded = STANDARD.decode(&text).ok().filter(|decoded| !decoded.is_empty());
-    decoded.ok_or(SignatureError::NotBase64 { element: name })
-}
-
-/// The child elements of an element of a signature, taken one by one in the order of the schema; whatever is not
-/// taken is refused.
-struct Children<'t, 'a> {
-    parent: Node<'t, 'a>,
-    rest: std::iter::Peekable<std::vec::IntoIter<Node<'t, 'a>>>,
-}
-
-impl<'t, 'a> Children<'t, 'a> {
-    /// `attributes` are the ones that may stand there, all without namespace.
-    fn of(parent: Node<'t, 'a>, attributes: &[&str]) -> Result<Self, SignatureError> {
-        check_attributes(parent, attributes)?;
-        if !parent.holds_elements_only() {
-            return Err(unexpected(parent, "text"));
-        }
-        Ok(Self { parent, rest: parent.children().collect::<Vec<_>>().into_iter().peekable() })
-    }
-
-    fn next(&mut self, name: &'static str) -> Result<Node<'t, 'a>, SignatureError> {
-        self.next_if(name)
-            .ok_or_else(|| SignatureError::Incomplete { parent: shown(self.parent.local_name()), name })
-    }
-
-    fn next_if(&mut self, name: &str) -> Option<Node<'t, 'a>> {
-        self.next_if_in(DSIG, name)
-    }
-
-    fn next_if_in(&mut self, namespace: &str, name: &str) -> Option<Node<'t, 'a>> {
-        self.rest.next_if(|node| node.is(namespace, name))
-    }
-
-    fn end(mut self) -> Result<(), SignatureError> {
-        self.rest.next().map_or(Ok(()), |node| Err(unexpected(self.parent, node.local_name())))
-    }
-}
-
-fn check_attributes(node: Node<'_, '_>, allowed: &[&str]) -> Result<(), SignatureError> {
-    let mut names = node.attribute_names();
-    let other = names.find(|(namespace, name)| namespace.is_some() || !allowed.contains(name));
-    other.map_or(Ok(()), |(_, name)| Err(unexpected(node, name)))
-}
-
-fn unexpected(parent: Node<'_, '_>, found: &str) -> SignatureError {
-    SignatureError::Unexpected { parent: shown(parent.local_name()), found: shown(found) }
 }
 
 #[cfg(test)]

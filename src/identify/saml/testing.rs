@@ -2,7 +2,11 @@
 
 use std::sync::LazyLock;
 
+use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::cipher::{self, EncryptingKey, EncryptionContext, UnboundCipherKey};
+use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepAlgorithm, OaepPublicEncryptingKey, PublicEncryptingKey};
 use aws_lc_rs::signature as aws;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::algorithm::{AlgorithmPolicy, Hash};
 use super::canonical::canonical;
 use super::keys::{DecryptionKey, SigningKey, VerifyingKey};
-use super::xml::{DSIG, Tree};
+use super::xml::{DSIG, SAML, Tree, XENC};
 
 /// Somebody with a key and a certificate.
 pub struct Party {
@@ -97,7 +101,7 @@ impl<'p> Recipe<'p> {
         let tree = Tree::parse(unsigned.as_bytes(), 1 << 20).unwrap();
         let element = tree.root().unwrap().elements().find(|node| node.attribute("ID") == Some(id)).unwrap();
         let hash = Hash::from_uri(self.digest, AlgorithmPolicy::Sha1Too).unwrap();
-        let digest = hash.digest(&canonical(&tree, element, None, &self.prefixes).unwrap());
+        let digest = hash.digest(&canonical(&tree, element, &[], &self.prefixes).unwrap());
         let template = self.template.replacen("{DIGEST}", &STANDARD.encode(digest), 1);
         let half = xml.replacen("{SIGNATURE}", &template, 1);
         let tree = Tree::parse(half.as_bytes(), 1 << 20).unwrap();
@@ -108,7 +112,7 @@ impl<'p> Recipe<'p> {
                     && node.parent().unwrap().parent().unwrap().attribute("ID") == Some(id)
             })
             .unwrap();
-        let signed_info = canonical(&tree, signed_info, None, &self.own_prefixes).unwrap();
+        let signed_info = canonical(&tree, signed_info, &[], &self.own_prefixes).unwrap();
         half.replacen("{VALUE}", &STANDARD.encode((self.sign)(self.party, &signed_info)), 1)
     }
 }
@@ -123,4 +127,103 @@ pub fn rsa_signature(party: &Party, encoding: &'static dyn aws::RsaEncoding, mes
 
 pub fn pkcs8(party: &Party) -> Vec<u8> {
     rcgen::KeyPair::from_pem(&party.key_pem).unwrap().serialize_der()
+}
+
+/// How an assertion is encrypted for a test.
+pub struct Envelope {
+    pub content: &'static str,
+    /// The EncryptionMethod of the wrapped key.
+    pub transport: String,
+    pub oaep: &'static OaepAlgorithm,
+    /// Where the wrapped key stands: in the KeyInfo, or beside the data.
+    pub beside: bool,
+    /// The padding's octets in front of its count (XML Encryption 1.1, 5.2.1: anything).
+    pub filler: u8,
+    /// Done to what was encrypted: content key, ciphertext with its IV.
+    pub content_key: Option<Vec<u8>>,
+    pub tamper: fn(&mut Vec<u8>),
+}
+
+pub const AES128_GCM: &str = "http://www.w3.org/2009/xmlenc11#aes128-gcm";
+pub const AES256_GCM: &str = "http://www.w3.org/2009/xmlenc11#aes256-gcm";
+pub const AES128_CBC: &str = "http://www.w3.org/2001/04/xmlenc#aes128-cbc";
+pub const AES256_CBC: &str = "http://www.w3.org/2001/04/xmlenc#aes256-cbc";
+pub const OAEP_MGF1P: &str = "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p";
+
+impl Envelope {
+    pub fn new(content: &'static str) -> Self {
+        Self {
+            content,
+            transport: format!("<xenc:EncryptionMethod Algorithm=\"{OAEP_MGF1P}\"/>"),
+            oaep: &OAEP_SHA1_MGF1SHA1,
+            beside: false,
+            filler: 7,
+            content_key: None,
+            tamper: |_| (),
+        }
+    }
+
+    /// `plaintext` as an EncryptedAssertion for `party`.
+    pub fn seal(&self, plaintext: &str, party: &Party) -> String {
+        let (data, key) = (self.data(plaintext), self.key(party));
+        let content = self.content;
+        let (inside, beside) = if self.beside { ("", key.as_str()) } else { (key.as_str(), "") };
+        format!(
+            "<a:EncryptedAssertion xmlns:a=\"{SAML}\" xmlns:xenc=\"{XENC}\">\
+             <xenc:EncryptedData Type=\"http://www.w3.org/2001/04/xmlenc#Element\">\
+             <xenc:EncryptionMethod Algorithm=\"{content}\"/>\
+             <ds:KeyInfo xmlns:ds=\"{DSIG}\">{inside}</ds:KeyInfo>\
+             <xenc:CipherData><xenc:CipherValue>{data}</xenc:CipherValue></xenc:CipherData>\
+             </xenc:EncryptedData>{beside}</a:EncryptedAssertion>"
+        )
+    }
+
+    fn octets(&self) -> usize {
+        if self.content.contains("128") { 16 } else { 32 }
+    }
+
+    pub fn key(&self, party: &Party) -> String {
+        let public = PublicEncryptingKey::from_der(&public_der(party)).unwrap();
+        let public = OaepPublicEncryptingKey::new(public).unwrap();
+        let mut wrapped = vec![0; public.ciphertext_size()];
+        let key = self.content_key.clone().unwrap_or_else(|| vec![5; self.octets()]);
+        let wrapped = public.encrypt(self.oaep, &key, &mut wrapped, None).unwrap();
+        let (transport, wrapped) = (&self.transport, STANDARD.encode(wrapped));
+        format!(
+            "<xenc:EncryptedKey>{transport}\
+             <xenc:CipherData><xenc:CipherValue>{wrapped}</xenc:CipherValue></xenc:CipherData></xenc:EncryptedKey>"
+        )
+    }
+
+    fn data(&self, plaintext: &str) -> String {
+        let key = vec![5; self.octets()];
+        let mut sealed = plaintext.as_bytes().to_vec();
+        let mut out = if self.content.contains("gcm") {
+            let algorithm = if self.octets() == 16 { &aead::AES_128_GCM } else { &aead::AES_256_GCM };
+            let key = LessSafeKey::new(UnboundKey::new(algorithm, &key).unwrap());
+            let nonce = Nonce::assume_unique_for_key([3; 12]);
+            key.seal_in_place_append_tag(nonce, Aad::empty(), &mut sealed).unwrap();
+            [vec![3; 12], sealed].concat()
+        } else {
+            let count = 16 - sealed.len() % 16;
+            sealed.extend(vec![self.filler; count - 1]);
+            sealed.push(u8::try_from(count).unwrap());
+            encrypt_blocks(&key, &mut sealed);
+            [vec![9; 16], sealed].concat()
+        };
+        (self.tamper)(&mut out);
+        STANDARD.encode(out)
+    }
+}
+
+fn encrypt_blocks(key: &[u8], blocks: &mut [u8]) {
+    let algorithm = if key.len() == 16 { &cipher::AES_128 } else { &cipher::AES_256 };
+    let key = EncryptingKey::cbc(UnboundCipherKey::new(algorithm, key).unwrap()).unwrap();
+    let iv = EncryptionContext::Iv128(FixedLength::from(&[9; 16]));
+    key.less_safe_encrypt(blocks, iv).unwrap();
+}
+
+fn public_der(party: &Party) -> Vec<u8> {
+    use rcgen::PublicKeyData as _;
+    rcgen::KeyPair::from_pem(&party.key_pem).unwrap().subject_public_key_info()
 }

@@ -3,6 +3,8 @@
 //! Everything that is believed is read from canonical bytes that a digest covered (SECURITY.md 26): those bytes
 //! come through [`Tree::parse`] again, so there is one parser and one set of rules for all of it.
 
+use std::collections::BTreeMap;
+
 use uppsala::{Document, NodeId, NodeKind, Parser};
 
 /// SAML assertions (SAML Core 2.0, 1.2).
@@ -206,6 +208,17 @@ impl<'t, 'a> Node<'t, 'a> {
             }
             _ => true,
         })
+    }
+
+    /// The namespaces in scope here, by prefix; the default one by the empty prefix (Namespaces in XML 1.0, 6).
+    #[must_use]
+    pub fn namespaces(&self) -> BTreeMap<&'t str, &'t str> {
+        let mut scope = self.parent().map(|parent| parent.namespaces()).unwrap_or_default();
+        for (prefix, uri) in self.element().into_iter().flat_map(|element| &element.namespace_declarations) {
+            scope.insert(prefix, uri);
+        }
+        scope.retain(|_, uri| !uri.is_empty());
+        scope
     }
 
     /// The child elements, in their order.

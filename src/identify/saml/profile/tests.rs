@@ -755,10 +755,10 @@ fn texts_of_others_are_bounded_in_errors_and_steps() {
 
 #[test]
 fn every_refusal_has_a_code_and_somebody_who_has_to_act() {
+    use ProfileError as E;
     let elsewhere = || Elsewhere { expected: text(""), found: text(""), differs: Differs::Whole };
     let (expected, found) = (String::new, String::new);
     let denied = Status { codes: vec![text("urn:oasis:names:tc:SAML:2.0:status:Requester")], message: None };
-    use ProfileError as E;
     let (idp, operator, client) = (Fault::IdentityProvider, Fault::Operator, Fault::Client);
     for (error, code, fault) in [
         (E::ResponseVersion(found()), "response_version", idp),

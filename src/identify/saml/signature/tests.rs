@@ -6,6 +6,8 @@ use super::super::testing::{
     OTHER_RSA, P256, P384, P521, Party, RSA, RSA_SHA256, Recipe, SHA256, rsa_signature,
 };
 use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 const MESSAGE: &str = r#"<p:Response xmlns:p="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:a="urn:oasis:names:tc:SAML:2.0:assertion" xmlns:xs="urn:xs" ID="_r"><a:Issuer>https://idp.test</a:Issuer>{SIGNATURE}<a:Assertion ID="_a"><a:Issuer>https://idp.test</a:Issuer><a:Subject t="xs:string">joe</a:Subject></a:Assertion></p:Response>"#;
 
@@ -406,12 +408,12 @@ fn lesson_28_values_are_plain_base64_and_nothing_else() {
     for wrong in ["", " ", "AAA", "AAAA=", "AA==AA==", "A-A_", "AB==", "%41AAA", "AAAA\u{a0}"] {
         assert_eq!(
             refused("{VALUE}", wrong),
-            SignatureError::NotBase64 { element: "SignatureValue" },
+            SignatureError::NotBase64 { element: "SignatureValue".to_owned() },
             "{wrong:?}"
         );
         assert_eq!(
             refused("{DIGEST}", wrong),
-            SignatureError::NotBase64 { element: "DigestValue" },
+            SignatureError::NotBase64 { element: "DigestValue".to_owned() },
             "{wrong:?}"
         );
     }
