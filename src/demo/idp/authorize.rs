@@ -209,7 +209,7 @@ pub(super) async fn choose(
         Some(Waiting::Oidc(request)) => {
             signed_in(&provider, &headers, request, &person.login).unwrap_or_else(pages::failed)
         }
-        Some(Waiting::Saml(asked)) => saml::signed_in_as(&provider, &headers, *asked, &person.login),
+        Some(Waiting::Saml(asked)) => saml::signed_in_as(&provider, &headers, &asked, &person.login),
         None => pages::refused(
             StatusCode::BAD_REQUEST,
             "this sign-in was used already or took too long; go back to the application and begin again",

@@ -23,7 +23,7 @@ struct People {
     signed_in: Option<String>,
     /// Where a sign-in begins from here: the service provider, and the address.
     services: Vec<(String, String)>,
-    people: Vec<Card>,
+    cards: Vec<Card>,
 }
 
 /// One person as the page shows them.
@@ -84,13 +84,13 @@ pub(super) async fn home(State(provider): State<Arc<Provider>>, headers: HeaderM
     let login = id.and_then(|id| Some(provider.sessions().at(id, provider.now())?.login.clone()));
     let signed_in = login.and_then(|login| provider.person(&login)).map(|person| person.display_name());
     let services = provider.saml.services();
-    show(&People { request: String::new(), signed_in, services, people: cards(&provider, None) })
+    show(&People { request: String::new(), signed_in, services, cards: cards(&provider, None) })
 }
 
 /// Asks who is there. `request` is the sign-in that waits for the answer.
 pub(super) fn chooser(provider: &Provider, request: &str, hint: Option<&str>) -> Response {
-    let (request, people) = (request.to_owned(), cards(provider, hint));
-    show(&People { request, signed_in: None, services: Vec::new(), people })
+    let (request, cards) = (request.to_owned(), cards(provider, hint));
+    show(&People { request, signed_in: None, services: Vec::new(), cards })
 }
 
 fn cards(provider: &Provider, hint: Option<&str>) -> Vec<Card> {

@@ -76,7 +76,7 @@ pub(super) async fn by_form(State(provider): State<Arc<Provider>>, RawForm(form)
 
 fn answer(provider: &Provider, incoming: Result<Incoming, String>) -> Response {
     let running = incoming.and_then(|incoming| match incoming.kind {
-        Kind::Request => begun(provider, incoming),
+        Kind::Request => begun(provider, &incoming),
         Kind::Response => answered(provider, &incoming),
     });
     match running {
@@ -86,7 +86,7 @@ fn answer(provider: &Provider, incoming: Result<Incoming, String>) -> Response {
 }
 
 /// A service provider's LogoutRequest (Core 3.7.1): the sessions that it names end here.
-fn begun(provider: &Provider, incoming: Incoming) -> Result<Running, String> {
+fn begun(provider: &Provider, incoming: &Incoming) -> Result<Running, String> {
     let tree = incoming.tree()?;
     let root = tree.root().map_err(told)?;
     if !root.is(SAMLP, "LogoutRequest") {

@@ -9,10 +9,11 @@ use url::Url;
 
 use crate::demo::web;
 use crate::identify::saml::algorithm::AlgorithmPolicy;
-use crate::identify::saml::binding::{Form, Kind, Posted, Query, Redirected, RelayState};
+use crate::identify::saml::binding::post::{Form, Posted};
+use crate::identify::saml::binding::redirect::{Query, QuerySignature, Redirected};
+use crate::identify::saml::binding::{Kind, RelayState};
 use crate::identify::saml::request::MessageId;
-use crate::identify::saml::sign::sign_enveloped;
-use crate::identify::saml::signature::{verify_bytes, verify_enveloped};
+use crate::identify::saml::signature::verify_enveloped;
 use crate::identify::saml::writer::Written;
 use crate::identify::saml::xml::{DSIG, Node, SAML, Tree, XmlError};
 use crate::platform::crypto::sha256;
@@ -26,7 +27,7 @@ pub(super) struct Incoming {
     pub(super) relay_state: Option<RelayState>,
     pub(super) by_post: bool,
     message: Vec<u8>,
-    signature: Option<crate::identify::saml::binding::QuerySignature>,
+    signature: Option<QuerySignature>,
 }
 
 impl Incoming {
@@ -49,7 +50,7 @@ impl Incoming {
     pub(super) fn is_signed(&self, root: Node<'_, '_>, tree: &Tree<'_>, from: &ServiceProvider) -> Result<bool, String> {
         let policy = AlgorithmPolicy::Sha2;
         let verified = if let Some(signature) = &self.signature {
-            verify_bytes(&signature.algorithm, &signature.octets, &signature.value, &from.keys, policy)
+            signature.verify(&from.keys, policy)
         } else if root.child(DSIG, "Signature").map_err(told)?.is_some() {
             verify_enveloped(tree, root, &from.keys, policy).map(drop)
         } else {
@@ -86,6 +87,7 @@ impl Head {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
 pub(super) fn told(error: XmlError) -> String {
     error.to_string()
 }
@@ -106,7 +108,7 @@ pub(super) fn send(
 ) -> Result<Response, Failure> {
     let key = provider.saml.key()?;
     if by_post {
-        let message = message.signed(|xml| sign_enveloped(xml, &key.signing))?;
+        let message = message.signed(&key.signing)?;
         return Ok(post(to, kind, &message, relay_state));
     }
     let query = Query::new(kind, &message, relay_state)?.signed(&key.signing)?;

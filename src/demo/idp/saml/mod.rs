@@ -28,7 +28,7 @@ use crate::identify::saml::keys::VerifyingKey;
 use crate::identify::saml::request::{POST_BINDING, REDIRECT_BINDING};
 use crate::identify::saml::sign::SignError;
 use crate::identify::saml::writer::{Writer, Written};
-use crate::identify::saml::xml::{DSIG, METADATA, SAMLP};
+use crate::identify::saml::xml::{DSIG, METADATA, SAMLP, XmlError};
 use crate::platform::entropy::NoEntropy;
 
 use super::KeyFailure;
@@ -69,6 +69,9 @@ pub(super) enum Failure {
     Binding(#[from] BindingError),
     #[error(transparent)]
     Key(#[from] KeyFailure),
+    /// An edit of a test's.
+    #[error(transparent)]
+    Xml(#[from] XmlError),
 }
 
 /// The SAML side of the running provider.
@@ -209,7 +212,7 @@ pub(super) fn router() -> Router<Arc<Provider>> {
 }
 
 /// Goes on with a sign-in whose person was chosen on the page.
-pub(super) fn signed_in_as(provider: &Provider, headers: &HeaderMap, asked: Asked, login: &str) -> Response {
+pub(super) fn signed_in_as(provider: &Provider, headers: &HeaderMap, asked: &Asked, login: &str) -> Response {
     sso::chosen(provider, headers, asked, login).unwrap_or_else(|failure| failed(&failure))
 }
 

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use crate::demo::people::Person;
 use crate::identify::saml::binding::Kind;
-use crate::identify::saml::sign::sign_enveloped;
 use crate::identify::saml::writer::{Writer, Written};
 use crate::identify::saml::xml::{SAML, SAMLP};
 use crate::platform::crypto::sha256;
@@ -49,6 +48,7 @@ pub(in super::super) struct Named {
 }
 
 /// What is answered.
+#[derive(Clone, Copy)]
 pub(super) enum Outcome<'a> {
     Yes {
         session: &'a Session,
@@ -106,11 +106,11 @@ pub(super) fn answer(provider: &Provider, asked: &Asked, outcome: Outcome<'_>) -
             status(&mut writer, "Success", None);
             let assertion = assertion(provider, asked, &behaviour, session, person, named)?;
             let assertion = match &behaviour.edit {
-                Some(edit) => assertion.signed(|xml| Ok::<_, Failure>(edit(xml)))?,
+                Some(edit) => Written::of(&edit(assertion.as_str()))?,
                 None => assertion,
             };
             let assertion = if behaviour.sign.assertion() {
-                assertion.signed(|xml| sign_enveloped(xml, &key.signing))?
+                assertion.signed(&key.signing)?
             } else {
                 assertion
             };
@@ -120,7 +120,7 @@ pub(super) fn answer(provider: &Provider, asked: &Asked, outcome: Outcome<'_>) -
     }
     let mut response = writer.finish();
     if behaviour.sign.response() {
-        response = response.signed(|xml| sign_enveloped(xml, &key.signing))?;
+        response = response.signed(&key.signing)?;
     }
     Ok(post(&asked.acs, Kind::Response, &response, asked.relay_state.as_ref()))
 }

@@ -226,7 +226,7 @@ fn go_on(provider: &Provider, headers: &HeaderMap, asked: Asked) -> Result<Respo
     if let Chooser::Always(login) = chooser
         && provider.person(&login).is_some()
     {
-        return chosen(provider, headers, asked, &login);
+        return chosen(provider, headers, &asked, &login);
     }
     let now = provider.now();
     let id = web::cookie(headers, COOKIE).filter(|_| !asked.force);
@@ -254,11 +254,11 @@ fn wait(provider: &Provider, asked: Asked) -> Result<String, Failure> {
 pub(super) fn chosen(
     provider: &Provider,
     headers: &HeaderMap,
-    asked: Asked,
+    asked: &Asked,
     login: &str,
 ) -> Result<Response, Failure> {
     let (id, _) = provider.begin_session(web::cookie(headers, COOKIE), login)?;
-    let mut answer = signed_in(provider, &asked, &id)?;
+    let mut answer = signed_in(provider, asked, &id)?;
     answer.headers_mut().append(header::SET_COOKIE, web::session_cookie(COOKIE, Some(&id)));
     Ok(answer)
 }
