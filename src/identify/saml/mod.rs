@@ -5,21 +5,21 @@
 
 pub mod algorithm;
 pub mod assertion;
+pub mod attributes;
 pub mod binding;
 mod canonical;
 mod der;
-pub mod instant;
 pub mod encryption;
 mod form;
 pub mod gate;
+pub mod instant;
 pub mod keys;
+pub mod logout;
 pub mod metadata;
+pub mod profile;
 pub mod request;
 pub mod sign;
 pub mod signature;
-pub mod attributes;
-pub mod instant;
-pub mod profile;
 pub mod status;
 pub mod writer;
 pub mod xml;
