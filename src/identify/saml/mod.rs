@@ -5,17 +5,18 @@
 
 pub mod algorithm;
 pub mod assertion;
+mod attribute_values;
+pub mod attributes;
 pub mod binding;
 mod canonical;
 mod der;
-pub mod attributes;
-pub mod instant;
 pub mod encryption;
 mod form;
 pub mod gate;
+pub mod instant;
 pub mod keys;
-pub mod profile;
 pub mod metadata;
+pub mod profile;
 pub mod request;
 pub mod sign;
 pub mod signature;

@@ -259,7 +259,7 @@ def evil_namespace_rebound(k):
     return replaced(k.assertion, "<saml:Subject>", '<saml:Subject xmlns:saml="urn:evil">')
 
 
-@vector(error="digest_mismatch")
+@vector(error="not_canonical")
 def canonicalisation_fails_on_a_relative_namespace(k):
     """CVE-2025-66568: a relative namespace URI stops libxml2's canonicalisation; who goes on has the digest of nothing.
 
