@@ -2,6 +2,8 @@
 
 use uppsala::XmlWriter;
 
+use super::keys::SigningKey;
+use super::sign::{SignError, sign_enveloped};
 use super::xml::{Tree, XmlError};
 
 /// Writes one document. Names are literals of ours; values come from anywhere and are escaped: markup, and the
@@ -84,12 +86,12 @@ impl Written {
         Ok(Self(document.to_owned()))
     }
 
-    /// The same document with its signature in it.
+    /// The same document with a signature by `key` in it.
     ///
     /// # Errors
-    /// As `sign`, which gets the text and gives the signed one.
-    pub fn signed<E>(self, sign: impl FnOnce(&str) -> Result<String, E>) -> Result<Self, E> {
-        sign(&self.0).map(Self)
+    /// Where its outermost element has no `ID`, or the key does not sign.
+    pub fn signed(self, key: &SigningKey) -> Result<Self, SignError> {
+        sign_enveloped(&self.0, key).map(Self)
     }
 
     #[must_use]

@@ -10,6 +10,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::{BindingError, Kind, MAX_MESSAGE, Parameters, RelayState};
+use crate::identify::saml::algorithm::AlgorithmPolicy;
+use crate::identify::saml::keys::{SigningKey, VerifyingKey};
+use crate::identify::saml::sign::{self, SignError};
+use crate::identify::saml::signature::{SignatureError, verify_bytes};
 use crate::identify::saml::writer::Written;
 use crate::identify::shown::shown;
 
@@ -46,17 +50,13 @@ impl Query {
         Ok(Self(query))
     }
 
-    /// With a signature by `algorithm` (its URI) over these very octets and `SigAlg` (Bindings 3.4.4.1).
+    /// With a signature by `key` over these very octets and `SigAlg` (Bindings 3.4.4.1).
     ///
     /// # Errors
-    /// Those of `sign`, which gets the octets and gives the signature.
-    pub fn signed<E>(
-        self,
-        algorithm: &str,
-        sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
-    ) -> Result<Self, E> {
-        let mut query = format!("{}&SigAlg={}", self.0, escaped(algorithm));
-        let signature = sign(query.as_bytes())?;
+    /// Where the key does not sign.
+    pub fn signed(self, key: &SigningKey) -> Result<Self, SignError> {
+        let mut query = format!("{}&SigAlg={}", self.0, escaped(sign::algorithm(key)));
+        let (_, signature) = sign::sign_bytes(query.as_bytes(), key)?;
         query.push_str("&Signature=");
         query.push_str(&escaped(&STANDARD.encode(signature)));
         Ok(Self(query))
@@ -97,6 +97,16 @@ pub struct QuerySignature {
     /// The algorithm's URI, as the sender says.
     pub algorithm: String,
     pub value: Vec<u8>,
+}
+
+impl QuerySignature {
+    /// Verifies it.
+    ///
+    /// # Errors
+    /// Where none of `keys` made it, or it was made by an algorithm that does not count.
+    pub fn verify(&self, keys: &[VerifyingKey], policy: AlgorithmPolicy) -> Result<(), SignatureError> {
+        verify_bytes(&self.algorithm, &self.octets, &self.value, keys, policy)
+    }
 }
 
 impl Redirected {
@@ -178,6 +188,7 @@ fn inflated(deflated: &[u8]) -> Result<Vec<u8>, BindingError> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::super::testing::{OTHER_RSA, P256, P384, P521, Party, RSA};
     use super::super::super::writer::Writer;
     use super::*;
 
@@ -197,29 +208,42 @@ mod tests {
         format!("SAMLRequest={}", escaped(&STANDARD.encode(bytes)))
     }
 
-    const ALGORITHM: &str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
-
     #[test]
     fn what_is_sent_is_read_and_the_signature_covers_the_octets_that_were_sent() {
         let relay_state = RelayState::ours("r/s t+u&v=w").unwrap();
-        let mut signed_octets = Vec::new();
-        let query = Query::new(Kind::Response, &message("x"), Some(&relay_state))
-            .unwrap()
-            .signed::<()>(ALGORITHM, |octets| {
-                signed_octets = octets.to_vec();
-                Ok(vec![0xfb, 0xff, 0x00])
-            })
-            .unwrap();
+        let query = Query::new(Kind::Response, &message("x"), Some(&relay_state)).unwrap();
+        let query = query.signed(&RSA.signing).unwrap();
         let url = query.at(&Url::parse("https://idp.example/slo?tenant=%2b1#top").unwrap());
         assert!(url.as_str().starts_with("https://idp.example/slo?tenant=%2b1&SAMLResponse="), "{url}");
-        assert!(url.as_str().ends_with("&Signature=%2B%2F8A"), "{url}");
         assert!(url.as_str().contains("&RelayState=r%2Fs%20t%2Bu%26v%3Dw&SigAlg=http%3A%2F%2Fwww"));
         let read = Redirected::read(url.query().unwrap()).unwrap();
         assert_eq!(read.message, message("x").as_str().as_bytes());
         assert_eq!((read.kind, read.relay_state), (Kind::Response, Some(relay_state)));
         let signature = read.signature.unwrap();
-        assert_eq!(signature.octets, signed_octets);
-        assert_eq!((signature.algorithm.as_str(), signature.value), (ALGORITHM, vec![0xfb, 0xff, 0x00]));
+        let verify = |signature: &QuerySignature, party: &Party| {
+            signature.verify(std::slice::from_ref(&party.verifying), AlgorithmPolicy::Sha2)
+        };
+        verify(&signature, &RSA).unwrap();
+        assert_eq!(verify(&signature, &OTHER_RSA), Err(SignatureError::NotByTrustedKey));
+        for (from, to) in
+            [("RelayState=r", "RelayState=R"), ("%20", "+"), ("%2F", "%2f"), ("SAMLResponse", "SAMLRequest")]
+        {
+            let changed = Redirected::read(&query.0.replacen(from, to, 1)).unwrap().signature.unwrap();
+            assert_eq!(verify(&changed, &RSA), Err(SignatureError::NotByTrustedKey), "{from}");
+        }
+        let without = query.0.replace("&RelayState=r%2Fs%20t%2Bu%26v%3Dw", "");
+        let changed = Redirected::read(&without).unwrap().signature.unwrap();
+        assert_eq!(verify(&changed, &RSA), Err(SignatureError::NotByTrustedKey));
+    }
+
+    #[test]
+    fn every_kind_of_key_signs_a_query() {
+        for party in [&RSA, &P256, &P384, &P521] {
+            let query =
+                Query::new(Kind::Request, &message("x"), None).unwrap().signed(&party.signing).unwrap();
+            let signature = Redirected::read(&query.0).unwrap().signature.unwrap();
+            signature.verify(std::slice::from_ref(&party.verifying), AlgorithmPolicy::Sha2).unwrap();
+        }
     }
 
     #[test]
@@ -330,17 +354,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_message_comes_through(text in "\\PC{0,300}", relay_state in "\\PC{0,20}", signature: [u8; 32]) {
+        fn every_message_comes_through(text in "\\PC{0,300}", relay_state in "\\PC{0,20}") {
             let relay_state = RelayState::ours(&relay_state);
             let query = Query::new(Kind::Request, &message(&text), relay_state.as_ref()).unwrap();
-            let query = query.signed::<()>(ALGORITHM, |_| Ok(signature.to_vec())).unwrap();
+            let query = query.signed(&P256.signing).unwrap();
             let url = query.at(&Url::parse("https://idp.example/").unwrap());
             prop_assert_eq!(url.query(), Some(query.0.as_str()));
             let read = Redirected::read(&query.0).unwrap();
             prop_assert_eq!(read.message, message(&text).as_str().as_bytes().to_vec());
             prop_assert_eq!(read.relay_state, relay_state);
             let read = read.signature.unwrap();
-            prop_assert_eq!(read.value, signature);
+            prop_assert!(read.verify(std::slice::from_ref(&P256.verifying), AlgorithmPolicy::Sha2).is_ok());
             prop_assert!(query.0.as_bytes().starts_with(&read.octets));
         }
 

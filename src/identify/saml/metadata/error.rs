@@ -74,6 +74,12 @@ pub enum MetadataError {
     // The way to it
     #[error("the metadata file {path:?} cannot be read: {reason}")]
     FileUnreadable { path: String, reason: String },
+    /// SECURITY: who can change what comes would say whose signatures count.
+    #[error(
+        "the metadata's address {0:?} is not https; use https, or configure the certificate that the metadata must \
+         be signed with"
+    )]
+    SourceNotSecure(String),
     #[error("the metadata could not be fetched: {0}")]
     Unreachable(String),
     #[error("the metadata's address answered {status}, expected 200")]
@@ -83,6 +89,8 @@ pub enum MetadataError {
     RedirectElsewhere { to: String },
     #[error("the metadata's address redirects more often than {limit} times")]
     RedirectsTooOften { limit: usize },
+    #[error("the reading of the metadata ended early: {0}")]
+    ReadingEnded(String),
 }
 
 fn because(skipped: Option<&str>) -> String {
@@ -111,10 +119,12 @@ impl MetadataError {
             Self::EndpointNotUsable { .. } => "metadata_endpoint_not_usable",
             Self::SsoMissing(_) => "metadata_sso_missing",
             Self::FileUnreadable { .. } => "metadata_file_unreadable",
+            Self::SourceNotSecure(_) => "metadata_source_not_secure",
             Self::Unreachable(_) => "metadata_unreachable",
             Self::Status { .. } => "metadata_status",
             Self::RedirectElsewhere { .. } => "metadata_redirect_elsewhere",
             Self::RedirectsTooOften { .. } => "metadata_redirects_too_often",
+            Self::ReadingEnded(_) => "metadata_reading_ended",
         }
     }
 
@@ -125,6 +135,7 @@ impl MetadataError {
             Self::EntityNotFound { .. }
             | Self::EntityAmbiguous { .. }
             | Self::FileUnreadable { .. }
+            | Self::SourceNotSecure(_)
             | Self::RedirectElsewhere { .. } => Fault::Operator,
             Self::Xml(_)
             | Self::NotMetadata { .. }
@@ -143,6 +154,7 @@ impl MetadataError {
             | Self::Unreachable(_)
             | Self::Status { .. }
             | Self::RedirectsTooOften { .. } => Fault::IdentityProvider,
+            Self::ReadingEnded(_) => Fault::Us,
         }
     }
 }

@@ -5,6 +5,11 @@ pub mod error;
 pub mod plain;
 pub mod read;
 pub mod select;
+pub mod source;
+pub mod write;
+
+#[cfg(test)]
+mod testing;
 
 use std::time::Duration;
 

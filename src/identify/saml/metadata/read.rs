@@ -241,4 +241,4 @@ fn slo(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

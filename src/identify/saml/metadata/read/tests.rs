@@ -1,18 +1,15 @@
 //! Metadata as identity providers publish it, and each thing that is wrong with one in turn.
 
-use std::sync::LazyLock;
-
 use proptest::prelude::*;
 
 use super::super::super::sign::sign_enveloped;
 use super::super::super::testing::{OTHER_RSA, P256, Party, RSA};
 use super::super::super::xml::XmlError;
+use super::super::testing::{GOOD, ID, aggregate, certificate};
 use super::*;
 use crate::identify::saml::signature::SignatureError;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
-const ID: &str = "https://id.example/realms/a";
-
 fn expected() -> Expected<'static> {
     Expected {
         entity_id: None,
@@ -23,44 +20,8 @@ fn expected() -> Expected<'static> {
     }
 }
 
-fn certificate(party: &Party) -> String {
-    STANDARD.encode(&party.certificate)
-}
-
 /// Base64 of what is no certificate.
 const NONE: &str = "AAAA";
-
-/// In the form of Keycloak.
-static GOOD: LazyLock<String> = LazyLock::new(|| {
-    let key = certificate(&RSA);
-    let binding = "urn:oasis:names:tc:SAML:2.0:bindings";
-    format!(
-        r#"<md:EntityDescriptor xmlns="{METADATA}" xmlns:md="{METADATA}" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" xmlns:ds="{DSIG}" entityID="{ID}">
-  <md:IDPSSODescriptor WantAuthnRequestsSigned="true" protocolSupportEnumeration="{SAMLP}">
-    <md:KeyDescriptor use="signing">
-      <ds:KeyInfo>
-        <ds:KeyName>kid</ds:KeyName>
-        <ds:X509Data>
-          <ds:X509Certificate>{key}</ds:X509Certificate>
-        </ds:X509Data>
-      </ds:KeyInfo>
-    </md:KeyDescriptor>
-    <md:ArtifactResolutionService Binding="{binding}:SOAP" Location="https://id.example/resolve" index="0"></md:ArtifactResolutionService>
-    <md:SingleLogoutService Binding="{binding}:HTTP-POST" Location="https://id.example/slo/post"></md:SingleLogoutService>
-    <md:SingleLogoutService Binding="{binding}:HTTP-Redirect" Location="https://id.example/slo" ResponseLocation="https://id.example/slo/done"></md:SingleLogoutService>
-    <md:SingleLogoutService Binding="{binding}:HTTP-Artifact" Location="https://id.example/slo"></md:SingleLogoutService>
-    <md:SingleLogoutService Binding="{binding}:SOAP" Location="https://id.example/slo/soap"></md:SingleLogoutService>
-    <md:NameIDFormat>urn:oasis:names:tc:SAML:2.0:nameid-format:persistent</md:NameIDFormat>
-    <md:NameIDFormat>
-      urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress
-    </md:NameIDFormat>
-    <md:SingleSignOnService Binding="{binding}:SOAP" Location="https://id.example/sso/ecp"></md:SingleSignOnService>
-    <md:SingleSignOnService Binding="{binding}:HTTP-POST" Location="https://id.example/sso/post?a=1&amp;b=2"></md:SingleSignOnService>
-    <md:SingleSignOnService Binding="{binding}:HTTP-Redirect" Location="https://id.example/sso"></md:SingleSignOnService>
-  </md:IDPSSODescriptor>
-</md:EntityDescriptor>"#
-    )
-});
 
 /// The good document with one thing changed.
 fn with(from: &str, to: &str) -> String {
@@ -68,16 +29,12 @@ fn with(from: &str, to: &str) -> String {
     GOOD.replacen(from, to, 1)
 }
 
-fn metadata(text: &str) -> Result<IdpMetadata, MetadataError> {
+pub fn metadata(text: &str) -> Result<IdpMetadata, MetadataError> {
     read(text.as_bytes(), &expected()).map(|read| read.metadata)
 }
 
 fn url(text: &str) -> Url {
     Url::parse(text).unwrap()
-}
-
-fn aggregate(attributes: &str, inner: &str) -> String {
-    format!("<md:EntitiesDescriptor xmlns:md='{METADATA}' {attributes}>{inner}</md:EntitiesDescriptor>")
 }
 
 #[test]
