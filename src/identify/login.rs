@@ -3,18 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use url::Url;
-
-use super::protocol::{AnswerParameters, IdentityProtocol, LoginError};
+use super::protocol::{Answer, Departure, IdentityProtocol, LoginError};
 use super::rounds::Rounds;
 use super::tokens::Tokens;
 use super::verified::Verified;
 use crate::model::{BrowserHash, IdpId, LoginAttempt, ReturnTo, Secret, StateHash, login};
 use crate::platform::crypto::{Purpose, sha256};
+use crate::platform::entropy::NoEntropy;
 use crate::platform::{KeyRing, Platform};
 use crate::store::{Store, TakenLogin};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Bytes of a browser id: 256 bits.
 const BROWSER_ID: usize = 32;
@@ -28,13 +27,14 @@ pub struct Logins {
     platform: Platform,
     states: Tokens<STATE_ID>,
     browsers: Tokens<BROWSER_ID>,
+    logouts: Tokens<STATE_ID>,
     rounds: Rounds,
 }
 
 /// What to answer to who wants to sign in.
 #[derive(Debug)]
 pub struct BegunLogin {
-    pub redirect: Url,
+    pub departure: Departure,
     /// The login cookie's value, where the browser has no valid one yet. All tabs share it; it holds
     /// nothing but a random id, so its size is fixed and tabs do not race for its content.
     pub set_cookie: Option<String>,
@@ -65,6 +65,7 @@ impl Logins {
             platform,
             states: Tokens::new(keys.mac(Purpose::LoginState)),
             browsers: Tokens::new(keys.mac(Purpose::LoginCookie)),
+            logouts: Tokens::new(keys.mac(Purpose::LogoutState)),
             rounds: Rounds::default(),
         }
     }
@@ -100,10 +101,10 @@ impl Logins {
             expires_at: now.after(login::KEPT),
         };
         // The provider first: where it cannot be asked, nothing is recorded.
-        let begun = protocol.begin(&attempt, &state).await?;
+        let departure = protocol.begin(&attempt, &state).await?;
         self.store.put_login(&attempt).await?;
         self.rounds.begun(&attempt.browser, &attempt.state);
-        Ok(BegunLogin { redirect: begun.redirect, set_cookie })
+        Ok(BegunLogin { departure, set_cookie })
     }
 
     /// Takes an answer that came to the address of `idp`. `signed_in`: whether this browser has a session
@@ -115,7 +116,7 @@ impl Logins {
         &self,
         idp: &IdpId,
         state: Option<&str>,
-        answer: AnswerParameters,
+        answer: Answer,
         login_cookie: Option<&str>,
         signed_in: bool,
     ) -> Result<Finished, LoginError> {
@@ -151,7 +152,7 @@ impl Logins {
             }
             TakenLogin::Fresh(attempt) => {
                 let return_to = attempt.return_to.clone();
-                let verified = protocol.finish(*attempt, &answer).await?;
+                let verified = protocol.finish(*attempt, answer).await?;
                 Ok(Finished::Verified { verified, return_to })
             }
             TakenLogin::Used(return_to) if signed_in => Ok(Finished::GoTo(return_to)),
@@ -171,6 +172,20 @@ impl Logins {
         if let Some(browser) = self.browser(login_cookie) {
             self.rounds.forget(&browser);
         }
+    }
+
+    /// A text for a provider to bring back with its answer to a logout.
+    ///
+    /// # Errors
+    /// Where the random source fails.
+    pub fn logout_state(&self) -> Result<String, NoEntropy> {
+        Ok(self.logouts.issue(self.platform.entropy.bytes()?))
+    }
+
+    /// Whether [`Logins::logout_state`] made it.
+    #[must_use]
+    pub fn is_logout_state(&self, state: &str) -> bool {
+        self.logouts.is_ours(state)
     }
 
     /// The protocol of one provider, for its logout and readiness.

@@ -11,6 +11,7 @@ pub mod live;
 pub mod login;
 pub mod oidc;
 pub mod protocol;
+pub mod refused;
 mod rounds;
 pub mod saml;
 pub mod session;
@@ -20,5 +21,5 @@ mod tokens;
 pub mod verified;
 
 pub use login::{BegunLogin, Finished, Logins};
-pub use protocol::{AnswerParameters, Begun, IdentityProtocol, LoginError};
+pub use protocol::{Answer, AnswerParameters, Departure, IdentityProtocol, LoginError};
 pub use verified::Verified;

@@ -23,13 +23,16 @@ pub enum Purpose {
     SessionCookie,
     LoginCookie,
     LoginState,
+    LogoutState,
     Csrf,
     /// Keys of ours that lie in the store.
     StoredKey,
-    /// ID tokens kept as logout hints.
+    /// ID tokens and NameIDs kept as logout hints.
     LogoutHint,
     /// A verified identity that waits for `/login/resume`.
     ParkedIdentity,
+    /// A SAML response that waits for the browser that it belongs to.
+    ParkedResponse,
 }
 
 impl Purpose {
@@ -38,10 +41,12 @@ impl Purpose {
             Self::SessionCookie => b"narthex session cookie v1",
             Self::LoginCookie => b"narthex login cookie v1",
             Self::LoginState => b"narthex login state v1",
+            Self::LogoutState => b"narthex logout state v1",
             Self::Csrf => b"narthex csrf v1",
             Self::StoredKey => b"narthex stored key v1",
             Self::LogoutHint => b"narthex logout hint v1",
             Self::ParkedIdentity => b"narthex parked identity v1",
+            Self::ParkedResponse => b"narthex parked response v1",
         }
     }
 }

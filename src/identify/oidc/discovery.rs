@@ -5,7 +5,7 @@ use url::Url;
 
 use super::error::{OidcError, shown};
 use super::jws::name_of;
-use crate::config::settings::{ClientAuth, Idp};
+use crate::config::settings::{ClientAuth, OidcIdp};
 use crate::identify::address;
 
 /// The part of a discovery document (OpenID Connect Discovery 1.0, 3) that is used.
@@ -72,7 +72,7 @@ impl Metadata {
     /// What in the configuration of `idp` will not work with what the provider says of itself. Providers
     /// do not always say everything, so this is for whoever looks for a cause, not for refusing.
     #[must_use]
-    pub fn advice(&self, idp: &Idp) -> Vec<String> {
+    pub fn advice(&self, idp: &OidcIdp) -> Vec<String> {
         let mut advice = Vec::new();
         let method = match idp.client_auth {
             ClientAuth::Basic(_) => Some("client_secret_basic"),

@@ -20,10 +20,10 @@ use super::keys::KeySet;
 use super::logout;
 use super::token::{self, Exchange, Tokens};
 use super::userinfo::{self, Userinfo};
-use crate::config::settings::{ClientAuth, Idp};
+use crate::config::settings::{ClientAuth, OidcIdp};
 use crate::identify::held::{FIRST_PAUSE, pause};
 use crate::identify::protocol::AnswerParameters;
-use crate::identify::{Begun, IdentityProtocol, LoginError, Verified};
+use crate::identify::{Answer, Departure, IdentityProtocol, LoginError, Verified};
 use crate::model::{Claims, Identity, IdpId, LoginAttempt, Subject};
 use crate::platform::crypto::sha256;
 use crate::platform::{Outbound, Platform, Tasks};
@@ -34,7 +34,7 @@ const REFRESH: Duration = Duration::from_hours(1);
 
 /// An OpenID provider and what is known of it.
 pub struct Oidc {
-    pub(super) idp: Idp,
+    pub(super) idp: OidcIdp,
     redirect_uri: Url,
     wanted_claims: Vec<String>,
     outbound: Outbound,
@@ -52,7 +52,7 @@ impl Oidc {
     /// userinfo endpoint is asked; `email` and what vouches for it are always wanted.
     #[must_use]
     pub fn new(
-        idp: Idp,
+        idp: OidcIdp,
         redirect_uri: Url,
         wanted_claims: Vec<String>,
         outbound: Outbound,
@@ -63,7 +63,7 @@ impl Oidc {
     }
 
     pub(super) fn build(
-        idp: Idp,
+        idp: OidcIdp,
         redirect_uri: Url,
         mut wanted_claims: Vec<String>,
         outbound: Outbound,
@@ -266,8 +266,8 @@ impl Oidc {
     }
 
     /// `sub`, or the claim that is configured in its place.
-    fn subject(&self, sub: Subject, claims: &Claims) -> Result<Subject, OidcError> {
-        let Some(claim) = &self.idp.subject_claim else { return Ok(sub) };
+    fn subject(&self, sub: &Subject, claims: &Claims) -> Result<Subject, OidcError> {
+        let Some(claim) = &self.idp.subject_claim else { return Ok(sub.clone()) };
         let text = match claims.at(claim) {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) => number.to_string(),
@@ -305,10 +305,12 @@ impl Oidc {
         let claims = self.all_claims(claims, &metadata, &tokens).await?;
         let identity = Identity {
             idp: self.idp.id.clone(),
-            subject: self.subject(checked.subject, &claims)?,
+            subject: self.subject(&checked.subject, &claims)?,
             claims,
+            logout_name: checked.subject.as_str().to_owned(),
             idp_session: checked.idp_session,
             authenticated_at: checked.authenticated_at,
+            ends_at: None,
         };
         Ok(Verified::new(identity, Some(tokens.id_token)))
     }
@@ -320,7 +322,7 @@ impl IdentityProtocol for Oidc {
         &self.idp.id
     }
 
-    async fn begin(&self, attempt: &LoginAttempt, state: &str) -> Result<Begun, LoginError> {
+    async fn begin(&self, attempt: &LoginAttempt, state: &str) -> Result<Departure, LoginError> {
         let metadata = self.metadata.read(&self.discovery).await?;
         let mut redirect = metadata.authorization_endpoint.clone();
         {
@@ -342,18 +344,20 @@ impl IdentityProtocol for Oidc {
                 query.append_pair("max_age", &max_age.as_secs().to_string());
             }
         }
-        Ok(Begun { redirect })
+        Ok(Departure::Redirect(redirect))
     }
 
-    async fn finish(&self, attempt: LoginAttempt, answer: &AnswerParameters) -> Result<Verified, LoginError> {
-        Ok(self.verify_answer(attempt, answer).await?)
+    async fn finish(&self, attempt: LoginAttempt, answer: Answer) -> Result<Verified, LoginError> {
+        let Answer::Oidc(answer) = answer else { return Err(LoginError::WrongProtocol) };
+        Ok(self.verify_answer(attempt, &answer).await?)
     }
 
-    async fn logout(&self, id_token_hint: Option<&str>, post_logout: &Url, state: &str) -> Option<Url> {
+    async fn logout(&self, hint: Option<&str>, post_logout: &Url, state: &str) -> Option<Departure> {
         // A person who signs out does not wait for a provider that is down.
         let metadata = self.metadata.current()?;
         let endpoint = metadata.end_session_endpoint.as_ref()?;
-        Some(logout::address(endpoint, &self.idp.client_id, id_token_hint, post_logout, state))
+        let address = logout::address(endpoint, &self.idp.client_id, hint, post_logout, state);
+        Some(Departure::Redirect(address))
     }
 
     fn ready(&self) -> bool {

@@ -3,7 +3,7 @@
 //! Claims are lists of texts. Where a claim's values come from is decided for each name by itself, by the first
 //! of these that applies, and values of two of them are never joined:
 //!
-//! 1. a name that narthex makes of the assertion itself ([`RESERVED`]): never an attribute;
+//! 1. a name that narthex makes of the assertion itself (`RESERVED`): never an attribute;
 //! 2. the attribute of exactly this `Name` (all of them, merged: some providers send one per value);
 //! 3. for the friendly names of the table, the first attribute of the row that was sent;
 //! 4. the attribute with this `FriendlyName`, if the name is none of the table's and only one attribute
@@ -15,6 +15,7 @@
 //! that one is absent.
 
 mod aliases;
+pub mod docs;
 #[cfg(test)]
 mod tests;
 
@@ -22,9 +23,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-pub use self::aliases::RESERVED;
-use self::aliases::{ALIASES, is_known};
+use self::aliases::{ALIASES, is_known, is_reserved};
 use super::assertion::{Attribute, NameId};
+use super::hint::logout_name;
 use super::profile::Checked;
 use crate::identify::shown::shown;
 use crate::model::claims::TooManyClaims;
@@ -119,8 +120,11 @@ pub fn identity(parties: &Parties<'_>, checked: &Checked) -> Result<Identity, At
         idp: parties.idp.clone(),
         subject,
         claims: Claims::new(claims)?,
+        // Without a NameID nobody can name the person in a logout.
+        logout_name: checked.name_id().map(logout_name).unwrap_or_default(),
         idp_session: checked.session_index().map(str::to_owned),
         authenticated_at: Some(checked.authenticated_at()),
+        ends_at: checked.session_ends_at(),
     })
 }
 
@@ -161,7 +165,7 @@ fn claims(parties: &Parties<'_>, checked: &Checked) -> Map<String, Value> {
 fn of_attributes(attributes: &[Attribute]) -> Map<String, Value> {
     let mut sent: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for attribute in attributes.iter().filter(|one| !RESERVED.contains(&one.name.as_str())) {
+    for attribute in attributes.iter().filter(|one| !is_reserved(&one.name)) {
         let values = sent.entry(&attribute.name).or_default();
         values.extend(attribute.values.iter().map(String::as_str));
         if let Some(label) = attribute.friendly_name.as_deref().filter(|label| !is_known(label)) {
@@ -207,7 +211,7 @@ fn subject(parties: &Parties<'_>, name: Option<&NameId>, claims: &Claims) -> Res
 
 fn by_claim(claim: &str, claims: &Claims) -> Result<String, AttributeError> {
     let claim_name = || claim.to_owned();
-    if RESERVED.contains(&claim) {
+    if is_reserved(claim) {
         return Err(AttributeError::SubjectClaimUnfit { claim: claim_name() });
     }
     let values = claims.values(claim).unwrap_or_default();

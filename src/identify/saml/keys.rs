@@ -286,6 +286,12 @@ impl std::fmt::Debug for DecryptionKey {
     }
 }
 
+/// The certificates of a PEM file, one after the other.
+pub fn certificates(pem: &[u8]) -> impl Iterator<Item = Result<CertificateDer<'static>, KeyError>> {
+    CertificateDer::pem_slice_iter(pem)
+        .map(|certificate| certificate.map_err(|_| KeyError::CertificateNotPem))
+}
+
 fn certificate_from_pem(pem: &[u8]) -> Result<CertificateDer<'static>, KeyError> {
     CertificateDer::from_pem_slice(pem).map_err(|_| KeyError::CertificateNotPem)
 }

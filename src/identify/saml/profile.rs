@@ -22,7 +22,7 @@ use std::time::Duration;
 use self::confirmation::Confirmed;
 pub use self::error::ProfileError;
 pub use self::replay::Replay;
-pub use self::request::Request;
+pub use self::request::{Asked, Request};
 pub use self::step::Step;
 use self::step::{Rule, Trail};
 use super::assertion::{AssertedSubject, Assertion, Attribute, AuthnStatement, Issuer, NameId, ResponseHead};
@@ -207,18 +207,13 @@ pub fn check_unbound(
     }
 }
 
-/// Matches an assertion to the request of the browser that brought it back; `None` where that browser has none
-/// in flight, which only a sign-in without request may have.
+/// Matches an assertion to the request of the browser that brought it back, and to what was asked for.
 ///
 /// # Errors
 /// The first check that failed, and all before it.
-pub fn check_bound(
-    unbound: Unbound,
-    request: Option<&Request<'_>>,
-    skew: Duration,
-) -> Result<Checked, Refused> {
+pub fn check_bound(unbound: Unbound, asked: &Asked<'_>) -> Result<Checked, Refused> {
     let mut trail = Trail(unbound.steps.clone());
-    let statement = match request::check(&mut trail, &unbound, request, skew) {
+    let statement = match request::check(&mut trail, &unbound, asked) {
         Ok(statement) => statement.clone(),
         Err(error) => return Err(Refused { error, steps: trail.0 }),
     };

@@ -216,28 +216,34 @@ pub(super) const ALIASES: &[(&str, &[&str])] = &[
     ("primarysid", &["http://schemas.microsoft.com/ws/2008/06/identity/claims/primarysid"]),
 ];
 
-/// Claims that narthex makes of the assertion itself. An attribute of such a name is left out altogether.
+/// Claims that narthex makes of the assertion itself, and what they say. An attribute of such a name is left out
+/// altogether.
 ///
 /// SECURITY: rules and headers rest on them, and who may fill an attribute at the identity provider is not who
 /// signs the assertion.
-pub const RESERVED: &[&str] = &[
-    "sub",
-    "iss",
-    "acr",
-    "auth_time",
-    "sid",
-    "name_id",
-    "name_id_format",
-    "name_id_qualifier",
-    "name_id_sp_qualifier",
-    "name_id_sp_provided",
-    "session_index",
-    "authenticating_authority",
+pub(super) const RESERVED: &[(&str, &str)] = &[
+    ("sub", "the subject: who the person is to narthex"),
+    ("iss", "the identity provider's entity ID"),
+    ("acr", "how the person authenticated: AuthnContextClassRef, else AuthnContextDeclRef"),
+    ("authenticating_authority", "who authenticated the person on behalf of the identity provider"),
+    ("session_index", "the session at the identity provider"),
+    ("name_id", "the NameID's value"),
+    ("name_id_format", "its Format"),
+    ("name_id_qualifier", "its NameQualifier"),
+    ("name_id_sp_qualifier", "its SPNameQualifier"),
+    ("name_id_sp_provided", "its SPProvidedID"),
+    ("auth_time", "never there; OpenID Connect's"),
+    ("sid", "never there; OpenID Connect's"),
 ];
+
+/// Whether narthex alone says this claim.
+pub(super) fn is_reserved(claim: &str) -> bool {
+    RESERVED.iter().any(|(reserved, _)| *reserved == claim)
+}
 
 /// Whether an attribute's FriendlyName may not become this claim.
 pub(super) fn is_known(claim: &str) -> bool {
-    RESERVED.contains(&claim) || ALIASES.iter().any(|(known, _)| *known == claim)
+    is_reserved(claim) || ALIASES.iter().any(|(known, _)| *known == claim)
 }
 
 #[cfg(test)]
@@ -251,11 +257,11 @@ mod tests {
         let mut seen = BTreeSet::new();
         for (claim, names) in ALIASES {
             assert!(seen.insert(claim), "{claim} has two rows");
-            assert!(!RESERVED.contains(claim), "{claim} is narthex's own");
+            assert!(!is_reserved(claim), "{claim} is narthex's own");
             assert!(!names.contains(claim), "{claim} stands before its row anyway");
             let different: BTreeSet<_> = names.iter().collect();
             assert_eq!(different.len(), names.len(), "{claim} names an attribute twice");
-            assert!(!names.iter().any(|name| RESERVED.contains(name)), "{claim}");
+            assert!(!names.iter().any(|name| is_reserved(name)), "{claim}");
         }
         assert!(is_known("sub") && is_known("email") && !is_known("emailAddress"));
     }

@@ -133,7 +133,7 @@ pub enum ProfileError {
     #[error("the person authenticated by {found:?}, asked for was {expected:?} (authn_context)")]
     AuthnContextMismatch { expected: String, found: String },
     #[error(
-        "the person authenticated {by} s before this login began, although authentication anew was asked for \
+        "the person authenticated {by} s before this login began, although authentication anew is asked for \
          (force_authn); the identity provider must not reuse its session then"
     )]
     NotAuthenticatedAnew { by: i64 },

@@ -150,18 +150,22 @@ fn passes(change: impl FnOnce(&mut Case)) {
     assert_eq!(with(change).err(), None);
 }
 
-fn request(classes: &[String]) -> Request<'_> {
-    Request { id: "_r1", begun_at: at(-TAKEN), force_authn: false, context_classes: classes }
+/// What the browser that began the login asked for.
+fn asked(classes: &[String]) -> Asked<'_> {
+    let request = Request { id: "_r1", begun_at: at(-TAKEN) };
+    Asked { request: Some(request), force_authn: false, context_classes: classes, skew: good().expected.skew }
+}
+
+/// The same without a login in flight.
+fn from_nowhere(classes: &[String]) -> Asked<'_> {
+    Asked { request: None, ..asked(classes) }
 }
 
 /// The outcome of both halves, with the request in which one thing is another.
-fn bound(
-    case: impl FnOnce(&mut Case),
-    change: impl FnOnce(&mut Request<'_>),
-) -> Result<Checked, ProfileError> {
-    let mut asked = request(&[]);
-    change(&mut asked);
-    check_bound(with(case).unwrap(), Some(&asked), good().expected.skew).map_err(|refused| refused.error)
+fn bound(case: impl FnOnce(&mut Case), change: impl FnOnce(&mut Asked<'_>)) -> Result<Checked, ProfileError> {
+    let mut wanted = asked(&[]);
+    change(&mut wanted);
+    check_bound(with(case).unwrap(), &wanted).map_err(|refused| refused.error)
 }
 
 fn nothing<T>(_: &mut T) {}
@@ -172,7 +176,7 @@ fn text(value: &str) -> String {
 
 #[test]
 fn a_good_response_passes_every_check_in_order() {
-    let checked = check_bound(good().unbound().unwrap(), Some(&request(&[])), good().expected.skew).unwrap();
+    let checked = check_bound(good().unbound().unwrap(), &asked(&[])).unwrap();
     assert_eq!(checked.name_id().map(|name| name.value.as_str()), Some("ada"));
     assert_eq!(checked.attributes().len(), 1);
     assert_eq!((checked.authenticated_at(), checked.acr()), (at(-5), Some(PASSWORD)));
@@ -469,9 +473,8 @@ fn what_answers_no_request_is_taken_only_where_that_is_allowed() {
     })
     .unwrap();
     assert_eq!(unbound.in_response_to(), None);
-    let skew = good().expected.skew;
-    assert!(check_bound(unbound.clone(), None, skew).is_ok());
-    let refused = check_bound(unbound, Some(&request(&[])), skew).unwrap_err();
+    assert!(check_bound(unbound.clone(), &from_nowhere(&[])).is_ok());
+    let refused = check_bound(unbound, &asked(&[])).unwrap_err();
     assert_eq!(refused.error, ProfileError::AnswersNoRequest);
     // Any confirmation that answers a request makes it an answer.
     let error = refusal(|case| {
@@ -487,7 +490,7 @@ fn what_answers_no_request_is_taken_only_where_that_is_allowed() {
 fn an_answer_is_still_an_answer_where_unsolicited_ones_are_allowed() {
     let unbound = with(|case| case.expected.allow_unsolicited = true).unwrap();
     assert_eq!(unbound.in_response_to(), Some("_r1"));
-    let refused = check_bound(unbound, None, good().expected.skew).unwrap_err();
+    let refused = check_bound(unbound, &from_nowhere(&[])).unwrap_err();
     assert_eq!(refused.error, ProfileError::AnswerToNobody);
 }
 
@@ -605,9 +608,12 @@ fn the_earliest_end_of_a_session_there_ends_the_session_here() {
 #[test]
 fn the_answer_to_another_request_is_refused() {
     for id in ["_r2", "_r", "_r11", "", "_R1"] {
-        assert_eq!(bound(nothing, |asked| asked.id = id).err(), Some(ProfileError::InResponseToMismatch));
+        assert_eq!(
+            bound(nothing, |asked| asked.request = Some(Request { id, begun_at: at(-TAKEN) })).err(),
+            Some(ProfileError::InResponseToMismatch)
+        );
     }
-    let refused = check_bound(good().unbound().unwrap(), None, good().expected.skew).unwrap_err();
+    let refused = check_bound(good().unbound().unwrap(), &from_nowhere(&[])).unwrap_err();
     assert_eq!(refused.error, ProfileError::AnswerToNobody);
     assert_eq!(refused.steps.len(), good().unbound().unwrap().steps.len() + 1);
 }
@@ -624,27 +630,27 @@ fn an_assertion_older_than_its_request_is_refused() {
 
 #[test]
 fn the_context_that_was_asked_for_must_be_met_exactly() {
-    let classes = |asked: &[&str], statements: &[Option<&str>]| {
-        let asked: Vec<String> = asked.iter().map(|class| text(class)).collect();
+    let met = |classes: &[&str], statements: &[Option<&str>]| {
+        let classes: Vec<String> = classes.iter().map(|class| text(class)).collect();
         let statements = statements
             .iter()
             .map(|class| AuthnStatement { context_class: class.map(text), ..statement() })
             .collect();
         let unbound = with(|case| case.assertion.authn_statements = statements).unwrap();
-        let checked = check_bound(unbound, Some(&request(&asked)), good().expected.skew);
+        let checked = check_bound(unbound, &asked(&classes));
         checked.map(|checked| checked.acr().map(text)).map_err(|refused| refused.error)
     };
     let mismatch =
         |found: &str| Err(ProfileError::AuthnContextMismatch { expected: text(MFA), found: text(found) });
-    assert_eq!(classes(&[MFA], &[Some(MFA)]), Ok(Some(text(MFA))));
-    assert_eq!(classes(&[PASSWORD, MFA], &[Some(MFA)]), Ok(Some(text(MFA))));
-    assert_eq!(classes(&[MFA], &[Some(PASSWORD), Some(MFA)]), Ok(Some(text(MFA))));
-    assert_eq!(classes(&[], &[Some(PASSWORD), Some(MFA)]), Ok(Some(text(PASSWORD))));
-    assert_eq!(classes(&[], &[None]), Ok(None));
-    assert_eq!(classes(&[MFA], &[Some(PASSWORD)]), mismatch(PASSWORD));
-    assert_eq!(classes(&[MFA], &[None]), mismatch(""));
+    assert_eq!(met(&[MFA], &[Some(MFA)]), Ok(Some(text(MFA))));
+    assert_eq!(met(&[PASSWORD, MFA], &[Some(MFA)]), Ok(Some(text(MFA))));
+    assert_eq!(met(&[MFA], &[Some(PASSWORD), Some(MFA)]), Ok(Some(text(MFA))));
+    assert_eq!(met(&[], &[Some(PASSWORD), Some(MFA)]), Ok(Some(text(PASSWORD))));
+    assert_eq!(met(&[], &[None]), Ok(None));
+    assert_eq!(met(&[MFA], &[Some(PASSWORD)]), mismatch(PASSWORD));
+    assert_eq!(met(&[MFA], &[None]), mismatch(""));
     assert_eq!(
-        classes(&[MFA], &[Some("https://refeds.org/profile/mfa2")]),
+        met(&[MFA], &[Some("https://refeds.org/profile/mfa2")]),
         mismatch("https://refeds.org/profile/mfa2")
     );
 }
@@ -656,8 +662,8 @@ fn a_declaration_stands_in_for_a_class_but_does_not_answer_for_one() {
         case.statement().context_declaration = Some(text(MFA));
     };
     assert_eq!(bound(declared, |_| {}).unwrap().acr(), Some(MFA));
-    let asked = [text(MFA)];
-    let refused = check_bound(with(declared).unwrap(), Some(&request(&asked)), good().expected.skew);
+    let classes = [text(MFA)];
+    let refused = check_bound(with(declared).unwrap(), &asked(&classes));
     assert_eq!(refused.unwrap_err().code(), "authn_context_mismatch");
 }
 
@@ -669,16 +675,43 @@ fn authentication_anew_is_not_an_old_one() {
     assert_eq!(forced(-TAKEN - SKEW).unwrap().authenticated_at(), at(-TAKEN - SKEW));
     assert_eq!(forced(-TAKEN - SKEW - 1).err(), Some(ProfileError::NotAuthenticatedAnew { by: SKEW + 1 }));
     // The one statement must be both: anew, and of the context asked for.
-    let asked = [text(MFA)];
+    let classes = [text(MFA)];
     let both = |seconds: i64| {
         let old =
             AuthnStatement { context_class: Some(text(MFA)), authenticated_at: at(seconds), ..statement() };
         let unbound = with(|case| case.assertion.authn_statements.push(old)).unwrap();
-        let request = Request { force_authn: true, ..request(&asked) };
-        check_bound(unbound, Some(&request), good().expected.skew)
+        check_bound(unbound, &Asked { force_authn: true, ..asked(&classes) })
     };
     assert_eq!(both(-10).unwrap().authenticated_at(), at(-10));
     assert_eq!(both(-3600).unwrap_err().error, ProfileError::NotAuthenticatedAnew { by: 3600 - TAKEN });
+}
+
+#[test]
+fn what_is_asked_of_everybody_is_asked_of_who_comes_without_request() {
+    let classes = [text(PASSWORD)];
+    let unsolicited = |authenticated: i64, wanted: &Asked<'_>| {
+        let unbound = with(|case| {
+            case.expected.allow_unsolicited = true;
+            case.head.in_response_to = None;
+            case.data().in_response_to = None;
+            case.statement().authenticated_at = at(authenticated);
+        });
+        check_bound(unbound.unwrap(), wanted).map_err(|refused| refused.error)
+    };
+    assert!(unsolicited(-5, &from_nowhere(&classes)).is_ok());
+    let mfa = [text(MFA)];
+    assert_eq!(
+        unsolicited(-5, &from_nowhere(&mfa)).err(),
+        Some(ProfileError::AuthnContextMismatch { expected: text(MFA), found: text(PASSWORD) })
+    );
+    let forced = Asked { force_authn: true, ..from_nowhere(&[]) };
+    // The assertion was issued two seconds ago.
+    assert!(unsolicited(-2 - LIMIT - SKEW, &forced).is_ok());
+    assert_eq!(
+        unsolicited(-3 - LIMIT - SKEW, &forced).err(),
+        Some(ProfileError::NotAuthenticatedAnew { by: SKEW + 1 })
+    );
+    assert!(unsolicited(-86_400, &from_nowhere(&[])).is_ok());
 }
 
 #[test]
