@@ -121,7 +121,7 @@ pub(super) fn send(
 }
 
 /// All that the page does by itself.
-const SCRIPT: &str = "document.forms[0].submit()";
+pub(super) const SCRIPT: &str = "document.forms[0].submit()";
 
 #[derive(Template)]
 #[template(path = "demo/pages/idp_post.html")]
