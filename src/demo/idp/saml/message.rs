@@ -47,7 +47,12 @@ impl Incoming {
     }
 
     /// Whether `from` signed it, by either binding's way; a signature that is not its own is an error.
-    pub(super) fn is_signed(&self, root: Node<'_, '_>, tree: &Tree<'_>, from: &ServiceProvider) -> Result<bool, String> {
+    pub(super) fn is_signed(
+        &self,
+        root: Node<'_, '_>,
+        tree: &Tree<'_>,
+        from: &ServiceProvider,
+    ) -> Result<bool, String> {
         let policy = AlgorithmPolicy::Sha2;
         let verified = if let Some(signature) = &self.signature {
             signature.verify(&from.keys, policy)
@@ -116,7 +121,7 @@ pub(super) fn send(
 }
 
 /// All that the page does by itself.
-const SCRIPT: &str = "document.forms[0].submit()";
+pub(super) const SCRIPT: &str = "document.forms[0].submit()";
 
 #[derive(Template)]
 #[template(path = "demo/pages/idp_post.html")]
