@@ -1,4 +1,6 @@
-//! The composition root: the only file that names concrete store, protocol and connector types.
+//! The composition root: the only place that names concrete store, protocol and connector types.
+
+mod providers;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+use self::providers::Providers;
 use crate::authorise::Routes;
 use crate::config::Settings;
 use crate::config::settings::{AttributeSource, Header, SealKey, StoreUrl, UpstreamTarget};
@@ -14,13 +17,14 @@ use crate::forward::keys::{SigningKeys, TokenError};
 use crate::forward::send::{Forwarder, MintToken};
 use crate::forward::token::UpstreamToken;
 use crate::forward::{Cookies, Firewall, Upstream, UpstreamError};
+use crate::identify::Logins;
 use crate::identify::cookie::CookieNames;
 use crate::identify::csrf::Csrf;
 use crate::identify::endpoints::Endpoints;
-use crate::identify::oidc::Oidc;
+use crate::identify::refused::Refused;
+use crate::identify::saml::UnusableKey;
 use crate::identify::session::{LiveSession, RenderHeaders, Sessions};
 use crate::identify::throttle::Throttle;
-use crate::identify::{IdentityProtocol, Logins};
 use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
 use crate::listen::request::{Frontage, NoAuthority};
@@ -63,6 +67,8 @@ pub enum StartError {
     PublicUrl(#[from] NoAuthority),
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error(transparent)]
+    SamlKey(#[from] UnusableKey),
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error("upstream.ca_file {}: {reason}", path.display())]
@@ -107,7 +113,7 @@ impl App {
         let connector = connector(&settings, &platform)?;
         let features = connector.as_ref().map(|connector| connector.features().clone()).unwrap_or_default();
         let wanted = wanted_claims(&settings, &features);
-        let protocols = protocols(&settings, &wanted, &outbound, &store, &platform, &tasks);
+        let providers = Providers::start(&settings, &wanted, &outbound, &store, &platform, &tasks)?;
         let names = CookieNames::of(&settings.server.public_url);
         let sessions = Arc::new(Sessions::new(
             store.clone(),
@@ -123,7 +129,8 @@ impl App {
             prefix: settings.server.prefix.clone(),
             public_url: settings.server.public_url.clone(),
             idps: settings.idps.clone(),
-            logins: Logins::new(protocols, store.clone(), platform.clone(), &keys),
+            logins: Logins::new(providers.protocols, store.clone(), platform.clone(), &keys),
+            saml: providers.saml,
             sessions: sessions.clone(),
             provisioner: Arc::new(Provisioner::new(
                 &settings,
@@ -237,6 +244,23 @@ fn bind(
     }
 }
 
+/// How the sign-in with this error id was refused, from the store that `settings` name; `None` where it is not
+/// among those that are kept.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub async fn refusal(settings: &Settings, error_id: &str) -> Result<Option<Refused>, StoreError> {
+    let opened = OpenStore::open(&settings.store.url).await?;
+    let found = opened.store().find_refusal(error_id).await;
+    opened.close().await;
+    found?
+        .map(|record| {
+            serde_json::from_str(&record)
+                .map_err(|error| StoreError::Unreadable { what: "refusal", reason: error.to_string() })
+        })
+        .transpose()
+}
+
 /// The application's connector, as the configuration names it.
 pub fn connector(settings: &Settings, platform: &Platform) -> Result<Option<Arc<dyn Connector>>, StartError> {
     let Some(application) = &settings.application else { return Ok(None) };
@@ -262,31 +286,6 @@ fn wanted_claims(settings: &Settings, features: &Features) -> Vec<String> {
     wanted.sort();
     wanted.dedup();
     wanted
-}
-
-fn protocols(
-    settings: &Settings,
-    wanted: &[String],
-    outbound: &Outbound,
-    store: &Arc<dyn Store>,
-    platform: &Platform,
-    tasks: &Tasks,
-) -> Vec<Arc<dyn IdentityProtocol>> {
-    let protocol = |idp: &crate::config::settings::Idp| {
-        let mut redirect = settings.server.public_url.clone();
-        redirect.set_path(&format!("{}/oidc/{}/callback", settings.server.prefix, idp.id));
-        let oidc = Oidc::new(
-            idp.clone(),
-            redirect,
-            wanted.to_vec(),
-            outbound.clone(),
-            store.clone(),
-            platform.clone(),
-        );
-        oidc.spawn(tasks);
-        oidc as Arc<dyn IdentityProtocol>
-    };
-    settings.idps.iter().map(protocol).collect()
 }
 
 async fn signing_keys(

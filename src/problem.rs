@@ -149,7 +149,7 @@ impl Problem {
 
     /// A form of ours came without its token, or too large, or not as a form.
     #[must_use]
-    pub fn bad_form(sentence: &'static str) -> Self {
+    pub fn bad_form(sentence: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_form", "This form cannot be taken", sentence)
     }
 

@@ -45,7 +45,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("cli", &["app", "config", "demo", "expr", "model", "observe", "platform", "provision"]),
+    (
+        "cli",
+        &[
+            "app",
+            "config",
+            "demo",
+            "expr",
+            "identify::refused",
+            "identify::saml::Step",
+            "model",
+            "observe",
+            "platform",
+            "provision",
+        ],
+    ),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

@@ -5,6 +5,7 @@ mod connector;
 mod connector_life;
 #[cfg(feature = "demo")]
 mod demo;
+mod explain;
 mod schema;
 mod serve;
 
@@ -32,6 +33,16 @@ enum Command {
         #[command(flatten)]
         file: ConfigFile,
         /// One JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say how a sign-in was refused: each check, what was expected and what came
+    Explain {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// The error id that the person was shown
+        #[arg(long, value_name = "ID")]
+        error: String,
         #[arg(long)]
         json: bool,
     },
@@ -73,6 +84,7 @@ pub fn run() -> ExitCode {
     let code = match Arguments::parse().command {
         Command::Serve(file) => serve::run(&file.config),
         Command::Check { file, json } => check::run(&file.config, json),
+        Command::Explain { file, error, json } => explain::run(&file.config, &error, json),
         Command::Schema => schema::run(),
         Command::Connector { file, connector } => connector::run_with(&file.config, &connector),
         #[cfg(feature = "demo")]

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::schema::schema;
+use super::structure::kinds;
 
 const INTRODUCTION: &str = "\
 <!-- Made from src/config/raw.rs; `NARTHEX_BLESS=1 cargo test --lib generated_docs` writes it anew. -->
@@ -25,18 +26,32 @@ pub fn config() -> String {
          `{ env = \"NAME\" }` or the text itself. Keys without default and without \"required\" can be left out.\n",
     );
     for (name, section) in properties(root) {
-        let (heading, body) = match section.get("items").filter(|items| items.get("properties").is_some()) {
-            Some(items) => (format!("[[{name}]]"), items),
-            None => (format!("[{name}]"), section),
-        };
+        let items =
+            section.get("items").filter(|items| items.get("type").is_none_or(|kind| kind == "object"));
+        let heading = if items.is_some() { format!("[[{name}]]") } else { format!("[{name}]") };
+        let body = items.unwrap_or(section);
         let required = if is_required(root, name) { " Required." } else { "" };
         let _ = write!(text, "\n## `{heading}`\n\n{}{required}\n", described(section));
-        let rows = rows(body, "");
-        if !rows.is_empty() {
-            let _ = write!(text, "\n| key | type | default | meaning |\n|---|---|---|---|\n{rows}");
+        match kinds(body) {
+            Some(kinds) => {
+                for (kind, body) in kinds {
+                    let about = described(body);
+                    let _ = write!(text, "\n### `{heading}` with `type = \"{kind}\"`\n\n{about}\n");
+                    text.push_str(&table(body));
+                }
+            }
+            None => text.push_str(&table(body)),
         }
     }
     text
+}
+
+fn table(body: &Value) -> String {
+    let rows = rows(body, "");
+    if rows.is_empty() {
+        return rows;
+    }
+    format!("\n| key | type | default | meaning |\n|---|---|---|---|\n{rows}")
 }
 
 fn rows(schema: &Value, prefix: &str) -> String {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::document::{Entry, Node, Origin, Tree};
 use super::problem::{Problem, Problems};
-use super::structure::property;
+use super::structure::{kinds, property};
 use crate::expr::nearest;
 
 /// What every variable that overrides something starts with.
@@ -72,9 +72,9 @@ fn put(
         };
         return Err(setting.refuse(format!("there is no key for {}", setting.name), help));
     };
-    // A choice between alternatives is made anew.
-    if !matches!(node.tree, Tree::Table(_)) || (schema.get("anyOf").is_some() && node.get(segment).is_none())
-    {
+    // A choice between alternatives is made anew; a `type` chooses otherwise.
+    let is_choice = schema.get("anyOf").is_some() && kinds(schema).is_none();
+    if !matches!(node.tree, Tree::Table(_)) || (is_choice && node.get(segment).is_none()) {
         *node = Node { tree: Tree::Table(Vec::new()), origin: setting.origin.clone() };
     }
     let Tree::Table(entries) = &mut node.tree else { return Ok(()) };

@@ -4,6 +4,7 @@
 //! Every field is optional here, also the required ones: what is missing or of a wrong type was reported
 //! already, and the rest is still read, so that everything wrong is told at once.
 
+mod idp;
 mod provisioning;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use idp::*;
 pub use provisioning::*;
 
 /// Configuration of narthex: one process fronts one application. Every key can be overridden by the environment:
@@ -129,95 +131,6 @@ pub struct Upstream {
     pub response_timeout: Option<String>,
     /// PEM file with roots that an https upstream may be signed by, beside the platform's own.
     pub ca_file: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum IdpType {
-    Oidc,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ClientAuth {
-    ClientSecretBasic,
-    ClientSecretPost,
-    None,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum Algorithm {
-    RS256,
-    RS384,
-    RS512,
-    PS256,
-    PS384,
-    PS512,
-    ES256,
-    ES384,
-    EdDSA,
-    HS256,
-    HS384,
-    HS512,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Idp {
-    /// The provider's name here: 1 to 32 characters of a-z, 0-9 and -. It stands in the callback URL
-    /// (public_url/.narthex/oidc/ID/callback), so that changing it needs a change at the provider.
-    #[schemars(required)]
-    pub id: Option<String>,
-    /// The protocol.
-    #[serde(rename = "type")]
-    #[schemars(required)]
-    pub kind: Option<IdpType>,
-    /// What the chooser shows. Absent: the id.
-    pub label: Option<String>,
-    /// The issuer URL, exactly as the provider's discovery document has it.
-    #[schemars(required)]
-    pub issuer: Option<String>,
-    /// narthex's client id at the provider.
-    #[schemars(required)]
-    pub client_id: Option<String>,
-    /// narthex's client secret. Required unless client_auth is "none".
-    pub client_secret: Option<SecretRef>,
-    /// How narthex authenticates at the token endpoint. "none" is for public clients (PKCE, which is always used,
-    /// alone).
-    #[schemars(extend("default" = "client_secret_basic"))]
-    pub client_auth: Option<ClientAuth>,
-    /// Scopes to ask for; openid is always among them.
-    #[schemars(extend("default" = ["openid", "profile", "email"]))]
-    pub scopes: Option<Vec<String>>,
-    /// The e-mail domains that this provider may speak for. Required as soon as e-mail addresses are used to adopt
-    /// accounts or to restrict who comes in. "*" alone: any, only with a single provider. Also used by the chooser.
-    #[schemars(extend("default" = []))]
-    pub email_domains: Option<Vec<String>>,
-    /// Count an e-mail address as verified although the provider does not say email_verified. Refused for
-    /// providers where anybody can register.
-    #[schemars(extend("default" = false))]
-    pub trust_email: Option<bool>,
-    /// The claim that says who a person is, where it is not sub. Changing it makes everybody somebody new.
-    pub subject: Option<SubjectClaim>,
-    /// Signature algorithms that an ID token may have. Absent: RS256 to RS512, PS256 to PS512, ES256, ES384 and
-    /// EdDSA. HS256 to HS512 only if named here; they need a client_secret of at least 32 bytes.
-    pub id_token_algorithms: Option<Vec<Algorithm>>,
-    /// Tolerated difference of clocks; at most 5 minutes.
-    #[schemars(extend("default" = "60s"))]
-    pub clock_skew: Option<String>,
-    /// Authentication contexts to ask for, in order of preference.
-    #[schemars(extend("default" = []))]
-    pub acr_values: Option<Vec<String>>,
-    /// The provider must have authenticated the person within this time. Absent: whenever.
-    pub max_age: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SubjectClaim {
-    /// Name or path of the claim.
-    #[schemars(required)]
-    pub claim: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -40,6 +40,17 @@ fn without_null(value: &mut Value) {
             if let Some(Value::Array(members)) = map.get_mut("enum") {
                 members.retain(|member| !member.is_null());
             }
+            // Two spellings of one thing, for those who read the schema here.
+            if let Some(Value::String(only)) = map.get("const") {
+                let only = only.clone();
+                map.remove("const");
+                map.insert("enum".to_owned(), Value::Array(vec![Value::String(only)]));
+                // The tag of an enum, where a doc comment has no place.
+                map.entry("description").or_insert_with(|| "The protocol.".into());
+            }
+            if let Some(branches) = map.remove("oneOf") {
+                map.insert("anyOf".to_owned(), branches);
+            }
             if let Some(Value::Array(branches)) = map.get_mut("anyOf") {
                 branches.retain(|branch| branch.get("type").is_none_or(|kind| kind != "null"));
                 if let [Value::Object(one)] = branches.as_slice() {

@@ -1,5 +1,7 @@
 //! The configuration as meant: typed, checked, with every default filled in and every secret read.
 
+mod idp;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ use url::Url;
 
 use crate::expr::{Condition, Template};
 use crate::model::{IdpId, Secret};
+
+pub use idp::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
 #[derive(Debug, Clone)]
@@ -97,45 +101,6 @@ pub enum UpstreamTarget {
     Unix {
         path: PathBuf,
     },
-}
-
-/// `[[idp]]`, of type `oidc`
-#[derive(Debug, Clone)]
-pub struct Idp {
-    pub id: IdpId,
-    /// What the chooser shows; the id unless set.
-    pub label: String,
-    /// As the discovery document must repeat it.
-    pub issuer: Url,
-    /// Exactly as written: OIDC compares issuers as strings.
-    pub issuer_text: String,
-    pub client_id: String,
-    pub client_auth: ClientAuth,
-    /// Always contains `openid`.
-    pub scopes: Vec<String>,
-    /// Lower-case ASCII domains, or `*` alone.
-    pub email_domains: Vec<String>,
-    /// Count `email` as verified although the provider does not say `email_verified` (F1).
-    pub trust_email: bool,
-    /// The claim that is the subject; `sub` unless set.
-    pub subject_claim: Option<String>,
-    /// Allowed ID-token algorithms; asymmetric ones unless configured.
-    pub id_token_algorithms: Vec<jsonwebtoken::Algorithm>,
-    /// Tolerated clock difference, default 60 s, at most 300 s.
-    pub clock_skew: Duration,
-    /// `acr_values` to ask for.
-    pub acr_values: Vec<String>,
-    /// `max_age` to ask for, and to check `auth_time` against.
-    pub max_age: Option<Duration>,
-}
-
-/// How the token endpoint knows us (OIDC Core 9).
-#[derive(Debug, Clone)]
-pub enum ClientAuth {
-    Basic(Secret),
-    Post(Secret),
-    /// A public client; PKCE alone.
-    None,
 }
 
 /// `[session]`

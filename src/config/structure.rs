@@ -36,6 +36,16 @@ pub(super) fn property<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
     schema.get("properties")?.get(key)
 }
 
+/// The tables that a `type` chooses between, with the value of `type` for each.
+pub(super) fn kinds(schema: &Value) -> Option<Vec<(&str, &Value)>> {
+    let branches = schema.get("anyOf")?.as_array()?;
+    let kind = |branch| match members(property(branch, "type")?)?.as_slice() {
+        [one] => Some(*one),
+        _ => None,
+    };
+    branches.iter().map(|branch| Some((kind(branch)?, branch))).collect()
+}
+
 fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::iter)
 }
@@ -51,10 +61,13 @@ fn wanted(schema: &Value) -> String {
     match schema.get("type").and_then(Value::as_str) {
         Some("integer") => "a whole number".to_owned(),
         Some("boolean") => "true or false".to_owned(),
-        Some("array") => match schema.get("items").map(|items| items.get("type").and_then(Value::as_str)) {
-            Some(Some("object")) => "a list of tables".to_owned(),
-            _ => "a list of texts: [\"…\"]".to_owned(),
-        },
+        Some("array") => {
+            let is_table = |items: &Value| items.get("type").is_some_and(|kind| kind == "object");
+            match schema.get("items") {
+                Some(items) if is_table(items) || kinds(items).is_some() => "a list of tables".to_owned(),
+                _ => "a list of texts: [\"…\"]".to_owned(),
+            }
+        }
         Some("object") => {
             let keys: Vec<&str> = properties(schema).map(|(key, _)| key.as_str()).collect();
             if keys.is_empty() { "a table".to_owned() } else { format!("a table {{ {} }}", keys.join(", ")) }
@@ -76,6 +89,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Whether `node` may stay.
     fn conform(&mut self, node: &mut Node, schema: &Value, path: &mut Vec<Step>) -> bool {
+        if let Some(branches) = kinds(schema) {
+            return self.kind(node, &branches, path);
+        }
         if let Some(Value::Array(branches)) = schema.get("anyOf") {
             return self.choice(node, schema, branches, path);
         }
@@ -139,6 +155,43 @@ impl Walk<'_> {
         let message = format!("`{}` is {}", shown(path), node.kind());
         let problem = Problem::error(node.origin.clone(), message);
         self.problems.push(problem.help(format!("expected {}", wanted(schema))));
+        false
+    }
+
+    /// A table whose `type` says which keys it has.
+    fn kind(&mut self, node: &mut Node, branches: &[(&str, &Value)], path: &mut Vec<Step>) -> bool {
+        let kinds = || {
+            let names: Vec<String> = branches.iter().map(|(name, _)| format!("{name:?}")).collect();
+            names.join(" or ")
+        };
+        let Tree::Table(entries) = &node.tree else {
+            return self.misfit(node, &serde_json::json!({ "type": "object" }), path);
+        };
+        let Some(written) = entries.iter().find(|entry| entry.key == "type") else {
+            let problem = Problem::error(node.origin.clone(), format!("`{}` lacks `type`", shown(path)));
+            self.problems.push(problem.help(format!("type is {}", kinds())));
+            return false;
+        };
+        let found =
+            branches.iter().find(|(name, _)| matches!(&written.value.tree, Tree::Text(text) if text == name));
+        if let Some((_, branch)) = found {
+            return self.conform(node, branch, path);
+        }
+        let place = written.value.origin.clone();
+        let (message, help) = match &written.value.tree {
+            Tree::Text(text) => (
+                format!("`{}.type` cannot be {text:?}", shown(path)),
+                match nearest(text, branches.iter().map(|(name, _)| *name)) {
+                    Some(near) => format!("did you mean {near:?}? It is {}", kinds()),
+                    None => format!("expected {}", kinds()),
+                },
+            ),
+            _ => (
+                format!("`{}.type` is {}", shown(path), written.value.kind()),
+                format!("expected {}", kinds()),
+            ),
+        };
+        self.problems.push(Problem::error(place, message).help(help));
         false
     }
 
@@ -207,9 +260,24 @@ impl Walk<'_> {
             let mut sections = properties(root);
             sections.find(|(_, section)| {
                 let section = section.get("items").unwrap_or(section);
-                property(section, &entry.key).is_some()
+                match kinds(section) {
+                    Some(kinds) => kinds.iter().any(|(_, kind)| property(kind, &entry.key).is_some()),
+                    None => property(section, &entry.key).is_some(),
+                }
             })
         };
+        let other_kind = || {
+            let Some(Step::Key(section)) = path.first() else { return None };
+            let section = property(root, section)?;
+            let kinds = kinds(section.get("items").unwrap_or(section))?;
+            let (kind, _) = kinds.into_iter().find(|(_, kind)| property(kind, &entry.key).is_some())?;
+            Some(format!("`{}` is a key where type = {kind:?}", entry.key))
+        };
+        if let Some(help) = other_kind() {
+            let message = format!("there is no key `{}`{place}", entry.key);
+            self.problems.push(Problem::error(entry.key_origin.clone(), message).help(help));
+            return;
+        }
         let help = match (nearest(&entry.key, keys.iter().copied()), elsewhere()) {
             (Some(near), _) => {
                 self.faulty.insert(shown(&[path, &[Step::from(near)]].concat()));

@@ -28,6 +28,26 @@ client_secret = "s3cret"
 unprovisioned = "forward"
 "#;
 
+/// The first identity provider.
+fn oidc(settings: &Settings) -> &OidcIdp {
+    let Idp::Oidc(idp) = &settings.idps[0] else { panic!("{:?}", settings.idps) };
+    idp
+}
+
+/// A whole configuration with a SAML provider.
+const SAML: &str = r#"
+[server]
+public_url = "https://app.example.com"
+[upstream]
+url = "http://127.0.0.1:3000"
+[[idp]]
+id = "partner"
+type = "saml"
+metadata = { url = "https://idp.partner.example/metadata?tenant=1" }
+[provisioning]
+unprovisioned = "forward"
+"#;
+
 fn features(name: &str) -> Option<Features> {
     let named = |name: &str, privileged| Named { name: name.to_owned(), privileged };
     let attribute = |name: &str, required| {
@@ -148,15 +168,13 @@ fn a_minimal_file_gets_every_default() {
     assert_eq!(settings.upstream.target, UpstreamTarget::Http { host: "127.0.0.1".to_owned(), port: 3000 });
     assert_eq!(settings.store.url, StoreUrl::Sqlite { path: PathBuf::from("/etc/narthex/narthex.db") });
     assert!(
-        matches!(settings.keys.seal, SealKey::FileOrMake(path) if path == Path::new("/etc/narthex/narthex.db.key"))
+        matches!(&settings.keys.seal, SealKey::FileOrMake(path) if path == Path::new("/etc/narthex/narthex.db.key"))
     );
-    assert_eq!(settings.idps[0].scopes, ["openid", "profile", "email"]);
-    assert_eq!(settings.idps[0].label, "corp");
-    assert!(
-        matches!(&settings.idps[0].client_auth, ClientAuth::Basic(secret) if secret.expose() == "s3cret")
-    );
-    assert!(!settings.idps[0].id_token_algorithms.contains(&jsonwebtoken::Algorithm::HS256));
-    assert_eq!(settings.idps[0].clock_skew, Duration::from_mins(1));
+    assert_eq!(oidc(&settings).scopes, ["openid", "profile", "email"]);
+    assert_eq!(oidc(&settings).label, "corp");
+    assert!(matches!(&oidc(&settings).client_auth, ClientAuth::Basic(secret) if secret.expose() == "s3cret"));
+    assert!(!oidc(&settings).id_token_algorithms.contains(&jsonwebtoken::Algorithm::HS256));
+    assert_eq!(oidc(&settings).clock_skew, Duration::from_mins(1));
     assert_eq!(settings.health.listen, "127.0.0.1:9090".parse().unwrap());
     assert_eq!(settings.session.max_per_member, 20);
     assert!(settings.upstream_token.is_none() && settings.application.is_none());
@@ -178,7 +196,7 @@ public_url = "http://app.example.com"
 url = "http://127.0.0.1:3000"
 [[idp]]
 id = "corp"
-type = "saml"
+type = "odic"
 issuer = "https://login.example.com"
 client_id = "app"
 client_secret = "do-not-show-this"
@@ -337,7 +355,7 @@ fn f1_trust_email_is_refused_where_anybody_can_register() {
     }
     let tenant =
         "https://login.microsoftonline.com/6babcaad-604b-40ac-a9d7-9fd97c0b779f/v2.0\"\ntrust_email = true";
-    assert!(settings(&with(MINIMAL, "https://login.example.com\"", tenant)).idps[0].trust_email);
+    assert!(oidc(&settings(&with(MINIMAL, "https://login.example.com\"", tenant))).trust_email);
 }
 
 #[test]
@@ -356,7 +374,7 @@ fn f1_email_domains_are_needed_as_soon_as_email_decides() {
 #[test]
 fn f1_a_star_in_email_domains_is_for_a_single_provider() {
     let star = with(JIT, "[\"example.com\"]", "[\"*\"]");
-    assert_eq!(settings(&star).idps[0].email_domains, ["*"]);
+    assert_eq!(oidc(&settings(&star)).email_domains, ["*"]);
     let second = "[[idp]]\nid = \"b\"\ntype = \"oidc\"\nissuer = \"https://b.example\"\nclient_id = \"x\"\nclient_secret = \"y\"\nemail_domains = [\"b.example\"]\n[application]";
     let found = lines(&errors(&with(&star, "[application]", second), &[]));
     assert!(found.contains("speak for every e-mail address"), "{found}");
@@ -494,10 +512,10 @@ fn the_environment_overrides_the_file() {
     assert_eq!(settings.server.trusted_proxies.len(), 2);
     assert_eq!(settings.server.workers, 3);
     assert_eq!(settings.server.timeouts.drain, Duration::from_secs(1));
-    assert!(matches!(&settings.idps[0].client_auth, ClientAuth::Basic(s) if s.expose() == "{not a table"));
-    assert_eq!(settings.idps[0].client_id, "12345");
-    assert_eq!(settings.idps[0].scopes, ["openid", "groups"]);
-    assert!(settings.idps[0].trust_email);
+    assert!(matches!(&oidc(&settings).client_auth, ClientAuth::Basic(s) if s.expose() == "{not a table"));
+    assert_eq!(oidc(&settings).client_id, "12345");
+    assert_eq!(oidc(&settings).scopes, ["openid", "groups"]);
+    assert!(oidc(&settings).trust_email);
     assert!(matches!(&settings.keys.seal, SealKey::Given(s) if s.expose().len() == 32));
     assert_eq!(settings.headers[0].name, "x-user");
     assert_eq!(settings.upstream_token.unwrap().audience, "https://app.example.com");
@@ -545,9 +563,7 @@ fn a_secret_is_read_from_its_file_without_the_newline_at_its_end() {
     private(&folder.path().join("secret"), 0o600);
     fs::write(&config, with(MINIMAL, "\"s3cret\"", "{ file = \"secret\" }")).unwrap();
     let loaded = load(&config, Purpose::Serve, std::iter::empty(), &features).unwrap();
-    assert!(
-        matches!(&loaded.settings.idps[0].client_auth, ClientAuth::Basic(s) if s.expose() == "from-file")
-    );
+    assert!(matches!(&oidc(&loaded.settings).client_auth, ClientAuth::Basic(s) if s.expose() == "from-file"));
     assert!(!format!("{:?}", loaded.settings).contains("from-file"));
     assert_eq!(loaded.settings.store.url, StoreUrl::Sqlite { path: folder.path().join("narthex.db") });
 }
@@ -649,6 +665,10 @@ fn every_key_is_described_and_every_key_of_the_example_is_in_the_schema() {
                     undescribed(below, &path, found);
                 }
             }
+            let items = key.get("items").unwrap_or(key);
+            for branch in items.get("anyOf").and_then(|b| b.as_array()).into_iter().flatten() {
+                undescribed(branch, &path, found);
+            }
         }
     }
     let mut found = Vec::new();
@@ -690,4 +710,58 @@ proptest! {
     ) {
         let _ = load_with(MINIMAL, Purpose::Check, &[(&format!("NARTHEX__{name}"), &value)]);
     }
+}
+
+#[test]
+fn a_saml_provider_needs_its_metadata_and_nothing_else() {
+    let settings = settings(SAML);
+    let Idp::Saml(idp) = &settings.idps[0] else { panic!("{:?}", settings.idps) };
+    assert_eq!(idp.entity_id, "https://app.example.com/.narthex/saml/partner/metadata");
+    let MetadataFrom::Url(url) = &idp.metadata else { panic!("{:?}", idp.metadata) };
+    assert_eq!(url.as_str(), "https://idp.partner.example/metadata?tenant=1");
+    assert_eq!((idp.label.as_str(), idp.require_signed), ("partner", RequireSigned::Either));
+    assert_eq!((idp.sign_requests, idp.request_binding), (None, None));
+    assert!(idp.idp_initiated.is_none() && !idp.allow_sha1 && !idp.want_encrypted);
+    assert_eq!(idp.clock_skew, Duration::from_mins(1));
+    assert!(settings.idps[0].trust_email());
+
+    let more =
+        "allow_idp_initiated = true\nlanding = \"/start\"\nname_id_format = \"persistent\"\n[provisioning]";
+    let settings = self::settings(&SAML.replace("[provisioning]", more));
+    let Idp::Saml(idp) = &settings.idps[0] else { panic!("{:?}", settings.idps) };
+    assert_eq!(idp.idp_initiated.as_ref().unwrap().as_str(), "/start");
+    assert_eq!(idp.name_id_format.as_deref(), Some("urn:oasis:names:tc:SAML:2.0:nameid-format:persistent"));
+}
+
+#[test]
+fn saml_providers_are_checked() {
+    let mut refusals = Vec::new();
+    for more in [
+        "metadata = { url = \"http://idp.partner.example/\" }",
+        "metadata = {}",
+        "landing = \"/x\"",
+        "allow_idp_initiated = true\nlanding = \"//evil.example\"",
+        "name_id_format = \"persistant\"",
+        "want_encrypted = true",
+        "sign_requests = true",
+        "force_authn = true\nis_passive = true",
+        "entity_id = \"with blank\"",
+        "require_signed = \"none\"",
+        "issuer = \"https://login.example.com\"",
+        "signing_keys = [{ key = \"x\" }]",
+        "allow_sha1 = true",
+    ] {
+        let text = if more.starts_with("metadata") {
+            SAML.replace("metadata = { url = \"https://idp.partner.example/metadata?tenant=1\" }", more)
+        } else {
+            SAML.replace("[provisioning]", &format!("{more}\n[provisioning]"))
+        };
+        let found = load_with(&text, Purpose::Check, &[]);
+        let report = match &found {
+            Ok(loaded) => &loaded.warnings,
+            Err(errors) => &errors.report,
+        };
+        refusals.push(format!("{more}\n{}\n", lines(report)));
+    }
+    insta::assert_snapshot!(refusals.join("--\n"));
 }

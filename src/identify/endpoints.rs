@@ -1,7 +1,10 @@
 //! narthex's own pages and calls under the reserved prefix: sign-in, its answer, sign-out, who am I.
 
 mod call;
+mod logout;
+mod saml;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -16,17 +19,19 @@ use super::cookie;
 use super::csrf::Csrf;
 use super::intent::Intent;
 use super::login::{Finished, Logins};
+use super::refused::Refused;
+use super::saml::Saml;
 use super::session::{LiveSession, Sessions};
 use super::throttle::Throttle;
 use super::verified::Verified;
 use crate::config::settings::Idp;
 use crate::forward::keys::{CACHE_CONTROL, SigningKeys};
 use crate::forward::{Body, Cookies};
-use crate::identify::LoginError;
+use crate::identify::{Answer, Departure, LoginError};
 use crate::listen::Inbound;
-use crate::model::{ErrorId, IdpId, ReturnTo, Secret, StateHash, UnixTime};
+use crate::model::{ErrorId, IdpId, ReturnTo, StateHash, UnixTime};
 use crate::observe;
-use crate::pages::{self, Choice, ChooserPage, LogoutPage, Next, SignedOutPage};
+use crate::pages::{self, Choice, ChooserPage, Next};
 use crate::platform::crypto::{Purpose, sha256};
 use crate::platform::{KeyRing, Platform};
 use crate::problem::{Problem, json_response};
@@ -42,6 +47,8 @@ pub struct Endpoints {
     pub public_url: Url,
     pub idps: Vec<Idp>,
     pub logins: Logins,
+    /// Those of `idps` that speak SAML.
+    pub saml: HashMap<IdpId, Arc<Saml>>,
     pub sessions: Arc<Sessions>,
     pub provisioner: Arc<Provisioner>,
     pub throttle: Throttle,
@@ -81,12 +88,17 @@ impl Endpoints {
             ["login", "resume"] if post => self.resume(call).await,
             ["login", "resume"] => Problem::method_not_allowed("POST").into_response(call.intent),
             ["oidc", idp, "callback"] if get => self.callback(idp, &call).await,
-            ["login"] | ["oidc", _, "callback"] => {
+            ["saml", idp, "acs"] if post => self.assertion_consumer(idp, call).await,
+            ["saml", idp, "acs"] if get => self.saml_result(idp, &call).await,
+            ["saml", idp, "metadata"] if get => self.saml_metadata(idp, &call).await,
+            ["login"] | ["oidc", _, "callback"] | ["saml", _, "metadata"] => {
                 Problem::method_not_allowed("GET").into_response(call.intent)
             }
             ["logout"] if get => self.ask_logout(&call),
             ["logout"] if post => self.logout(call).await,
-            ["logout"] => Problem::method_not_allowed("GET, POST").into_response(call.intent),
+            ["logout"] | ["saml", _, "acs"] => {
+                Problem::method_not_allowed("GET, POST").into_response(call.intent)
+            }
             ["session"] if get => self.session(&call),
             ["jwks.json"] if get => self.key_set(&call),
             _ => Problem::not_found().into_response(call.intent),
@@ -108,9 +120,9 @@ impl Endpoints {
         let chosen = match (call.parameter("idp"), self.idps.as_slice()) {
             (Some(id), _) => match id.parse::<IdpId>() {
                 Ok(id) => Some(id),
-                Err(_) => return self.login_failed(&LoginError::UnknownProvider, None, call),
+                Err(_) => return self.login_failed(&LoginError::UnknownProvider, None, call).await,
             },
-            (None, [only]) => Some(only.id.clone()),
+            (None, [only]) => Some(only.id().clone()),
             (None, _) => self.idp_for(email),
         };
         let Some(idp) = chosen else { return self.choose(&return_to, email) };
@@ -124,13 +136,13 @@ impl Endpoints {
         let names = self.sessions.cookie_names();
         match self.logins.begin(idp, return_to, names.login(&call.headers)).await {
             Ok(begun) => {
-                let mut response = see_other(begun.redirect.as_str());
+                let mut response = depart(&begun.departure);
                 if let Some(cookie) = begun.set_cookie.and_then(|value| names.set_login(&value)) {
                     response.headers_mut().append(header::SET_COOKIE, cookie);
                 }
                 response
             }
-            Err(error) => self.login_failed(&error, Some(idp), call),
+            Err(error) => self.login_failed(&error, Some(idp), call).await,
         }
     }
 
@@ -138,9 +150,9 @@ impl Endpoints {
     fn idp_for(&self, email: &str) -> Option<IdpId> {
         let address = crate::model::EmailAddress::parse(email.trim()).ok()?;
         let mut speakers =
-            self.idps.iter().filter(|idp| idp.email_domains.iter().any(|d| d == address.domain()));
+            self.idps.iter().filter(|idp| idp.email_domains().iter().any(|d| d == address.domain()));
         let first = speakers.next()?;
-        speakers.next().is_none().then(|| first.id.clone())
+        speakers.next().is_none().then(|| first.id().clone())
     }
 
     fn choose(&self, return_to: &ReturnTo, email: &str) -> Response<Body> {
@@ -148,15 +160,15 @@ impl Endpoints {
             .idps
             .iter()
             .map(|idp| Choice {
-                href: login_path(&self.prefix, Some(&idp.id), return_to),
-                label: idp.label.clone(),
+                href: login_path(&self.prefix, Some(idp.id()), return_to),
+                label: idp.label().to_owned(),
             })
             .collect();
         let page = ChooserPage {
             action: &format!("{}/login", self.prefix),
             return_to: return_to.as_str(),
             email,
-            by_email: self.idps.iter().any(|idp| !idp.email_domains.is_empty()),
+            by_email: self.idps.iter().any(|idp| !idp.email_domains().is_empty()),
             unknown: !email.is_empty(),
             choices: &choices,
         };
@@ -165,15 +177,26 @@ impl Endpoints {
 
     async fn callback(&self, idp: &str, call: &Call) -> Response<Body> {
         let Ok(idp) = idp.parse::<IdpId>() else {
-            return self.login_failed(&LoginError::UnknownProvider, None, call);
+            return self.login_failed(&LoginError::UnknownProvider, None, call).await;
         };
         let finished = match super::answer::read(call.raw_query.as_bytes()) {
             Ok((state, answer)) => {
                 let cookie = self.sessions.cookie_names().login(&call.headers);
+                let answer = Answer::Oidc(answer);
                 self.logins.finish(&idp, state.as_deref(), answer, cookie, call.session.is_some()).await
             }
             Err(error) => Err(error),
         };
+        self.finished(finished, &idp, call).await
+    }
+
+    /// Goes on from an answer, whatever the protocol.
+    async fn finished(
+        &self,
+        finished: Result<Finished, LoginError>,
+        idp: &IdpId,
+        call: &Call,
+    ) -> Response<Body> {
         match finished {
             Ok(Finished::Verified { verified, return_to }) => {
                 let until = self.platform.clock.now().after(PARKED);
@@ -183,7 +206,7 @@ impl Endpoints {
             Ok(Finished::BeginAgain { idp, return_to }) => {
                 see_other(&login_path(&self.prefix, Some(&idp), &return_to))
             }
-            Err(error) => self.login_failed(&error, Some(&idp), call),
+            Err(error) => self.login_failed(&error, Some(idp), call).await,
         }
     }
 
@@ -205,7 +228,7 @@ impl Endpoints {
         };
         let hint = match self.seal_hint(&verified) {
             Ok(hint) => hint,
-            Err(error) => return self.login_failed(&error.into(), Some(&idp), call),
+            Err(error) => return self.login_failed(&error.into(), Some(&idp), call).await,
         };
         let names = self.sessions.cookie_names();
         let started = self.sessions.start(provisioned, hint, names.session(&call.headers)).await;
@@ -239,24 +262,45 @@ impl Endpoints {
     fn seal_hint(&self, verified: &Verified) -> Result<Option<Vec<u8>>, crate::platform::entropy::NoEntropy> {
         let entropy = self.platform.entropy.as_ref();
         verified
-            .id_token()
-            .map(|token| self.keys.seal(Purpose::LogoutHint, b"", token.expose().as_bytes(), entropy))
+            .logout_hint()
+            .map(|hint| self.keys.seal(Purpose::LogoutHint, b"", hint.expose().as_bytes(), entropy))
             .transpose()
     }
 
-    fn login_failed(&self, error: &LoginError, idp: Option<&IdpId>, call: &Call) -> Response<Body> {
+    async fn login_failed(&self, error: &LoginError, idp: Option<&IdpId>, call: &Call) -> Response<Body> {
         let id = self.platform.entropy.error_id();
-        let known = idp.filter(|idp| self.idps.iter().any(|known| known.id == **idp));
+        let known = idp.filter(|idp| self.idps.iter().any(|known| known.id() == *idp));
         let label = known.map_or("unknown", IdpId::as_str);
         observe::login(label, error.code());
         tracing::warn!(
             error_id = %id, code = error.code(), fault = error.fault().as_str(), idp = label, %error,
             "a login was refused"
         );
+        self.record_refusal(&id, error, known, call).await;
         Problem::from(error)
             .with_id(id)
             .with_next(Next::Link { href: self.login_path(&ReturnTo::root()), label: "Sign in" })
             .into_response(call.intent)
+    }
+
+    /// Keeps how it was refused, for `narthex explain --error`.
+    async fn record_refusal(&self, id: &ErrorId, error: &LoginError, idp: Option<&IdpId>, call: &Call) {
+        // SECURITY: whoever sends rubbish all the time neither fills the store nor drives out what others need.
+        if !self.throttle.allows(call.client) {
+            return;
+        }
+        let record = Refused {
+            at: self.platform.clock.now(),
+            idp: idp.cloned(),
+            code: error.code().to_owned(),
+            fault: error.fault().as_str().to_owned(),
+            message: error.to_string(),
+            steps: error.steps().to_vec(),
+        };
+        let Ok(record) = serde_json::to_string(&record) else { return };
+        if let Err(error) = self.store.record_refusal(id, &record).await {
+            tracing::warn!(error_id = %id, %error, "the refusal could not be kept for `narthex explain`");
+        }
     }
 
     async fn provision_failed(
@@ -337,76 +381,6 @@ impl Endpoints {
         Some((verified, parked.return_to, parked.until))
     }
 
-    fn ask_logout(&self, call: &Call) -> Response<Body> {
-        let Some(session) = &call.session else {
-            let login = self.login_path(&ReturnTo::root());
-            return pages::show(StatusCode::OK, &SignedOutPage { login: &login });
-        };
-        let page = LogoutPage {
-            name: display_name(session),
-            action: &format!("{}/logout", self.prefix),
-            csrf_token: &self.csrf.token(session.hash()),
-        };
-        pages::show(StatusCode::OK, &page)
-    }
-
-    async fn logout(&self, call: Call) -> Response<Body> {
-        let here = format!("{}/logout", self.prefix);
-        let Some(session) = call.session.clone() else { return see_other(&here) };
-        let call = match call.with_form().await {
-            Ok(call) => call,
-            Err(problem) => return *problem,
-        };
-        let token = call.parameter("csrf_token").unwrap_or_default();
-        if !self.csrf.is_valid(session.hash(), token) {
-            return Problem::csrf()
-                .with_next(Next::Link { href: here, label: "To the sign-out page" })
-                .into_response(call.intent);
-        }
-        if let Err(error) = self.sessions.end(session.hash()).await {
-            tracing::warn!(%error, "a logout could not be told to the store yet");
-        }
-        self.logins.signed_out(self.sessions.cookie_names().login(&call.headers));
-        observe::logout(session.content().idp.as_str());
-        tracing::info!(
-            target: "narthex::audit", event = "logout", idp = %session.content().idp,
-            subject = session.content().subject.as_str(), "signed out"
-        );
-        let onwards = self.provider_logout(&session).await;
-        let mut response = see_other(onwards.as_ref().map_or(here.as_str(), Url::as_str));
-        self.end_in_browser(&call.headers, response.headers_mut());
-        response
-    }
-
-    /// Where the provider's own session ends, and how it finds back.
-    async fn provider_logout(&self, session: &LiveSession) -> Option<Url> {
-        let content = session.content();
-        let hint = content
-            .logout_hint
-            .as_ref()
-            .and_then(|sealed| self.keys.open(Purpose::LogoutHint, b"", sealed).ok())
-            .and_then(|plain| String::from_utf8(plain).ok())
-            .map(Secret::new);
-        let back = self.public_url.join(&format!("{}/logout", self.prefix)).ok()?;
-        let protocol = self.logins.protocol(&content.idp).ok()?;
-        let state = URL_SAFE_NO_PAD.encode(self.platform.entropy.bytes::<16>().ok()?);
-        protocol.logout(hint.as_ref().map(Secret::expose), &back, &state).await
-    }
-
-    /// Clears our session cookie and the application's own (E7).
-    pub fn end_in_browser(&self, request: &http::HeaderMap, response: &mut http::HeaderMap) {
-        if let Some(cookie) = self.sessions.cookie_names().clear_session() {
-            response.append(header::SET_COOKIE, cookie);
-        }
-        self.clear_application_cookies(request, response);
-    }
-
-    fn clear_application_cookies(&self, request: &http::HeaderMap, response: &mut http::HeaderMap) {
-        for cookie in self.cookies.clearing(request, self.sessions.cookie_names().secure()) {
-            response.append(header::SET_COOKIE, cookie);
-        }
-    }
-
     /// Who am I, until when, and the token for a logout.
     fn session(&self, call: &Call) -> Response<Body> {
         let Some(session) = &call.session else {
@@ -472,6 +446,16 @@ fn display_name(session: &LiveSession) -> &str {
     session
         .account()
         .map_or("", |account| account.profile.display_name.as_deref().unwrap_or(&account.profile.username))
+}
+
+/// Sends the browser to a provider with a message.
+fn depart(departure: &Departure) -> Response<Body> {
+    match departure {
+        Departure::Redirect(url) => see_other(url.as_str()),
+        Departure::Form { action, fields } => {
+            pages::depart(&pages::DeparturePage { action: action.as_str(), fields })
+        }
+    }
 }
 
 /// 303, never cached: the answer depends on cookies.

@@ -3,11 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use url::Url;
-
-use super::protocol::{AnswerParameters, IdentityProtocol, LoginError};
+use super::protocol::{Answer, Departure, IdentityProtocol, LoginError};
 use super::rounds::Rounds;
 use super::tokens::Tokens;
 use super::verified::Verified;
@@ -15,6 +11,8 @@ use crate::model::{BrowserHash, IdpId, LoginAttempt, ReturnTo, Secret, StateHash
 use crate::platform::crypto::{Purpose, sha256};
 use crate::platform::{KeyRing, Platform};
 use crate::store::{Store, TakenLogin};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Bytes of a browser id: 256 bits.
 const BROWSER_ID: usize = 32;
@@ -34,7 +32,7 @@ pub struct Logins {
 /// What to answer to who wants to sign in.
 #[derive(Debug)]
 pub struct BegunLogin {
-    pub redirect: Url,
+    pub departure: Departure,
     /// The login cookie's value, where the browser has no valid one yet. All tabs share it; it holds
     /// nothing but a random id, so its size is fixed and tabs do not race for its content.
     pub set_cookie: Option<String>,
@@ -100,10 +98,10 @@ impl Logins {
             expires_at: now.after(login::KEPT),
         };
         // The provider first: where it cannot be asked, nothing is recorded.
-        let begun = protocol.begin(&attempt, &state).await?;
+        let departure = protocol.begin(&attempt, &state).await?;
         self.store.put_login(&attempt).await?;
         self.rounds.begun(&attempt.browser, &attempt.state);
-        Ok(BegunLogin { redirect: begun.redirect, set_cookie })
+        Ok(BegunLogin { departure, set_cookie })
     }
 
     /// Takes an answer that came to the address of `idp`. `signed_in`: whether this browser has a session
@@ -115,7 +113,7 @@ impl Logins {
         &self,
         idp: &IdpId,
         state: Option<&str>,
-        answer: AnswerParameters,
+        answer: Answer,
         login_cookie: Option<&str>,
         signed_in: bool,
     ) -> Result<Finished, LoginError> {
@@ -151,7 +149,7 @@ impl Logins {
             }
             TakenLogin::Fresh(attempt) => {
                 let return_to = attempt.return_to.clone();
-                let verified = protocol.finish(*attempt, &answer).await?;
+                let verified = protocol.finish(*attempt, answer).await?;
                 Ok(Finished::Verified { verified, return_to })
             }
             TakenLogin::Used(return_to) if signed_in => Ok(Finished::GoTo(return_to)),

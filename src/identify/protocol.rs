@@ -5,6 +5,7 @@ use url::Url;
 
 use super::Verified;
 use super::oidc::OidcError;
+use super::saml::{Received, SamlError, SamlRefusal, Step};
 use crate::model::{Fault, IdpId, LoginAttempt};
 use crate::platform::entropy::NoEntropy;
 use crate::store::StoreError;
@@ -18,29 +19,52 @@ pub trait IdentityProtocol: Send + Sync {
     ///
     /// # Errors
     /// Where the provider's metadata was never read and cannot be read now.
-    async fn begin(&self, attempt: &LoginAttempt, state: &str) -> Result<Begun, LoginError>;
+    async fn begin(&self, attempt: &LoginAttempt, state: &str) -> Result<Departure, LoginError>;
 
-    /// Verifies the answer's parameters against `attempt`, which was taken for this browser, and gives who
-    /// it is.
+    /// Verifies the answer against `attempt`, which was taken for this browser, and gives who it is.
     ///
     /// # Errors
     /// One variant per check that failed.
-    async fn finish(&self, attempt: LoginAttempt, answer: &AnswerParameters) -> Result<Verified, LoginError>;
+    async fn finish(&self, attempt: LoginAttempt, answer: Answer) -> Result<Verified, LoginError>;
 
-    /// Where to send the browser to end the provider's session too; `None` where it offers none.
-    async fn logout(&self, id_token_hint: Option<&str>, post_logout: &Url, state: &str) -> Option<Url>;
+    /// Where to send the browser to end the provider's session too; `None` where it offers none. `hint` is
+    /// what [`Verified::logout_hint`] was.
+    async fn logout(&self, hint: Option<&str>, post_logout: &Url, state: &str) -> Option<Departure>;
 
     /// Whether metadata and keys are at hand (from the provider or the last good copy).
     fn ready(&self) -> bool;
 }
 
-/// Where a login goes first.
+/// How a browser goes to the provider with a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Begun {
-    pub redirect: Url,
+pub enum Departure {
+    Redirect(Url),
+    /// A form that the browser posts (SAML Bindings 2.0, 3.5).
+    Form {
+        action: Url,
+        fields: Vec<(&'static str, String)>,
+    },
 }
 
-/// The parameters of a login answer, each at most once.
+#[cfg(test)]
+impl Departure {
+    /// Of a redirect.
+    pub(super) fn url(&self) -> &Url {
+        match self {
+            Self::Redirect(url) => url,
+            Self::Form { .. } => panic!("{self:?}"),
+        }
+    }
+}
+
+/// What came back from the provider, by protocol.
+#[derive(Debug)]
+pub enum Answer {
+    Oidc(AnswerParameters),
+    Saml(Box<Received>),
+}
+
+/// The parameters of an OpenID Connect answer, each at most once.
 #[derive(Debug, Clone, Default)]
 pub struct AnswerParameters {
     pub code: Option<crate::model::Secret>,
@@ -55,6 +79,11 @@ pub struct AnswerParameters {
 pub enum LoginError {
     #[error(transparent)]
     Oidc(#[from] OidcError),
+    #[error(transparent)]
+    Saml(#[from] SamlRefusal),
+    /// An answer of one protocol at the address of a provider of another.
+    #[error("this answer is not of the protocol that the identity provider speaks")]
+    WrongProtocol,
     #[error("no identity provider is configured under this name")]
     UnknownProvider,
     /// RFC 6749, 3.1: parameters are given at most once.
@@ -90,6 +119,8 @@ impl LoginError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Oidc(error) => error.code(),
+            Self::Saml(refusal) => refusal.error.code(),
+            Self::WrongProtocol => "wrong_protocol",
             Self::UnknownProvider => "unknown_provider",
             Self::ParameterTwice { .. } => "parameter_twice",
             Self::ParameterTooLong { .. } => "parameter_too_long",
@@ -104,12 +135,23 @@ impl LoginError {
         }
     }
 
+    /// The checks in their order up to the one that failed, where the protocol keeps them.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        match self {
+            Self::Saml(refusal) => &refusal.steps,
+            _ => &[],
+        }
+    }
+
     /// Who has to act.
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
             Self::Oidc(error) => error.fault(),
+            Self::Saml(refusal) => refusal.error.fault(),
             Self::UnknownProvider
+            | Self::WrongProtocol
             | Self::ParameterTwice { .. }
             | Self::ParameterTooLong { .. }
             | Self::StateMissing
@@ -120,6 +162,12 @@ impl LoginError {
             Self::LoginLoop { .. } => Fault::Operator,
             Self::Store(_) | Self::NoEntropy(_) => Fault::Us,
         }
+    }
+}
+
+impl From<SamlError> for LoginError {
+    fn from(error: SamlError) -> Self {
+        Self::Saml(error.into())
     }
 }
 
@@ -146,6 +194,7 @@ mod tests {
         for (error, code, fault) in [
             (LoginError::Oidc(OidcError::NonceMismatch), "nonce_mismatch", Fault::Client),
             (LoginError::UnknownProvider, "unknown_provider", Fault::Client),
+            (LoginError::WrongProtocol, "wrong_protocol", Fault::Client),
             (LoginError::ParameterTwice { name: "code" }, "parameter_twice", Fault::Client),
             (LoginError::ParameterTooLong { name: "code", limit: 1 }, "parameter_too_long", Fault::Client),
             (LoginError::StateMissing, "state_missing", Fault::Client),

@@ -11,7 +11,7 @@ use super::tokens::Tokens;
 use crate::config::settings;
 use crate::listen::Inbound;
 use crate::model::session::SessionContent;
-use crate::model::{SessionHash, SessionRecord, UnixTime};
+use crate::model::{IdpId, SessionHash, SessionRecord, UnixTime};
 use crate::platform::crypto::Purpose;
 use crate::platform::entropy::NoEntropy;
 use crate::platform::{KeyRing, Platform};
@@ -220,11 +220,13 @@ impl Sessions {
         let now = self.platform.clock.now();
         let value = self.ids.issue(self.platform.entropy.bytes()?);
         let identity = provisioned.verified().identity();
+        let latest = now.after(self.settings.max_lifetime);
         let record = SessionRecord {
             hash: SessionHash(cookie::hash(&value)),
             content: SessionContent {
                 idp: identity.idp.clone(),
                 subject: identity.subject.clone(),
+                logout_name: identity.logout_name.clone(),
                 idp_session: identity.idp_session.clone(),
                 account: provisioned.account().cloned(),
                 claims: identity.claims.clone(),
@@ -233,7 +235,7 @@ impl Sessions {
             },
             created_at: now,
             last_seen_at: now,
-            expires_at: now.after(self.settings.max_lifetime),
+            expires_at: identity.ends_at.map_or(latest, |ends_at| ends_at.min(latest)),
         };
         let inserted = self.store.insert_session(&record, self.settings.max_per_member).await;
         self.note_store(&inserted);
@@ -273,6 +275,26 @@ impl Sessions {
     pub async fn end(&self, hash: &SessionHash) -> Result<(), SessionError> {
         self.forget(hash, false);
         self.tell_ended(hash).await
+    }
+
+    /// Ends the sessions that `idp` began for whom it calls `name`: those of `idp_sessions`, or all of them where
+    /// that is empty. Returns how many.
+    ///
+    /// # Errors
+    /// Where the store cannot be asked which they are; then none has ended.
+    pub async fn end_of(
+        &self,
+        idp: &IdpId,
+        name: &str,
+        idp_sessions: &[String],
+    ) -> Result<usize, SessionError> {
+        let ended = self.store.end_sessions_of(idp, name, idp_sessions).await;
+        self.note_store(&ended);
+        let ended = ended?;
+        for hash in &ended {
+            self.forget(hash, true);
+        }
+        Ok(ended.len())
     }
 
     async fn tell_ended(&self, hash: &SessionHash) -> Result<(), SessionError> {

@@ -12,19 +12,19 @@ use crate::platform::{Entropy, KeyRing};
 #[derive(Debug, Clone)]
 pub struct Verified {
     identity: Identity,
-    id_token: Option<Secret>,
+    logout_hint: Option<Secret>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     identity: Identity,
-    id_token: Option<String>,
+    logout_hint: Option<String>,
 }
 
 impl Verified {
     /// For a protocol's `finish`, after its last check.
-    pub(super) fn new(identity: Identity, id_token: Option<Secret>) -> Self {
-        Self { identity, id_token }
+    pub(super) fn new(identity: Identity, logout_hint: Option<Secret>) -> Self {
+        Self { identity, logout_hint }
     }
 
     #[must_use]
@@ -32,10 +32,10 @@ impl Verified {
         &self.identity
     }
 
-    /// The ID token as it came, for the logout hint.
+    /// What the provider is told at logout: the ID token as it came, or the NameID with its session.
     #[must_use]
-    pub fn id_token(&self) -> Option<&Secret> {
-        self.id_token.as_ref()
+    pub fn logout_hint(&self) -> Option<&Secret> {
+        self.logout_hint.as_ref()
     }
 
     /// Seals it for the time that a person needs to try again (PROVISIONING.md A2).
@@ -45,7 +45,7 @@ impl Verified {
     pub fn seal(&self, keys: &KeyRing, context: &[u8], entropy: &dyn Entropy) -> Result<Vec<u8>, NoEntropy> {
         let sealed = Sealed {
             identity: self.identity.clone(),
-            id_token: self.id_token.as_ref().map(|token| token.expose().to_owned()),
+            logout_hint: self.logout_hint.as_ref().map(|hint| hint.expose().to_owned()),
         };
         let plain = zeroize::Zeroizing::new(serde_json::to_vec(&sealed).map_err(|_| NoEntropy)?);
         keys.seal(Purpose::ParkedIdentity, context, &plain, entropy)
@@ -58,7 +58,7 @@ impl Verified {
     pub fn from_sealed(keys: &KeyRing, context: &[u8], sealed: &[u8]) -> Result<Self, Unsealable> {
         let plain = zeroize::Zeroizing::new(keys.open(Purpose::ParkedIdentity, context, sealed)?);
         let sealed: Sealed = serde_json::from_slice(&plain).map_err(|_| Unsealable)?;
-        Ok(Self { identity: sealed.identity, id_token: sealed.id_token.map(Secret::new) })
+        Ok(Self { identity: sealed.identity, logout_hint: sealed.logout_hint.map(Secret::new) })
     }
 
     /// For tests of the stages that follow.

@@ -26,5 +26,7 @@ pub const LIFETIME: std::time::Duration = std::time::Duration::from_mins(15);
 pub const KEPT: std::time::Duration = std::time::Duration::from_hours(24);
 /// Logins in flight per browser; the oldest goes first.
 pub const MAX_PER_BROWSER: usize = 16;
+/// Refused sign-ins that are kept for `narthex explain`; the oldest goes first (SECURITY.md 9).
+pub const MAX_REFUSALS: usize = 1_000;
 /// Logins in flight in the whole store; the oldest goes first (SECURITY.md 9).
 pub const MAX_IN_FLIGHT: usize = 20_000;

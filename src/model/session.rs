@@ -21,13 +21,17 @@ pub struct SessionRecord {
 pub struct SessionContent {
     pub idp: IdpId,
     pub subject: Subject,
-    /// The identity provider's `sid`, for logout from there.
+    /// What the identity provider calls this person at logout; see [`super::Identity::logout_name`].
+    #[serde(default)]
+    pub logout_name: String,
+    /// The identity provider's `sid` or SessionIndex, for logout from there.
     pub idp_session: Option<String>,
     /// `None`: a session without account (PROVISIONING.md M3, `forward`).
     pub account: Option<SessionAccount>,
     pub claims: Claims,
     pub grant: Grant,
-    /// The ID token, sealed, as the hint for RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0, 2).
+    /// What the provider is told at logout, sealed: the ID token (OpenID Connect RP-Initiated Logout 1.0, 2), or the
+    /// NameID and SessionIndex (SAML Core 2.0, 3.7.1).
     pub logout_hint: Option<Vec<u8>>,
 }
 

@@ -1,4 +1,5 @@
-//! The few pages that people see of narthex: everything escaped, no script, nothing from elsewhere.
+//! The few pages that people see of narthex: everything escaped, nothing from elsewhere, and no script but the one
+//! line that sends a form on.
 
 use std::sync::LazyLock;
 
@@ -11,6 +12,9 @@ use crate::platform::crypto::sha256;
 
 /// The one style sheet, inline; the content security policy names it by its digest.
 pub const STYLE: &str = include_str!("style.css");
+
+/// The one script: posts the form of [`DeparturePage`]. Without scripts there is its button.
+pub const SUBMIT: &str = "document.forms[0].submit()";
 
 /// What a person can do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,17 +73,42 @@ pub struct SignedOutPage<'a> {
     pub login: &'a str,
 }
 
-static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
-    let digest = base64::engine::general_purpose::STANDARD.encode(sha256(STYLE.as_bytes()));
+/// A form that goes on to an identity provider by itself (SAML Bindings 2.0, 3.5.4).
+#[derive(Template)]
+#[template(path = "pages/departure.html")]
+pub struct DeparturePage<'a> {
+    pub action: &'a str,
+    pub fields: &'a [(&'static str, String)],
+}
+
+static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| HeaderValue::try_from(policy()).ok());
+
+static POLICY_WITH_SUBMIT: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
+    HeaderValue::try_from(format!("{}; script-src 'sha256-{}'", policy(), digest(SUBMIT))).ok()
+});
+
+fn digest(text: &str) -> String {
+    base64::engine::general_purpose::STANDARD.encode(sha256(text.as_bytes()))
+}
+
+fn policy() -> String {
+    let digest = digest(STYLE);
     // `form-action` is left out on purpose: Chromium applies it to the redirects that follow a form, and a
     // logout goes on to the identity provider.
-    let policy =
-        format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; frame-ancestors 'none'");
-    HeaderValue::try_from(policy).ok()
-});
+    format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; frame-ancestors 'none'")
+}
+
+/// Shows the page that posts itself.
+pub fn depart(page: &DeparturePage<'_>) -> Response<Body> {
+    show_under(StatusCode::OK, page, POLICY_WITH_SUBMIT.as_ref())
+}
 
 /// Shows a page: never cached, never framed.
 pub fn show(status: StatusCode, page: &impl Template) -> Response<Body> {
+    show_under(status, page, POLICY.as_ref())
+}
+
+fn show_under(status: StatusCode, page: &impl Template, policy: Option<&HeaderValue>) -> Response<Body> {
     let (status, html) = match page.render() {
         Ok(html) => (status, html),
         Err(error) => {
@@ -94,7 +123,7 @@ pub fn show(status: StatusCode, page: &impl Template) -> Response<Body> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    if let Some(policy) = &*POLICY {
+    if let Some(policy) = policy {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
     }
     response

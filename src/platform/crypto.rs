@@ -26,10 +26,12 @@ pub enum Purpose {
     Csrf,
     /// Keys of ours that lie in the store.
     StoredKey,
-    /// ID tokens kept as logout hints.
+    /// ID tokens and NameIDs kept as logout hints.
     LogoutHint,
     /// A verified identity that waits for `/login/resume`.
     ParkedIdentity,
+    /// A SAML response that waits for the browser that it belongs to.
+    ParkedResponse,
 }
 
 impl Purpose {
@@ -42,6 +44,7 @@ impl Purpose {
             Self::StoredKey => b"narthex stored key v1",
             Self::LogoutHint => b"narthex logout hint v1",
             Self::ParkedIdentity => b"narthex parked identity v1",
+            Self::ParkedResponse => b"narthex parked response v1",
         }
     }
 }

@@ -29,14 +29,14 @@ pub enum OutboundError {
         /// A connection was there, so the request may have been received and have taken effect.
         connected: bool,
     },
-    #[error("the answer of {origin} is larger than {MAX_ANSWER} bytes")]
-    TooLarge { origin: String },
+    #[error("the answer of {origin} is larger than {limit} bytes")]
+    TooLarge { origin: String, limit: usize },
     /// The client itself could not be built.
     #[error("outbound TLS cannot be set up: {0}")]
     Setup(String),
 }
 
-/// An answer with its whole body, at most [`MAX_ANSWER`] bytes.
+/// An answer with its whole body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: http::StatusCode,
@@ -83,11 +83,23 @@ impl Outbound {
         self.client.request(method, url)
     }
 
-    /// Sends and reads the whole answer, whatever its status.
+    /// Sends and reads the whole answer, whatever its status; at most [`MAX_ANSWER`] bytes.
     ///
     /// # Errors
     /// [`OutboundError`]; URLs appear in it by origin only, since queries may hold secrets.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, OutboundError> {
+        self.send_up_to(request, MAX_ANSWER).await
+    }
+
+    /// As [`Outbound::send`], with another limit than [`MAX_ANSWER`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send_up_to(
+        &self,
+        request: reqwest::RequestBuilder,
+        limit: usize,
+    ) -> Result<Answer, OutboundError> {
         let (client, request) = request.build_split();
         let request = request.map_err(|error| OutboundError::Setup(error.without_url().to_string()))?;
         let origin = request.url().origin().ascii_serialization();
@@ -99,9 +111,9 @@ impl Outbound {
         };
         let response = client.execute(request).await.map_err(unreachable)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = capped(response).await.map_err(|error| match error {
+        let body = capped(response, limit).await.map_err(|error| match error {
             Some(error) => unreachable(error),
-            None => OutboundError::TooLarge { origin: origin.clone() },
+            None => OutboundError::TooLarge { origin: origin.clone(), limit },
         })?;
         Ok(Answer { status, headers, body })
     }
@@ -131,10 +143,10 @@ pub fn client_tls(extra_roots: &[u8]) -> Result<std::sync::Arc<rustls::ClientCon
     Ok(std::sync::Arc::new(config))
 }
 
-async fn capped(mut response: Response) -> Result<Vec<u8>, Option<reqwest::Error>> {
+async fn capped(mut response: Response, limit: usize) -> Result<Vec<u8>, Option<reqwest::Error>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(Some)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
+        if body.len() + chunk.len() > limit {
             return Err(None);
         }
         body.extend_from_slice(&chunk);

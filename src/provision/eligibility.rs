@@ -21,7 +21,7 @@ pub struct Authority {
 impl Authority {
     #[must_use]
     pub fn of(idp: &Idp) -> Self {
-        Self { domains: idp.email_domains.clone(), trust_email: idp.trust_email }
+        Self { domains: idp.email_domains().to_vec(), trust_email: idp.trust_email() }
     }
 
     fn covers(&self, domain: &str) -> bool {

@@ -87,7 +87,7 @@ impl Provisioner {
         platform: Platform,
         tasks: Tasks,
     ) -> Self {
-        let authorities = settings.idps.iter().map(|idp| (idp.id.clone(), Authority::of(idp))).collect();
+        let authorities = settings.idps.iter().map(|idp| (idp.id().clone(), Authority::of(idp))).collect();
         Self::with(settings.provisioning.clone(), authorities, connector, store, platform, tasks)
     }
 

@@ -72,10 +72,14 @@ macro_rules! conformance {
                 an_id_is_parked_under_once
                 beyond_the_stores_limit_the_oldest_parked_thing_goes
                 of_a_hundred_takings_of_a_parked_thing_exactly_one_gets_it
+                a_first_use_is_had_once_until_it_may_be_forgotten
+                of_a_hundred_first_uses_at_once_exactly_one_is_the_first
+                the_latest_refusals_are_kept
                 a_sweep_drops_expired_logins_and_parked_things_only
             );
             conformance!(@tests $maker sessions:
                 a_session_is_found_as_it_was_recorded
+                a_provider_ends_the_sessions_that_it_names_and_no_others
                 a_session_without_account_is_kept_too
                 an_unknown_session_is_absent
                 a_hash_is_recorded_once

@@ -1,20 +1,17 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
+mod logins;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{
-    CreationLease, DocumentStore, KeyStore, LoginStore, MemberStore, SessionStore, StoreError, StoredKey,
-    TakenLogin,
-};
-use crate::model::login::{MAX_IN_FLIGHT, MAX_PER_BROWSER};
-use crate::model::{
-    AccountId, BrowserHash, IdpId, LoginAttempt, Member, MemberId, ReturnTo, SessionHash, SessionRecord,
-    StateHash, Subject, UnixTime,
-};
+use self::logins::Logins;
+use super::{CreationLease, DocumentStore, KeyStore, MemberStore, SessionStore, StoreError, StoredKey};
+use crate::model::login::MAX_IN_FLIGHT;
+use crate::model::{AccountId, IdpId, Member, MemberId, SessionHash, SessionRecord, Subject, UnixTime};
 
 /// Everything behind one lock, so that every method is one transaction.
 pub struct Memory {
@@ -47,138 +44,6 @@ impl Memory {
     /// A panic elsewhere leaves the tables as the last whole step left them, so a poisoned lock is taken.
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Rows in the order of their recording.
-#[derive(Default)]
-struct Logins {
-    next: u64,
-    rows: BTreeMap<u64, LoginRow>,
-    by_state: HashMap<StateHash, u64>,
-    per_browser: HashMap<BrowserHash, usize>,
-    parked: BTreeMap<u64, (StateHash, Vec<u8>, UnixTime)>,
-    by_park_id: HashMap<StateHash, u64>,
-}
-
-struct LoginRow {
-    state: StateHash,
-    browser: BrowserHash,
-    return_to: ReturnTo,
-    expires_at: UnixTime,
-    /// `None` once taken: nonce and verifier are of no further use, so they are not kept.
-    attempt: Option<LoginAttempt>,
-}
-
-impl Logins {
-    fn ordinal(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
-
-    fn remove(&mut self, ordinal: u64) {
-        let Some(row) = self.rows.remove(&ordinal) else { return };
-        self.by_state.remove(&row.state);
-        if let Some(count) = self.per_browser.get_mut(&row.browser) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_browser.remove(&row.browser);
-            }
-        }
-    }
-
-    fn first_to_go(&self, browser: &BrowserHash) -> Option<u64> {
-        let of_browser = self.rows.iter().filter(|(_, row)| row.browser == *browser);
-        of_browser.min_by_key(|(ordinal, row)| (row.attempt.is_some(), **ordinal)).map(|(o, _)| *o)
-    }
-}
-
-#[async_trait]
-impl LoginStore for Memory {
-    async fn put_login(&self, attempt: &LoginAttempt) -> Result<(), StoreError> {
-        let logins = &mut self.tables().logins;
-        if logins.by_state.contains_key(&attempt.state) {
-            return Err(StoreError::Conflict { act: "put_login", what: "a login of this state" });
-        }
-        while logins.per_browser.get(&attempt.browser).copied().unwrap_or(0) >= MAX_PER_BROWSER {
-            let Some(ordinal) = logins.first_to_go(&attempt.browser) else { break };
-            logins.remove(ordinal);
-        }
-        while logins.rows.len() >= self.max_in_flight {
-            let Some(ordinal) = logins.rows.keys().next().copied() else { break };
-            logins.remove(ordinal);
-        }
-        let ordinal = logins.ordinal();
-        logins.by_state.insert(attempt.state, ordinal);
-        *logins.per_browser.entry(attempt.browser).or_default() += 1;
-        let row = LoginRow {
-            state: attempt.state,
-            browser: attempt.browser,
-            return_to: attempt.return_to.clone(),
-            expires_at: attempt.expires_at,
-            attempt: Some(attempt.clone()),
-        };
-        logins.rows.insert(ordinal, row);
-        Ok(())
-    }
-
-    async fn take_login(
-        &self,
-        state: &StateHash,
-        browser: Option<&BrowserHash>,
-        now: UnixTime,
-    ) -> Result<TakenLogin, StoreError> {
-        let logins = &mut self.tables().logins;
-        let row = logins.by_state.get(state).and_then(|ordinal| logins.rows.get_mut(ordinal));
-        let Some(row) = row.filter(|row| now < row.expires_at) else { return Ok(TakenLogin::Unknown) };
-        if browser != Some(&row.browser) {
-            return Ok(TakenLogin::Foreign(row.return_to.clone()));
-        }
-        Ok(match row.attempt.take() {
-            Some(attempt) => TakenLogin::Fresh(Box::new(attempt)),
-            None => TakenLogin::Used(row.return_to.clone()),
-        })
-    }
-
-    async fn park(&self, id: &StateHash, sealed: &[u8], expires_at: UnixTime) -> Result<(), StoreError> {
-        let logins = &mut self.tables().logins;
-        if logins.by_park_id.contains_key(id) {
-            return Err(StoreError::Conflict { act: "park", what: "something parked under this id" });
-        }
-        while logins.parked.len() >= self.max_in_flight {
-            let Some((_, (oldest, _, _))) = logins.parked.pop_first() else { break };
-            logins.by_park_id.remove(&oldest);
-        }
-        let ordinal = logins.ordinal();
-        logins.by_park_id.insert(*id, ordinal);
-        logins.parked.insert(ordinal, (*id, sealed.to_vec(), expires_at));
-        Ok(())
-    }
-
-    async fn take_parked(&self, id: &StateHash, now: UnixTime) -> Result<Option<Vec<u8>>, StoreError> {
-        let logins = &mut self.tables().logins;
-        let taken = logins.by_park_id.remove(id).and_then(|ordinal| logins.parked.remove(&ordinal));
-        Ok(taken.and_then(|(_, sealed, expires_at)| (now < expires_at).then_some(sealed)))
-    }
-
-    async fn sweep_logins(&self, now: UnixTime) -> Result<u64, StoreError> {
-        let logins = &mut self.tables().logins;
-        let before = logins.rows.len() + logins.parked.len();
-        let expired: Vec<u64> =
-            logins.rows.iter().filter(|(_, row)| row.expires_at <= now).map(|(o, _)| *o).collect();
-        for ordinal in expired {
-            logins.remove(ordinal);
-        }
-        let Logins { parked, by_park_id, .. } = logins;
-        parked.retain(|_, (id, _, expires_at)| {
-            let stays = now < *expires_at;
-            if !stays {
-                by_park_id.remove(id);
-            }
-            stays
-        });
-        let went = before - logins.rows.len() - logins.parked.len();
-        Ok(u64::try_from(went).unwrap_or(u64::MAX))
     }
 }
 
@@ -250,6 +115,28 @@ impl SessionStore for Memory {
 
     async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError> {
         Ok(self.tables().sessions.remove(hash))
+    }
+
+    async fn end_sessions_of(
+        &self,
+        idp: &IdpId,
+        name: &str,
+        idp_sessions: &[String],
+    ) -> Result<Vec<SessionHash>, StoreError> {
+        let sessions = &mut self.tables().sessions;
+        let is_one = |record: &&SessionRecord| {
+            let content = &record.content;
+            content.idp == *idp
+                && content.logout_name == name
+                && (idp_sessions.is_empty()
+                    || content.idp_session.as_ref().is_some_and(|session| idp_sessions.contains(session)))
+        };
+        let ended: Vec<SessionHash> =
+            sessions.rows.values().filter(is_one).map(|record| record.hash).collect();
+        for hash in &ended {
+            sessions.remove(hash);
+        }
+        Ok(ended)
     }
 
     async fn sweep_sessions(&self, now: UnixTime, idle: Duration) -> Result<Vec<SessionHash>, StoreError> {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::{
-    AccountId, BrowserHash, IdpId, LoginAttempt, Member, ReturnTo, SessionHash, SessionRecord, StateHash,
-    Subject, UnixTime,
+    AccountId, BrowserHash, ErrorId, IdpId, LoginAttempt, Member, ReturnTo, SessionHash, SessionRecord,
+    StateHash, Subject, UnixTime,
 };
 
 /// The store could not do it.
@@ -64,6 +64,17 @@ pub trait LoginStore: Send + Sync {
     /// Takes what was parked, once; `None` where it is unknown, taken or expired.
     async fn take_parked(&self, id: &StateHash, now: UnixTime) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// Whether this is the first use of what `digest` stands for; every later one is told `false`, at least
+    /// until `expires_at`. None is ever evicted to make room: that would open the way for a replay.
+    async fn first_use(&self, digest: &[u8; 32], expires_at: UnixTime) -> Result<bool, StoreError>;
+
+    /// Keeps how a sign-in was refused, for [`LoginStore::find_refusal`]; the latest
+    /// [`crate::model::login::MAX_REFUSALS`] of them.
+    async fn record_refusal(&self, id: &ErrorId, record: &str) -> Result<(), StoreError>;
+
+    /// What [`LoginStore::record_refusal`] kept.
+    async fn find_refusal(&self, id: &str) -> Result<Option<String>, StoreError>;
+
     /// Drops what has expired; returns how many records went.
     async fn sweep_logins(&self, now: UnixTime) -> Result<u64, StoreError>;
 }
@@ -101,6 +112,15 @@ pub trait SessionStore: Send + Sync {
 
     /// Ends this session; `false` where there was none.
     async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError>;
+
+    /// Ends the sessions that `idp` began for whom it calls `name`: those of `idp_sessions`, or all of them where
+    /// that is empty (SAML Core 2.0, 3.7.1); returns their hashes.
+    async fn end_sessions_of(
+        &self,
+        idp: &IdpId,
+        name: &str,
+        idp_sessions: &[String],
+    ) -> Result<Vec<SessionHash>, StoreError>;
 
     /// Drops sessions past their absolute end, or idle for longer than `idle`; returns their hashes.
     async fn sweep_sessions(&self, now: UnixTime, idle: Duration) -> Result<Vec<SessionHash>, StoreError>;

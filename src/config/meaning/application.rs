@@ -52,7 +52,11 @@ impl Meaning<'_> {
 
     fn admin_url(&mut self, written: &raw::Application) -> Option<url::Url> {
         let at = steps!["application", "url"];
-        let url = self.url(written.url.as_ref(), at, UrlRule { https_off_loopback: false, why_https: "" })?;
+        let url = self.url(
+            written.url.as_ref(),
+            at,
+            UrlRule { https_off_loopback: false, why_https: "", query: false },
+        )?;
         if url.scheme() == "http" && !is_loopback(&url) && !is_private(&url) {
             let message =
                 "`application.url` is http on a host that is neither loopback nor on a private network";
@@ -116,6 +120,7 @@ impl Meaning<'_> {
         let rule = UrlRule {
             https_off_loopback: true,
             why_https: "a token endpoint is https (RFC 6749, section 3.2); http only on loopback",
+            query: false,
         };
         let token_url = self.url(client.token_url.as_ref(), &at("token_url"), rule);
         let client_id = self.name(client.client_id.as_ref(), &at("client_id"));

@@ -5,10 +5,10 @@ use std::time::Duration;
 use jsonwebtoken::Algorithm;
 use url::Url;
 
-use super::{Meaning, UrlRule, below};
+use super::{Meaning, Reported, UrlRule, below};
 use crate::config::document::{Step, steps};
 use crate::config::raw::{self, Raw};
-use crate::config::settings::{ClientAuth, Idp};
+use crate::config::settings::{ClientAuth, Idp, OidcIdp, Server};
 use crate::model::IdpId;
 use crate::model::email::domain_to_ascii;
 
@@ -20,33 +20,35 @@ const MIN_HMAC_SECRET: usize = 32;
 const MICROSOFT_PERSONAL: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
 impl Meaning<'_> {
-    pub(super) fn idps(&mut self, raw: &Raw) -> Option<Vec<Idp>> {
+    pub(super) fn idps(&mut self, raw: &Raw, server: Option<&Server>) -> Option<Vec<Idp>> {
         let written = raw.idp.as_ref()?;
         let mut idps: Vec<Idp> = Vec::new();
         let mut taken: Vec<&str> = Vec::new();
         for (index, one) in written.iter().enumerate() {
-            if let Some(id) = &one.id {
+            if let Some(id) = one.id() {
                 if taken.contains(&id.as_str()) {
                     let message = format!("there are two identity providers with the id {id:?}");
                     self.refuse(steps!["idp", index, "id"], message, "give each an id of its own");
                 }
                 taken.push(id);
             }
-            idps.extend(self.idp(one, steps!["idp", index], written.len()));
+            let path = steps!["idp", index];
+            idps.extend(match one {
+                raw::Idp::Oidc(idp) => {
+                    self.oidc(idp, path, written.len()).map(|idp| Idp::Oidc(Box::new(idp)))
+                }
+                raw::Idp::Saml(idp) => {
+                    self.saml(idp, path, written.len(), server).map(|idp| Idp::Saml(Box::new(idp)))
+                }
+            });
         }
         self.email_authority(raw);
         (idps.len() == written.len()).then_some(idps)
     }
 
-    fn idp(&mut self, idp: &raw::Idp, path: &[Step], count: usize) -> Option<Idp> {
+    fn oidc(&mut self, idp: &raw::OidcIdp, path: &[Step], count: usize) -> Option<OidcIdp> {
         let at = |key: &str| below(path, key);
-        let id = idp.id.as_ref().and_then(|id| match id.parse::<IdpId>() {
-            Ok(id) => Some(id),
-            Err(error) => {
-                self.refuse(&at("id"), format!("`id`: {id:?}: {error}"), "it stands in the callback URL");
-                None
-            }
-        });
+        let id = self.idp_id(idp.id.as_ref(), path);
         let label = match &idp.label {
             None => idp.id.clone(),
             label => self.name(label.as_ref(), &at("label")),
@@ -69,22 +71,15 @@ impl Meaning<'_> {
                 "use an issuer of your own tenant, or leave trust_email out",
             );
         }
-        let subject_claim = match &idp.subject {
-            None => Some(None),
-            Some(subject) => self.name(subject.claim.as_ref(), &below(&at("subject"), "claim")).map(Some),
-        };
+        let subject_claim = self.subject(idp.subject.as_ref(), path);
         let id_token_algorithms = self.algorithms(idp, client_auth.as_ref(), path);
-        let clock_skew = self.duration_or_zero(idp.clock_skew.as_ref(), &at("clock_skew"));
-        if clock_skew.is_some_and(|skew| skew > MAX_SKEW) {
-            let help = "at most 5m; where clocks differ by more, set them";
-            self.refuse(&at("clock_skew"), "`clock_skew` is too long", help);
-        }
+        let clock_skew = self.clock_skew(idp.clock_skew.as_ref(), path);
         let acr_values = self.words(idp.acr_values.as_ref(), &at("acr_values"));
         let max_age = match &idp.max_age {
             None => Some(None),
             written => self.duration_or_zero(written.as_ref(), &at("max_age")).map(Some),
         };
-        Some(Idp {
+        Some(OidcIdp {
             id: id?,
             label: label?,
             issuer: issuer?,
@@ -94,7 +89,7 @@ impl Meaning<'_> {
             scopes: scopes?,
             email_domains: email_domains?,
             trust_email,
-            subject_claim: subject_claim?,
+            subject_claim: subject_claim.ok()?,
             id_token_algorithms: id_token_algorithms?,
             clock_skew: clock_skew?,
             acr_values: acr_values?,
@@ -102,10 +97,47 @@ impl Meaning<'_> {
         })
     }
 
+    pub(super) fn idp_id(&mut self, id: Option<&String>, path: &[Step]) -> Option<IdpId> {
+        let id = id?;
+        match id.parse::<IdpId>() {
+            Ok(id) => Some(id),
+            Err(error) => {
+                let message = format!("`id`: {id:?}: {error}");
+                self.refuse(&below(path, "id"), message, "it stands in URLs that the provider is told");
+                None
+            }
+        }
+    }
+
+    /// The claim that is the subject, where one is named.
+    pub(super) fn subject(
+        &mut self,
+        subject: Option<&raw::SubjectClaim>,
+        path: &[Step],
+    ) -> Result<Option<String>, Reported> {
+        match subject {
+            None => Ok(None),
+            Some(subject) => {
+                let claim = self.name(subject.claim.as_ref(), &below(&below(path, "subject"), "claim"));
+                claim.map(Some).ok_or(Reported)
+            }
+        }
+    }
+
+    pub(super) fn clock_skew(&mut self, text: Option<&String>, path: &[Step]) -> Option<Duration> {
+        let at = below(path, "clock_skew");
+        let clock_skew = self.duration_or_zero(text, &at);
+        if clock_skew.is_some_and(|skew| skew > MAX_SKEW) {
+            let help = "at most 5m; where clocks differ by more, set them";
+            self.refuse(&at, "`clock_skew` is too long", help);
+        }
+        clock_skew
+    }
+
     /// OpenID Connect Discovery 1.0, 3: https, without query and fragment; http on loopback for trying out.
     fn issuer(&mut self, text: Option<&String>, path: &[Step]) -> Option<Url> {
         let why_https = "an issuer is https (OpenID Connect Discovery 1.0, section 3); http only on loopback";
-        let url = self.url(text, path, UrlRule { https_off_loopback: true, why_https })?;
+        let url = self.url(text, path, UrlRule { https_off_loopback: true, why_https, query: false })?;
         if url.path().ends_with("/.well-known/openid-configuration") {
             let message = "`issuer` is the discovery document's URL, not the issuer";
             self.refuse(path, message, "leave out /.well-known/openid-configuration");
@@ -114,7 +146,7 @@ impl Meaning<'_> {
         Some(url)
     }
 
-    fn client_auth(&mut self, idp: &raw::Idp, path: &[Step]) -> Option<ClientAuth> {
+    fn client_auth(&mut self, idp: &raw::OidcIdp, path: &[Step]) -> Option<ClientAuth> {
         let at = below(path, "client_secret");
         match (idp.client_auth?, &idp.client_secret) {
             (raw::ClientAuth::None, None) => Some(ClientAuth::None),
@@ -150,7 +182,7 @@ impl Meaning<'_> {
     }
 
     /// Texts that are sent in a list separated by blanks.
-    fn words(&mut self, texts: Option<&Vec<String>>, path: &[Step]) -> Option<Vec<String>> {
+    pub(super) fn words(&mut self, texts: Option<&Vec<String>>, path: &[Step]) -> Option<Vec<String>> {
         let words = self.names(texts, path)?;
         for (index, word) in words.iter().enumerate() {
             if word.contains(char::is_whitespace) {
@@ -165,7 +197,7 @@ impl Meaning<'_> {
         Some(words)
     }
 
-    fn email_domains(
+    pub(super) fn email_domains(
         &mut self,
         texts: Option<&Vec<String>>,
         path: &[Step],
@@ -220,11 +252,9 @@ impl Meaning<'_> {
         };
         for (index, idp) in raw.idp.iter().flatten().enumerate() {
             let at = steps!["idp", index];
-            if idp.email_domains.as_ref().is_none_or(Vec::is_empty)
-                && !self.faulty(&below(at, "email_domains"))
-            {
+            if idp.email_domains().is_none_or(Vec::is_empty) && !self.faulty(&below(at, "email_domains")) {
                 let help = "name the domains it may speak for, or [\"*\"] where it is the only one and all its addresses are to be trusted";
-                let name = idp.id.as_deref().unwrap_or("this identity provider");
+                let name = idp.id().map_or("this identity provider", String::as_str);
                 self.refuse(at, format!("{name} lacks `email_domains`: {reason} (F1)"), help);
             }
         }
@@ -232,7 +262,7 @@ impl Meaning<'_> {
 
     fn algorithms(
         &mut self,
-        idp: &raw::Idp,
+        idp: &raw::OidcIdp,
         client_auth: Option<&ClientAuth>,
         path: &[Step],
     ) -> Option<Vec<Algorithm>> {

@@ -69,6 +69,7 @@ impl Meaning<'_> {
         let rule = UrlRule {
             https_off_loopback: true,
             why_https: "browsers must reach narthex by https: its cookie is secure, and whoever could read it would be the person",
+            query: false,
         };
         let url = self.url(text, path, rule)?;
         if url.path() != "/" {

@@ -6,6 +6,7 @@ mod application;
 mod idp;
 mod listen;
 mod provisioning;
+mod saml;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,7 +68,7 @@ impl Meaning<'_> {
     fn settings(&mut self, raw: &Raw) -> Option<Settings> {
         let server = self.server(raw);
         let upstream = self.upstream(raw);
-        let idps = self.idps(raw);
+        let idps = self.idps(raw, server.as_ref());
         let session = self.session(raw);
         let store = self.store(raw);
         let keys = self.keys(raw, store.as_ref());
@@ -232,7 +233,7 @@ impl Meaning<'_> {
             );
             return None;
         }
-        if url.fragment().is_some() || url.query().is_some() {
+        if url.fragment().is_some() || (url.query().is_some() && !rule.query) {
             self.refuse(path, format!("`{name}` has a query or fragment"), "leave out what follows ? or #");
             return None;
         }
@@ -286,6 +287,8 @@ impl Meaning<'_> {
 struct UrlRule {
     https_off_loopback: bool,
     why_https: &'static str,
+    /// It may have a query.
+    query: bool,
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -218,7 +218,8 @@ impl Meaning<'_> {
         features: Option<&Features>,
     ) -> Option<Vec<MappingRow>> {
         let rows = written.mapping.as_ref()?;
-        let ids: Vec<&str> = raw.idp.iter().flatten().filter_map(|idp| idp.id.as_deref()).collect();
+        let ids: Vec<&str> =
+            raw.idp.iter().flatten().filter_map(|idp| idp.id().map(String::as_str)).collect();
         let mut mapping = Vec::new();
         for (index, row) in rows.iter().enumerate() {
             let at = steps!["provisioning", "mapping", index];
@@ -468,14 +469,8 @@ impl Meaning<'_> {
 
     /// What can never have an effect.
     fn dead_settings(&mut self, raw: &Raw, written: &raw::Provisioning) {
-        let vouched: Vec<&str> = raw
-            .idp
-            .iter()
-            .flatten()
-            .filter_map(|idp| idp.email_domains.as_ref())
-            .flatten()
-            .map(String::as_str)
-            .collect();
+        let vouched = raw.idp.iter().flatten().filter_map(raw::Idp::email_domains).flatten();
+        let vouched: Vec<&str> = vouched.map(String::as_str).collect();
         if vouched.is_empty() || vouched.contains(&"*") {
             return;
         }

@@ -121,7 +121,7 @@ impl Meaning<'_> {
             (None, Some(source)) => match Condition::compile_located(source) {
                 Ok(condition) => {
                     let ids: Vec<&str> =
-                        raw.idp.iter().flatten().filter_map(|idp| idp.id.as_deref()).collect();
+                        raw.idp.iter().flatten().filter_map(|idp| idp.id().map(String::as_str)).collect();
                     let known = condition
                         .named_idps()
                         .into_iter()

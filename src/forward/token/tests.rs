@@ -68,6 +68,7 @@ fn content() -> SessionContent {
     SessionContent {
         idp: "corp".parse().unwrap(),
         subject: Subject::parse("ada-at-corp").unwrap(),
+        logout_name: "ada".to_owned(),
         idp_session: Some("idp session".to_owned()),
         account: Some(SessionAccount {
             member: MemberId(uuid::Uuid::from_bytes([3; 16])),

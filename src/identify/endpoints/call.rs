@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Method, Response, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -13,6 +14,8 @@ use crate::identify::live::LiveSession;
 use crate::listen::Inbound;
 use crate::problem::Problem;
 
+/// The media type of forms.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 /// Bodies of our own forms (SECURITY.md 9).
 const MAX_FORM: usize = 16 * 1024;
 /// How long a form of ours may take to arrive.
@@ -56,22 +59,36 @@ impl Call {
 
     /// Reads the body as a form; its fields take the place of the query's.
     pub(super) async fn with_form(self) -> Result<Self, Box<Response<Body>>> {
-        let form = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let is_form = form.is_some_and(|form| {
-            let media = form.split(';').next().unwrap_or(form).trim();
-            media.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        });
+        let (form, call) = self.with_body(FORM, MAX_FORM).await?;
+        Ok(Self { query: form_pairs(&form), ..call })
+    }
+
+    /// Reads the body, which has to be of this media type and no longer than `limit` bytes.
+    pub(super) async fn with_body(
+        self,
+        media_type: &str,
+        limit: usize,
+    ) -> Result<(Bytes, Self), Box<Response<Body>>> {
         let intent = self.intent;
-        let refused = |sentence| Err(Box::new(Problem::bad_form(sentence).into_response(intent)));
-        if !is_form {
-            return refused("It must be sent as application/x-www-form-urlencoded.");
+        let refused =
+            |sentence: &str| Err(Box::new(Problem::bad_form(sentence.to_owned()).into_response(intent)));
+        if !self.is_of(media_type) {
+            return refused(&format!("It must be sent as {media_type}."));
         }
         let Some(body) = self.body else { return refused("It has no body.") };
-        let whole = tokio::time::timeout(FORM_PATIENCE, Limited::new(body, MAX_FORM).collect());
-        match whole.await.map_err(drop).and_then(|collected| collected.map_err(drop)) {
-            Ok(collected) => Ok(Self { query: form_pairs(&collected.to_bytes()), body: None, ..self }),
-            Err(()) => refused("It is larger than 16 KiB, took too long, or broke off."),
+        let whole = tokio::time::timeout(FORM_PATIENCE, Limited::new(body, limit).collect());
+        if let Ok(Ok(collected)) = whole.await {
+            return Ok((collected.to_bytes(), Self { body: None, ..self }));
         }
+        refused(&format!("It is larger than {} KiB, took too long, or broke off.", limit / 1024))
+    }
+
+    /// Whether the body says that it is of this media type, whatever its parameters.
+    pub(super) fn is_of(&self, media_type: &str) -> bool {
+        let written = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        written.is_some_and(|written| {
+            written.split(';').next().unwrap_or(written).trim().eq_ignore_ascii_case(media_type)
+        })
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::*;
-use crate::identify::Begun;
+use url::Url;
+
+use crate::identify::AnswerParameters;
 use crate::identify::oidc::testing::{self, Op, TestClock, platform_of, redirect_uri};
 use crate::identify::oidc::{Oidc, OidcError};
 use crate::model::{Claims, Fault, Identity, Subject, UnixTime};
@@ -27,28 +29,31 @@ impl IdentityProtocol for Credulous {
         &self.id
     }
 
-    async fn begin(&self, attempt: &LoginAttempt, state: &str) -> Result<Begun, LoginError> {
+    async fn begin(&self, attempt: &LoginAttempt, state: &str) -> Result<Departure, LoginError> {
         if self.down {
             return Err(OidcError::DiscoveryUnavailable("down".to_owned()).into());
         }
         self.begun.lock().unwrap().push(attempt.clone());
         let mut redirect = Url::parse("https://id.example/authorize").unwrap();
         redirect.query_pairs_mut().append_pair("state", state);
-        Ok(Begun { redirect })
+        Ok(Departure::Redirect(redirect))
     }
 
-    async fn finish(&self, attempt: LoginAttempt, answer: &AnswerParameters) -> Result<Verified, LoginError> {
+    async fn finish(&self, attempt: LoginAttempt, answer: Answer) -> Result<Verified, LoginError> {
+        let Answer::Oidc(answer) = answer else { return Err(LoginError::WrongProtocol) };
         answer.code.as_ref().ok_or(OidcError::CodeMissing)?;
         Ok(Verified::for_tests(Identity {
             idp: attempt.idp,
             subject: Subject::parse("ada").unwrap(),
             claims: Claims::default(),
+            logout_name: "ada".to_owned(),
             idp_session: None,
             authenticated_at: None,
+            ends_at: None,
         }))
     }
 
-    async fn logout(&self, _: Option<&str>, _: &Url, _: &str) -> Option<Url> {
+    async fn logout(&self, _: Option<&str>, _: &Url, _: &str) -> Option<Departure> {
         None
     }
 
@@ -86,12 +91,12 @@ fn to(path: &str) -> ReturnTo {
     ReturnTo::parse(path).unwrap()
 }
 
-fn good_answer() -> AnswerParameters {
-    AnswerParameters { code: Some(Secret::new("code")), ..AnswerParameters::default() }
+fn good_answer() -> Answer {
+    Answer::Oidc(AnswerParameters { code: Some(Secret::new("code")), ..AnswerParameters::default() })
 }
 
 fn state_of(begun: &BegunLogin) -> String {
-    begun.redirect.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned()
+    begun.departure.url().query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned()
 }
 
 impl Scene {
@@ -259,7 +264,8 @@ async fn an_answer_that_the_protocol_refuses_is_used_up() {
     let scene = scene();
     let (state, cookie) = scene.begin("/", None).await;
     let empty = AnswerParameters::default();
-    let outcome = scene.logins.finish(&idp("corp"), Some(&state), empty, Some(&cookie), false).await;
+    let outcome =
+        scene.logins.finish(&idp("corp"), Some(&state), Answer::Oidc(empty), Some(&cookie), false).await;
     assert_eq!(short(outcome), "code_missing");
     assert_eq!(short(scene.finish(&state, Some(&cookie), false).await), "answer_replayed");
 }
@@ -453,16 +459,18 @@ async fn a_login_by_openid_connect_goes_through_from_end_to_end() {
     let logins = Logins::new(vec![oidc], store, platform, &KeyRing::new(&[1; 32]));
 
     let begun = logins.begin(&idp("corp"), to("/wiki"), None).await.unwrap();
-    let (answer, cookie) = (op.authorise(&begun.redirect), begun.set_cookie.clone());
-    let outcome =
-        logins.finish(&idp("corp"), Some(&state_of(&begun)), answer, cookie.as_deref(), false).await;
+    let (answer, cookie) = (op.authorise(begun.departure.url()), begun.set_cookie.clone());
+    let outcome = logins
+        .finish(&idp("corp"), Some(&state_of(&begun)), Answer::Oidc(answer), cookie.as_deref(), false)
+        .await;
     assert_eq!(short(outcome), "verified ada /wiki");
 
     // An answer that belongs to another login of the same browser: the code was given for another verifier.
     let first = logins.begin(&idp("corp"), to("/"), cookie.as_deref()).await.unwrap();
     let second = logins.begin(&idp("corp"), to("/"), cookie.as_deref()).await.unwrap();
-    let answer = op.authorise(&first.redirect);
-    let outcome =
-        logins.finish(&idp("corp"), Some(&state_of(&second)), answer, cookie.as_deref(), false).await;
+    let answer = op.authorise(first.departure.url());
+    let outcome = logins
+        .finish(&idp("corp"), Some(&state_of(&second)), Answer::Oidc(answer), cookie.as_deref(), false)
+        .await;
     assert_eq!(short(outcome), "code_refused");
 }

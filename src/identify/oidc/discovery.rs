@@ -1,11 +1,12 @@
 //! What a provider says of itself: the discovery document, checked before anything in it is used.
 
 use serde_json::{Map, Value};
-use url::{Host, Url};
+use url::Url;
 
 use super::error::{OidcError, shown};
 use super::jws::name_of;
-use crate::config::settings::{ClientAuth, Idp};
+use crate::config::settings::{ClientAuth, OidcIdp};
+use crate::identify::address;
 
 /// The part of a discovery document (OpenID Connect Discovery 1.0, 3) that is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl Metadata {
                 found: shown(found),
             });
         }
-        let reader = Endpoints { document: &document, plain_allowed: is_plain_loopback(issuer) };
+        let reader = Endpoints { document: &document, plain_allowed: address::is_plain_loopback(issuer) };
         Ok(Self {
             authorization_endpoint: reader.required("authorization_endpoint")?,
             token_endpoint: reader.required("token_endpoint")?,
@@ -71,7 +72,7 @@ impl Metadata {
     /// What in the configuration of `idp` will not work with what the provider says of itself. Providers
     /// do not always say everything, so this is for whoever looks for a cause, not for refusing.
     #[must_use]
-    pub fn advice(&self, idp: &Idp) -> Vec<String> {
+    pub fn advice(&self, idp: &OidcIdp) -> Vec<String> {
         let mut advice = Vec::new();
         let method = match idp.client_auth {
             ClientAuth::Basic(_) => Some("client_secret_basic"),
@@ -115,17 +116,7 @@ impl Endpoints<'_> {
             Some(_) => return Err(OidcError::DiscoveryIncomplete { member }),
         };
         let refusal = || OidcError::EndpointNotSecure { member, url: shown(text) };
-        let url = Url::parse(text).map_err(|_| refusal())?;
-        // SECURITY: lesson 34. Plain http, and loopback with it, only where the issuer itself is such a
-        // one: a provider out there must not point us at what listens beside us.
-        let safe = match url.scheme() {
-            "https" => true,
-            "http" => self.plain_allowed && is_loopback(&url),
-            _ => false,
-        };
-        // RFC 6749, 3.1 and 3.2: no fragment. Credentials in a URL would be sent with every request.
-        let bare = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-        if safe && bare { Ok(Some(url)) } else { Err(refusal()) }
+        address::of_provider(text, self.plain_allowed).map(Some).ok_or_else(refusal)
     }
 }
 
@@ -133,19 +124,6 @@ impl Endpoints<'_> {
 fn texts(document: &Map<String, Value>, member: &str) -> Option<Vec<String>> {
     let list = document.get(member)?.as_array()?;
     Some(list.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect())
-}
-
-fn is_plain_loopback(issuer: &str) -> bool {
-    Url::parse(issuer).is_ok_and(|url| url.scheme() == "http" && is_loopback(&url))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

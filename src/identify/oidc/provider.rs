@@ -20,23 +20,21 @@ use super::keys::KeySet;
 use super::logout;
 use super::token::{self, Exchange, Tokens};
 use super::userinfo::{self, Userinfo};
-use crate::config::settings::{ClientAuth, Idp};
+use crate::config::settings::{ClientAuth, OidcIdp};
+use crate::identify::held::{FIRST_PAUSE, pause};
 use crate::identify::protocol::AnswerParameters;
-use crate::identify::{Begun, IdentityProtocol, LoginError, Verified};
+use crate::identify::{Answer, Departure, IdentityProtocol, LoginError, Verified};
 use crate::model::{Claims, Identity, IdpId, LoginAttempt, Subject};
 use crate::platform::crypto::sha256;
-use crate::platform::{Entropy, Outbound, Platform, Tasks};
+use crate::platform::{Outbound, Platform, Tasks};
 use crate::store::Store;
 
 /// The provider's documents are read again this often.
 const REFRESH: Duration = Duration::from_hours(1);
-/// The first pause after a failure; it doubles up to [`LAST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_mins(5);
 
 /// An OpenID provider and what is known of it.
 pub struct Oidc {
-    pub(super) idp: Idp,
+    pub(super) idp: OidcIdp,
     redirect_uri: Url,
     wanted_claims: Vec<String>,
     outbound: Outbound,
@@ -54,7 +52,7 @@ impl Oidc {
     /// userinfo endpoint is asked; `email` and what vouches for it are always wanted.
     #[must_use]
     pub fn new(
-        idp: Idp,
+        idp: OidcIdp,
         redirect_uri: Url,
         wanted_claims: Vec<String>,
         outbound: Outbound,
@@ -65,7 +63,7 @@ impl Oidc {
     }
 
     pub(super) fn build(
-        idp: Idp,
+        idp: OidcIdp,
         redirect_uri: Url,
         mut wanted_claims: Vec<String>,
         outbound: Outbound,
@@ -125,7 +123,7 @@ impl Oidc {
             };
             failures = if refreshed.is_ok() { 0 } else { failures + 1 };
             tokio::select! {
-                () = tokio::time::sleep(pause(failures, self.first_pause, &*self.platform.entropy)) => {}
+                () = tokio::time::sleep(pause(failures, self.first_pause, REFRESH, &*self.platform.entropy)) => {}
                 () = stopping.cancelled() => return,
             }
         }
@@ -268,8 +266,8 @@ impl Oidc {
     }
 
     /// `sub`, or the claim that is configured in its place.
-    fn subject(&self, sub: Subject, claims: &Claims) -> Result<Subject, OidcError> {
-        let Some(claim) = &self.idp.subject_claim else { return Ok(sub) };
+    fn subject(&self, sub: &Subject, claims: &Claims) -> Result<Subject, OidcError> {
+        let Some(claim) = &self.idp.subject_claim else { return Ok(sub.clone()) };
         let text = match claims.at(claim) {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) => number.to_string(),
@@ -307,10 +305,12 @@ impl Oidc {
         let claims = self.all_claims(claims, &metadata, &tokens).await?;
         let identity = Identity {
             idp: self.idp.id.clone(),
-            subject: self.subject(checked.subject, &claims)?,
+            subject: self.subject(&checked.subject, &claims)?,
             claims,
+            logout_name: checked.subject.as_str().to_owned(),
             idp_session: checked.idp_session,
             authenticated_at: checked.authenticated_at,
+            ends_at: None,
         };
         Ok(Verified::new(identity, Some(tokens.id_token)))
     }
@@ -322,7 +322,7 @@ impl IdentityProtocol for Oidc {
         &self.idp.id
     }
 
-    async fn begin(&self, attempt: &LoginAttempt, state: &str) -> Result<Begun, LoginError> {
+    async fn begin(&self, attempt: &LoginAttempt, state: &str) -> Result<Departure, LoginError> {
         let metadata = self.metadata.read(&self.discovery).await?;
         let mut redirect = metadata.authorization_endpoint.clone();
         {
@@ -344,18 +344,20 @@ impl IdentityProtocol for Oidc {
                 query.append_pair("max_age", &max_age.as_secs().to_string());
             }
         }
-        Ok(Begun { redirect })
+        Ok(Departure::Redirect(redirect))
     }
 
-    async fn finish(&self, attempt: LoginAttempt, answer: &AnswerParameters) -> Result<Verified, LoginError> {
-        Ok(self.verify_answer(attempt, answer).await?)
+    async fn finish(&self, attempt: LoginAttempt, answer: Answer) -> Result<Verified, LoginError> {
+        let Answer::Oidc(answer) = answer else { return Err(LoginError::WrongProtocol) };
+        Ok(self.verify_answer(attempt, &answer).await?)
     }
 
-    async fn logout(&self, id_token_hint: Option<&str>, post_logout: &Url, state: &str) -> Option<Url> {
+    async fn logout(&self, hint: Option<&str>, post_logout: &Url, state: &str) -> Option<Departure> {
         // A person who signs out does not wait for a provider that is down.
         let metadata = self.metadata.current()?;
         let endpoint = metadata.end_session_endpoint.as_ref()?;
-        Some(logout::address(endpoint, &self.idp.client_id, id_token_hint, post_logout, state))
+        let address = logout::address(endpoint, &self.idp.client_id, hint, post_logout, state);
+        Some(Departure::Redirect(address))
     }
 
     fn ready(&self) -> bool {
@@ -363,58 +365,9 @@ impl IdentityProtocol for Oidc {
     }
 }
 
-/// How long to wait after so many failures in a row: between half and the whole of a doubling time, so that
-/// replicas that started together do not knock together.
-fn pause(failures: u32, first: Duration, entropy: &dyn Entropy) -> Duration {
-    let whole = match failures {
-        0 => REFRESH,
-        _ => first.saturating_mul(1 << (failures - 1).min(16)).min(LAST_PAUSE),
-    };
-    let [random] = entropy.bytes().unwrap_or([u8::MAX]);
-    whole / 2 + whole / 2 * u32::from(random) / u32::from(u8::MAX)
-}
-
 /// Secrets are shown to nobody, and neither is what else is in there.
 impl std::fmt::Debug for Oidc {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Oidc").field("idp", &self.idp.id).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::platform::entropy::NoEntropy;
-
-    struct Always(u8);
-
-    impl Entropy for Always {
-        fn fill(&self, target: &mut [u8]) -> Result<(), NoEntropy> {
-            target.fill(self.0);
-            Ok(())
-        }
-    }
-
-    struct Never;
-
-    impl Entropy for Never {
-        fn fill(&self, _: &mut [u8]) -> Result<(), NoEntropy> {
-            Err(NoEntropy)
-        }
-    }
-
-    #[test]
-    fn pauses_double_up_to_five_minutes_and_vary_between_half_and_whole() {
-        let second = Duration::from_secs(1);
-        for (failures, whole) in
-            [(0, 3600), (1, 1), (2, 2), (3, 4), (8, 128), (9, 256), (10, 300), (17, 300), (u32::MAX, 300)]
-        {
-            let whole = Duration::from_secs(whole);
-            assert_eq!(pause(failures, second, &Always(255)), whole);
-            assert_eq!(pause(failures, second, &Always(0)), whole / 2);
-            assert_eq!(pause(failures, second, &Never), whole);
-        }
-        assert_eq!(pause(1, 51 * second, &Always(51)), Duration::from_millis(30_600));
-        assert_eq!((REFRESH, FIRST_PAUSE, LAST_PAUSE), (3600 * second, second, 300 * second));
     }
 }

@@ -19,8 +19,8 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::Oidc;
-use crate::config::settings::{ClientAuth, Idp};
-use crate::identify::{AnswerParameters, IdentityProtocol, LoginError, Verified};
+use crate::config::settings::{ClientAuth, OidcIdp};
+use crate::identify::{Answer, AnswerParameters, IdentityProtocol, LoginError, Verified};
 use crate::model::{BrowserHash, LoginAttempt, ReturnTo, Secret, StateHash, UnixTime, login};
 use crate::platform::{Clock, Outbound, Platform, SystemEntropy, Tasks};
 use crate::store::memory::Memory;
@@ -396,7 +396,7 @@ pub(super) struct Scene {
     pub(super) oidc: Arc<Oidc>,
     pub(super) clock: TestClock,
     pub(super) store: Arc<Memory>,
-    pub(super) idp: Idp,
+    pub(super) idp: OidcIdp,
 }
 
 impl Scene {
@@ -405,7 +405,7 @@ impl Scene {
     }
 
     /// With a configuration that differs by `change`.
-    pub(super) async fn with(change: impl Fn(&mut Idp)) -> Self {
+    pub(super) async fn with(change: impl Fn(&mut OidcIdp)) -> Self {
         let clock = TestClock::default();
         let op = Op::start(clock.clone()).await;
         let mut idp = idp_of(&op, "corp");
@@ -421,7 +421,7 @@ impl Scene {
     }
 
     /// The same configuration, changed, at the same store.
-    pub(super) fn reconfigured(&self, change: impl Fn(&mut Idp)) -> Arc<Oidc> {
+    pub(super) fn reconfigured(&self, change: impl Fn(&mut OidcIdp)) -> Arc<Oidc> {
         let mut idp = self.idp.clone();
         change(&mut idp);
         Arc::new(build(idp, &self.clock, &self.store))
@@ -453,9 +453,9 @@ impl Scene {
     ) -> Result<Verified, LoginError> {
         let attempt = self.attempt();
         let begun = self.oidc.begin(&attempt, "state").await?;
-        let mut answer = self.op.authorise(&begun.redirect);
+        let mut answer = self.op.authorise(begun.url());
         change(&mut answer);
-        self.oidc.finish(attempt, &answer).await
+        self.oidc.finish(attempt, Answer::Oidc(answer)).await
     }
 
     /// The code of the refusal of a sign-in.
@@ -464,8 +464,8 @@ impl Scene {
     }
 }
 
-pub(in crate::identify) fn idp_of(op: &Op, id: &str) -> Idp {
-    Idp {
+pub(in crate::identify) fn idp_of(op: &Op, id: &str) -> OidcIdp {
+    OidcIdp {
         id: id.parse().unwrap(),
         label: id.to_owned(),
         issuer: Url::parse(&op.issuer).unwrap(),
@@ -491,7 +491,7 @@ pub(in crate::identify) fn platform_of(clock: &TestClock) -> Platform {
     Platform { clock: Arc::new(clock.clone()), entropy: Arc::new(SystemEntropy) }
 }
 
-fn build(idp: Idp, clock: &TestClock, store: &Arc<Memory>) -> Oidc {
+fn build(idp: OidcIdp, clock: &TestClock, store: &Arc<Memory>) -> Oidc {
     let wanted = vec!["sub".to_owned()];
     Oidc::build(idp, redirect_uri(), wanted, outbound(), store.clone(), platform_of(clock))
 }

@@ -14,7 +14,7 @@ use url::Url;
 use super::testing::{CLIENT, CLIENT_SECRET, START, Scene, TestKey, at_hash};
 use super::{OidcError, document};
 use crate::config::settings::ClientAuth;
-use crate::identify::{IdentityProtocol, LoginError};
+use crate::identify::{Answer, IdentityProtocol, LoginError};
 use crate::model::{Secret, UnixTime};
 use crate::platform::Tasks;
 use crate::store::DocumentStore;
@@ -45,7 +45,7 @@ async fn a_good_answer_gives_the_identity() {
     assert_eq!(identity.idp_session.as_deref(), Some("s1"));
     assert_eq!(identity.authenticated_at, Some(UnixTime(START - 5)));
     assert_eq!(identity.claims.first("groups").as_deref(), Some("staff"));
-    assert_eq!(verified.id_token().unwrap().expose().split('.').count(), 3);
+    assert_eq!(verified.logout_hint().unwrap().expose().split('.').count(), 3);
     // Everything wanted was in the ID token.
     assert_eq!(scene.op.hits("/userinfo"), 0);
 }
@@ -62,7 +62,7 @@ async fn the_request_carries_what_the_specifications_want() {
         document["authorization_endpoint"] = json!(endpoint);
     });
     let begun = scene.oidc.begin(&scene.attempt(), "the-state").await.unwrap();
-    let pairs: Vec<(String, String)> = begun.redirect.query_pairs().into_owned().collect();
+    let pairs: Vec<(String, String)> = begun.url().query_pairs().into_owned().collect();
     let challenge = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, "v".repeat(43).as_bytes()));
     let expected = [
         ("tenant", "1"),
@@ -78,14 +78,14 @@ async fn the_request_carries_what_the_specifications_want() {
         ("max_age", "600"),
     ];
     assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    assert_eq!(begun.redirect.path(), "/authorize");
+    assert_eq!(begun.url().path(), "/authorize");
 }
 
 #[tokio::test]
 async fn acr_and_max_age_are_asked_for_only_where_configured() {
     let scene = Scene::new().await;
     let begun = scene.oidc.begin(&scene.attempt(), "s").await.unwrap();
-    assert!(!begun.redirect.query_pairs().any(|(name, _)| name == "acr_values" || name == "max_age"));
+    assert!(!begun.url().query_pairs().any(|(name, _)| name == "acr_values" || name == "max_age"));
 }
 
 #[tokio::test]
@@ -181,9 +181,9 @@ async fn a_code_that_was_used_already_is_refused() {
     let scene = Scene::new().await;
     let attempt = scene.attempt();
     let begun = scene.oidc.begin(&attempt, "s").await.unwrap();
-    let answer = scene.op.authorise(&begun.redirect);
-    scene.oidc.finish(attempt.clone(), &answer).await.unwrap();
-    let refusal = scene.oidc.finish(attempt, &answer).await.unwrap_err();
+    let answer = scene.op.authorise(begun.url());
+    scene.oidc.finish(attempt.clone(), Answer::Oidc(answer.clone())).await.unwrap();
+    let refusal = scene.oidc.finish(attempt, Answer::Oidc(answer)).await.unwrap_err();
     assert_eq!(oidc_error(refusal), OidcError::CodeRefused("invalid_grant".to_owned()));
 }
 
@@ -192,9 +192,9 @@ async fn a_code_that_was_given_for_another_verifier_is_refused() {
     let scene = Scene::new().await;
     let mut attempt = scene.attempt();
     let begun = scene.oidc.begin(&attempt, "s").await.unwrap();
-    let answer = scene.op.authorise(&begun.redirect);
+    let answer = scene.op.authorise(begun.url());
     attempt.pkce_verifier = Secret::new("w".repeat(43));
-    let refusal = scene.oidc.finish(attempt, &answer).await.unwrap_err();
+    let refusal = scene.oidc.finish(attempt, Answer::Oidc(answer)).await.unwrap_err();
     assert_eq!(refusal.code(), "code_refused");
 }
 
@@ -979,7 +979,8 @@ async fn logout_leads_to_the_provider_and_back() {
     assert_eq!(scene.oidc.logout(Some("hint"), &back, "s").await, None);
     assert_eq!(scene.op.hits(DISCOVERY), 0);
     scene.oidc.refresh().await.unwrap();
-    let url = scene.oidc.logout(Some("hint"), &back, "s").await.unwrap();
+    let departure = scene.oidc.logout(Some("hint"), &back, "s").await.unwrap();
+    let url = departure.url();
     assert!(url.as_str().starts_with(&format!("{}/logout?", scene.op.issuer)));
     assert!(url.query_pairs().any(|(name, value)| name == "client_id" && value == CLIENT));
 }

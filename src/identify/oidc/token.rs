@@ -9,7 +9,7 @@ use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use super::error::{OidcError, shown};
-use crate::config::settings::{ClientAuth, Idp};
+use crate::config::settings::{ClientAuth, OidcIdp};
 use crate::model::Secret;
 use crate::platform::Outbound;
 use crate::platform::crypto::sha256;
@@ -29,7 +29,7 @@ pub struct Tokens {
 pub struct Exchange<'a> {
     pub outbound: &'a Outbound,
     pub endpoint: &'a Url,
-    pub idp: &'a Idp,
+    pub idp: &'a OidcIdp,
     pub redirect_uri: &'a Url,
     pub code: &'a Secret,
     pub verifier: &'a Secret,

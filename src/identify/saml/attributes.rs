@@ -25,6 +25,7 @@ use serde_json::{Map, Value};
 
 use self::aliases::{ALIASES, is_known, is_reserved};
 use super::assertion::{Attribute, NameId};
+use super::hint::logout_name;
 use super::profile::Checked;
 use crate::identify::shown::shown;
 use crate::model::claims::TooManyClaims;
@@ -119,8 +120,11 @@ pub fn identity(parties: &Parties<'_>, checked: &Checked) -> Result<Identity, At
         idp: parties.idp.clone(),
         subject,
         claims: Claims::new(claims)?,
+        // Without a NameID nobody can name the person in a logout.
+        logout_name: checked.name_id().map(logout_name).unwrap_or_default(),
         idp_session: checked.session_index().map(str::to_owned),
         authenticated_at: Some(checked.authenticated_at()),
+        ends_at: checked.session_ends_at(),
     })
 }
 

@@ -3,6 +3,8 @@
 //! Everything that is believed is read from canonical bytes that a digest covered (SECURITY.md 26): those bytes
 //! come through [`Tree::parse`] again, so there is one parser and one set of rules for all of it.
 
+use std::collections::BTreeMap;
+
 use uppsala::{Document, NodeId, NodeKind, Parser};
 
 /// SAML assertions (SAML Core 2.0, 1.2).
@@ -65,6 +67,19 @@ impl<'a> Tree<'a> {
     /// # Errors
     /// Whatever is not well-formed, and what SAML has no use for.
     pub fn parse(bytes: &'a [u8], limit: usize) -> Result<Self, XmlError> {
+        Self::parse_within(bytes, limit, MAX_NODES)
+    }
+
+    /// As [`Tree::parse`], with no limit but the length: a federation's metadata has millions of elements. Not for
+    /// what anybody may send.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_metadata(bytes: &'a [u8], limit: usize) -> Result<Self, XmlError> {
+        Self::parse_within(bytes, limit, usize::MAX)
+    }
+
+    fn parse_within(bytes: &'a [u8], limit: usize, max_nodes: usize) -> Result<Self, XmlError> {
         // SECURITY: SECURITY.md 9. Before anything is parsed.
         if bytes.len() > limit {
             return Err(XmlError::TooLong { found: bytes.len(), limit });
@@ -79,7 +94,7 @@ impl<'a> Tree<'a> {
         let document = parser.parse(text).map_err(|error| XmlError::Malformed(error.to_string()))?;
         let tree = Self(document);
         tree.check_declaration()?;
-        tree.check_nodes()?;
+        tree.check_nodes(max_nodes)?;
         Ok(tree)
     }
 
@@ -92,7 +107,7 @@ impl<'a> Tree<'a> {
         Err(XmlError::Declaration(format!("{} {encoding}", declaration.version)))
     }
 
-    fn check_nodes(&self) -> Result<(), XmlError> {
+    fn check_nodes(&self, limit: usize) -> Result<(), XmlError> {
         let mut nodes = 0_usize;
         for id in self.0.descendants(self.0.root()) {
             match self.0.node_kind(id) {
@@ -103,8 +118,8 @@ impl<'a> Tree<'a> {
                 }
                 _ => {}
             }
-            if nodes > MAX_NODES {
-                return Err(XmlError::TooManyNodes { limit: MAX_NODES });
+            if nodes > limit {
+                return Err(XmlError::TooManyNodes { limit });
             }
         }
         Ok(())
@@ -167,7 +182,7 @@ impl<'t, 'a> Node<'t, 'a> {
     }
 
     /// Every value that some reader takes for an identifier: `ID`, `Id`, `id` of no namespace, and `xml:id`.
-    pub fn identifiers(&self) -> impl Iterator<Item = &'t str> {
+    pub fn identifiers(&self) -> impl Iterator<Item = &'t str> + use<'t, 'a> {
         let attributes = self.element().map(|element| element.attributes.as_slice()).unwrap_or_default();
         attributes.iter().filter_map(|attribute| {
             let plain = attribute.name.namespace_uri.is_none();
@@ -178,8 +193,36 @@ impl<'t, 'a> Node<'t, 'a> {
         })
     }
 
+    /// The attributes' namespaces and names; declarations of namespaces are none of them.
+    pub fn attribute_names(&self) -> impl Iterator<Item = (Option<&'t str>, &'t str)> + use<'t, 'a> {
+        let attributes = self.element().map(|element| element.attributes.as_slice()).unwrap_or_default();
+        attributes.iter().map(|found| (found.name.namespace_uri.as_deref(), &*found.name.local_name))
+    }
+
+    /// Whether this element has, beside child elements, nothing but white space in it.
+    #[must_use]
+    pub fn holds_elements_only(&self) -> bool {
+        self.document.children_iter(self.id).all(|id| match self.document.node_kind(id) {
+            Some(NodeKind::Text(text) | NodeKind::CData(text)) => {
+                text.chars().all(|c| matches!(c, ' ' | '\t' | '\r' | '\n'))
+            }
+            _ => true,
+        })
+    }
+
+    /// The namespaces in scope here, by prefix; the default one by the empty prefix (Namespaces in XML 1.0, 6).
+    #[must_use]
+    pub fn namespaces(&self) -> BTreeMap<&'t str, &'t str> {
+        let mut scope = self.parent().map(|parent| parent.namespaces()).unwrap_or_default();
+        for (prefix, uri) in self.element().into_iter().flat_map(|element| &element.namespace_declarations) {
+            scope.insert(prefix, uri);
+        }
+        scope.retain(|_, uri| !uri.is_empty());
+        scope
+    }
+
     /// The child elements, in their order.
-    pub fn children(&self) -> impl Iterator<Item = Node<'t, 'a>> {
+    pub fn children(&self) -> impl Iterator<Item = Node<'t, 'a>> + use<'t, 'a> {
         let document = self.document;
         document
             .children_iter(self.id)
@@ -215,7 +258,7 @@ impl<'t, 'a> Node<'t, 'a> {
     }
 
     /// This element and every element in it, in document order.
-    pub fn elements(&self) -> impl Iterator<Item = Node<'t, 'a>> {
+    pub fn elements(&self) -> impl Iterator<Item = Node<'t, 'a>> + use<'t, 'a> {
         let document = self.document;
         std::iter::once(self.id)
             .chain(document.descendants(self.id))
@@ -255,6 +298,18 @@ impl<'t, 'a> Node<'t, 'a> {
             }
         }
         whole
+    }
+
+    /// Where this element stands in the text that was parsed.
+    #[must_use]
+    pub fn source(&self) -> Option<std::ops::Range<usize>> {
+        self.document.node_range(self.id)
+    }
+
+    /// Where the first thing in this element, text or element, stands in the text that was parsed.
+    #[must_use]
+    pub fn first_content(&self) -> Option<std::ops::Range<usize>> {
+        self.document.node_range(self.document.first_child(self.id)?)
     }
 
     pub(super) fn id(&self) -> NodeId {

@@ -204,7 +204,7 @@ pub(in crate::provision) fn unreachable(operation: &'static str, error: Outbound
             };
             ConnectorError::Unreachable { operation, reason, sent: connected }
         }
-        OutboundError::TooLarge { origin } => ConnectorError::Unexpected {
+        OutboundError::TooLarge { origin, .. } => ConnectorError::Unexpected {
             operation,
             status: 0,
             expected: format!("at most {} bytes", crate::platform::outbound::MAX_ANSWER),

@@ -105,8 +105,10 @@ fn person(name: &str, changes: Value) -> Identity {
         idp: corp(),
         subject: Subject::parse(&format!("sub-{name}")).unwrap(),
         claims: Claims::new(map).unwrap(),
+        logout_name: "ada".to_owned(),
         idp_session: None,
         authenticated_at: None,
+        ends_at: None,
     }
 }
 

@@ -128,6 +128,7 @@ fn session(hash: u8, member: Option<u8>, now: UnixTime, lives: u64) -> SessionRe
         content: SessionContent {
             idp: idp(hash),
             subject: subject(hash),
+            logout_name: "ada".to_owned(),
             idp_session: None,
             account: member.map(|number| SessionAccount {
                 member: MemberId(uuid::Uuid::from_bytes([number; 16])),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{MAX_IN_FLIGHT, NOW, a_hundred_times};
-use crate::model::login::{LIFETIME, MAX_PER_BROWSER};
-use crate::model::{BrowserHash, LoginAttempt, ReturnTo, Secret, StateHash};
+use crate::model::login::{LIFETIME, MAX_PER_BROWSER, MAX_REFUSALS};
+use crate::model::{BrowserHash, ErrorId, LoginAttempt, ReturnTo, Secret, StateHash};
 use crate::store::{Store, StoreError, TakenLogin};
 
 const BROWSER: BrowserHash = BrowserHash([7; 32]);
@@ -208,4 +208,34 @@ pub(super) async fn a_sweep_drops_expired_logins_and_parked_things_only(store: &
     assert_eq!(store.take_parked(&state(3), before).await.unwrap(), None);
     assert!(is_there(store, 2, BROWSER).await);
     assert!(store.take_parked(&state(4), NOW).await.unwrap().is_some());
+}
+
+pub(super) async fn a_first_use_is_had_once_until_it_may_be_forgotten(store: &Arc<dyn Store>) {
+    let until = NOW.after(Duration::from_mins(5));
+    assert!(store.first_use(&[7; 32], until).await.unwrap());
+    assert!(!store.first_use(&[7; 32], until).await.unwrap());
+    assert!(store.first_use(&[8; 32], until).await.unwrap());
+    store.sweep_logins(until.before(Duration::from_secs(1))).await.unwrap();
+    assert!(!store.first_use(&[7; 32], until).await.unwrap());
+    assert_eq!(store.sweep_logins(until).await.unwrap(), 2);
+    assert!(store.first_use(&[7; 32], until.after(Duration::from_mins(5))).await.unwrap());
+}
+
+pub(super) async fn of_a_hundred_first_uses_at_once_exactly_one_is_the_first(store: &Arc<dyn Store>) {
+    let uses = a_hundred_times(store, |store, _| async move { store.first_use(&[9; 32], NOW).await }).await;
+    assert_eq!(uses.iter().filter(|first| **first).count(), 1);
+}
+
+pub(super) async fn the_latest_refusals_are_kept(store: &Arc<dyn Store>) {
+    let id = |number: usize| ErrorId::from_random((number as u64).to_be_bytes());
+    for number in 0..=MAX_REFUSALS {
+        store.record_refusal(&id(number), &format!("refusal {number}")).await.unwrap();
+    }
+    assert_eq!(store.find_refusal(id(0).as_str()).await.unwrap(), None);
+    let kept = store.find_refusal(id(1).as_str()).await.unwrap();
+    assert_eq!(kept.as_deref(), Some("refusal 1"));
+    // An id is recorded under once.
+    store.record_refusal(&id(1), "another").await.unwrap();
+    assert_eq!(store.find_refusal(id(1).as_str()).await.unwrap(), kept);
+    assert_eq!(store.find_refusal("' OR 1=1 --").await.unwrap(), None);
 }

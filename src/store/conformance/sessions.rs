@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{NOW, a_hundred_times};
 use crate::model::session::{SessionAccount, SessionContent};
 use crate::model::{
-    AccountId, AccountProfile, Claims, Entitlements, Grant, GrantSource, MemberId, SessionHash,
+    AccountId, AccountProfile, Claims, Entitlements, Grant, GrantSource, IdpId, MemberId, SessionHash,
     SessionRecord, Subject,
 };
 use crate::store::{Store, StoreError};
@@ -38,6 +38,7 @@ fn session(number: u8, of: Option<SessionAccount>) -> SessionRecord {
         content: SessionContent {
             idp: "corp".parse().unwrap(),
             subject: Subject::parse("ada").unwrap(),
+            logout_name: "ada".to_owned(),
             idp_session: Some("sid 1".to_owned()),
             account: of,
             claims: Claims::new(claims.as_object().unwrap().clone()).unwrap(),
@@ -185,4 +186,42 @@ pub(super) async fn a_sweep_ends_what_is_past_its_end_or_idle_for_too_long(store
     for (number, stays) in [(1, false), (2, true), (3, false), (4, true)] {
         assert_eq!(store.find_session(&hash(number)).await.unwrap().is_some(), stays, "{number}");
     }
+}
+
+pub(super) async fn a_provider_ends_the_sessions_that_it_names_and_no_others(store: &Arc<dyn Store>) {
+    let keep = usize::MAX >> 8;
+    let record = |number: u8, idp: &str, name: &str, idp_session: Option<&str>| {
+        let mut record = session(number, None);
+        record.content.idp = idp.parse().unwrap();
+        record.content.logout_name = name.to_owned();
+        record.content.idp_session = idp_session.map(str::to_owned);
+        record
+    };
+    for record in [
+        record(1, "corp", "ada", Some("s1")),
+        record(2, "corp", "ada", Some("s2")),
+        record(3, "corp", "ada", None),
+        record(4, "corp", "bob", Some("s1")),
+        record(5, "partner", "ada", Some("s1")),
+        record(6, "corp", "ada", Some("s3")),
+    ] {
+        store.insert_session(&record, keep).await.unwrap();
+    }
+    let corp: IdpId = "corp".parse().unwrap();
+    let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let hashes = |numbers: &[u8]| numbers.iter().map(|n| hash(*n)).collect::<Vec<_>>();
+
+    assert_eq!(store.end_sessions_of(&corp, "ada", &named(&["other"])).await.unwrap(), []);
+    assert_eq!(store.end_sessions_of(&corp, "ada", &named(&["s2"])).await.unwrap(), hashes(&[2]));
+    let mut ended = store.end_sessions_of(&corp, "ada", &named(&["s1", "s3", "' OR 1=1"])).await.unwrap();
+    ended.sort_by_key(|hash| hash.0);
+    let mut expected = hashes(&[1, 6]);
+    expected.sort_by_key(|hash| hash.0);
+    assert_eq!(ended, expected);
+    // Without a session named: all of them.
+    assert_eq!(store.end_sessions_of(&corp, "ada", &[]).await.unwrap(), hashes(&[3]));
+    for number in [4, 5] {
+        assert!(store.find_session(&hash(number)).await.unwrap().is_some(), "{number}");
+    }
+    assert!(store.find_session(&hash(3)).await.unwrap().is_none());
 }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::{Lasting, Sqlite, sql};
-use crate::model::login::MAX_PER_BROWSER;
-use crate::model::{BrowserHash, LoginAttempt, ReturnTo, Secret, StateHash, UnixTime};
+use crate::model::login::{MAX_PER_BROWSER, MAX_REFUSALS};
+use crate::model::{BrowserHash, ErrorId, LoginAttempt, ReturnTo, Secret, StateHash, UnixTime};
 use crate::store::{LoginStore, StoreError, TakenLogin};
 
 const CONFLICT: &str = "a login of this state";
@@ -158,13 +158,58 @@ impl LoginStore for Sqlite {
         Ok(row.and_then(|(sealed, expires_at)| (now.0 < expires_at).then_some(sealed)))
     }
 
+    async fn first_use(&self, digest: &[u8; 32], expires_at: UnixTime) -> Result<bool, StoreError> {
+        let act = "first_use";
+        // SECURITY: what a power cut took back could be used again.
+        let mut tx = self.write(act, Lasting::PowerCut).await?;
+        let inserted = sqlx::query(
+            "INSERT INTO used (digest, expires_at) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING",
+        )
+        .bind(digest.as_slice())
+        .bind(expires_at.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
+        self.commit(act, tx).await?;
+        Ok(inserted.rows_affected() == 1)
+    }
+
+    async fn record_refusal(&self, id: &ErrorId, record: &str) -> Result<(), StoreError> {
+        let act = "record_refusal";
+        let mut tx = self.write(act, Lasting::Crash).await?;
+        for statement in [
+            "INSERT INTO refusals (error_id, record) VALUES ($1, $2) ON CONFLICT (error_id) DO NOTHING",
+            "DELETE FROM refusals WHERE ordinal <= \
+             (SELECT ordinal FROM refusals ORDER BY ordinal DESC LIMIT 1 OFFSET $3)",
+        ] {
+            sqlx::query(statement)
+                .bind(id.as_str())
+                .bind(record)
+                .bind(sql(MAX_REFUSALS))
+                .execute(&mut *tx)
+                .await
+                .map_err(self.fails(act))?;
+        }
+        self.commit(act, tx).await
+    }
+
+    async fn find_refusal(&self, id: &str) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar("SELECT record FROM refusals WHERE error_id = $1")
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(self.fails("find_refusal"))
+    }
+
     async fn sweep_logins(&self, now: UnixTime) -> Result<u64, StoreError> {
         let act = "sweep_logins";
         let mut tx = self.write(act, Lasting::Crash).await?;
         let mut went = 0;
-        for statement in
-            ["DELETE FROM logins WHERE expires_at <= $1", "DELETE FROM parked WHERE expires_at <= $1"]
-        {
+        for statement in [
+            "DELETE FROM logins WHERE expires_at <= $1",
+            "DELETE FROM parked WHERE expires_at <= $1",
+            "DELETE FROM used WHERE expires_at <= $1",
+        ] {
             let swept =
                 sqlx::query(statement).bind(now.0).execute(&mut *tx).await.map_err(self.fails(act))?;
             went += swept.rows_affected();

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{Lasting, Sqlite, hash, sql};
 use crate::model::session::SessionContent;
-use crate::model::{SessionHash, SessionRecord, UnixTime};
+use crate::model::{IdpId, SessionHash, SessionRecord, UnixTime};
 use crate::store::{SessionStore, StoreError};
 
 #[async_trait]
@@ -26,7 +26,8 @@ impl SessionStore for Sqlite {
         let mut tx = self.write(act, Lasting::Crash).await?;
         let inserted = sqlx::query(
             "INSERT INTO sessions (hash, member, idp, subject, idp_session, content, logout_hint, \
-             created_at, last_seen_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             created_at, last_seen_at, expires_at, logout_name) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
              ON CONFLICT (hash) DO NOTHING",
         )
         .bind(session.hash.0.as_slice())
@@ -39,6 +40,7 @@ impl SessionStore for Sqlite {
         .bind(session.created_at.0)
         .bind(session.last_seen_at.0)
         .bind(session.expires_at.0)
+        .bind(&content.logout_name)
         .execute(&mut *tx)
         .await
         .map_err(self.fails(act))?;
@@ -114,6 +116,32 @@ impl SessionStore for Sqlite {
             .map_err(self.fails(act))?;
         self.commit(act, tx).await?;
         Ok(ended.rows_affected() > 0)
+    }
+
+    async fn end_sessions_of(
+        &self,
+        idp: &IdpId,
+        name: &str,
+        idp_sessions: &[String],
+    ) -> Result<Vec<SessionHash>, StoreError> {
+        let act = "end_sessions_of";
+        // One list as one parameter; an empty one stands for all.
+        let wanted = serde_json::to_string(idp_sessions)
+            .map_err(|error| StoreError::Unavailable { act, reason: error.to_string() })?;
+        let mut tx = self.write(act, Lasting::PowerCut).await?;
+        let ended: Vec<(Vec<u8>,)> = sqlx::query_as(
+            "DELETE FROM sessions WHERE idp = $1 AND logout_name = $2 AND ($3 = '[]' \
+             OR idp_session IN (SELECT value FROM json_each($3))) RETURNING hash",
+        )
+        .bind(idp.as_str())
+        .bind(name)
+        .bind(wanted)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
+        let ended = hashes(&ended)?;
+        self.commit(act, tx).await?;
+        Ok(ended)
     }
 
     async fn sweep_sessions(&self, now: UnixTime, idle: Duration) -> Result<Vec<SessionHash>, StoreError> {
