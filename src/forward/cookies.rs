@@ -58,7 +58,7 @@ impl Cookies {
     pub fn to_browser(&self, headers: &mut HeaderMap, tag: &str) {
         let concerned = |value: &HeaderValue| {
             let (name, _) = set(value);
-            !matches!(self.kind(name), Kind::Free) || self.resembles_ours(name) || self.is_declared(name)
+            self.resembles_ours(name) || self.is_declared(name.trim_ascii_end())
         };
         if !headers.get_all(header::SET_COOKIE).iter().any(concerned) {
             return;
@@ -220,6 +220,12 @@ mod tests {
             ["app_session.aaaa=1; Path=/hub/; HttpOnly", "x=2", "hub-login.aaaa=3"]
         );
         assert_eq!(down(&["x=2; Path=/"], "aaaa"), ["x=2; Path=/"]);
+    }
+
+    /// Browsers drop a blank before the equals sign (RFC 6265bis, 5.6).
+    #[test]
+    fn e7_a_blank_behind_the_name_does_not_loosen_the_tie() {
+        assert_eq!(down(&["app_session =1; HttpOnly"], "aaaa"), ["app_session.aaaa=1; HttpOnly"]);
     }
 
     #[test]

@@ -107,6 +107,7 @@ mod tests {
     #[test]
     fn a_public_https_url_gets_host_prefixed_secure_cookies() {
         let names = CookieNames::of(&"https://app.example/".parse().unwrap());
+        assert!(names.secure());
         assert_eq!(
             names.set_session("v").unwrap(),
             "__Host-narthex=v; Path=/; HttpOnly; SameSite=Lax; Secure"
@@ -126,6 +127,7 @@ mod tests {
         let names = CookieNames::of(&"http://127.0.0.1:8080/".parse().unwrap());
         assert_eq!(names.set_session("v").unwrap(), "narthex-8080=v; Path=/; HttpOnly; SameSite=Lax");
         assert_eq!(names.prefix(), "narthex-8080");
+        assert!(!names.secure());
     }
 
     #[test]
@@ -136,6 +138,13 @@ mod tests {
         assert_eq!(names.session(&headers), None);
         headers.append(header::COOKIE, "b=2;__Host-narthex=yes ; c".parse().unwrap());
         assert_eq!((names.session(&headers), names.login(&headers)), (Some("yes"), Some("l")));
+    }
+
+    /// FIPS 180-2, B.1. Rows in a database are found by it, so it may never become another one.
+    #[test]
+    fn a_value_is_known_by_its_sha_256() {
+        let digest: String = hash("abc").iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]

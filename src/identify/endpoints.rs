@@ -3,6 +3,7 @@
 mod call;
 mod logout;
 mod saml;
+mod slo;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -90,13 +91,14 @@ impl Endpoints {
             ["oidc", idp, "callback"] if get => self.callback(idp, &call).await,
             ["saml", idp, "acs"] if post => self.assertion_consumer(idp, call).await,
             ["saml", idp, "acs"] if get => self.saml_result(idp, &call).await,
+            ["saml", idp, "slo"] if get || post => self.single_logout(idp, call).await,
             ["saml", idp, "metadata"] if get => self.saml_metadata(idp, &call).await,
             ["login"] | ["oidc", _, "callback"] | ["saml", _, "metadata"] => {
                 Problem::method_not_allowed("GET").into_response(call.intent)
             }
             ["logout"] if get => self.ask_logout(&call),
             ["logout"] if post => self.logout(call).await,
-            ["logout"] | ["saml", _, "acs"] => {
+            ["logout"] | ["saml", _, "acs" | "slo"] => {
                 Problem::method_not_allowed("GET, POST").into_response(call.intent)
             }
             ["session"] if get => self.session(&call),

@@ -9,6 +9,7 @@ use super::tokens::Tokens;
 use super::verified::Verified;
 use crate::model::{BrowserHash, IdpId, LoginAttempt, ReturnTo, Secret, StateHash, login};
 use crate::platform::crypto::{Purpose, sha256};
+use crate::platform::entropy::NoEntropy;
 use crate::platform::{KeyRing, Platform};
 use crate::store::{Store, TakenLogin};
 use base64::Engine;
@@ -26,6 +27,7 @@ pub struct Logins {
     platform: Platform,
     states: Tokens<STATE_ID>,
     browsers: Tokens<BROWSER_ID>,
+    logouts: Tokens<STATE_ID>,
     rounds: Rounds,
 }
 
@@ -63,6 +65,7 @@ impl Logins {
             platform,
             states: Tokens::new(keys.mac(Purpose::LoginState)),
             browsers: Tokens::new(keys.mac(Purpose::LoginCookie)),
+            logouts: Tokens::new(keys.mac(Purpose::LogoutState)),
             rounds: Rounds::default(),
         }
     }
@@ -169,6 +172,20 @@ impl Logins {
         if let Some(browser) = self.browser(login_cookie) {
             self.rounds.forget(&browser);
         }
+    }
+
+    /// A text for a provider to bring back with its answer to a logout.
+    ///
+    /// # Errors
+    /// Where the random source fails.
+    pub fn logout_state(&self) -> Result<String, NoEntropy> {
+        Ok(self.logouts.issue(self.platform.entropy.bytes()?))
+    }
+
+    /// Whether [`Logins::logout_state`] made it.
+    #[must_use]
+    pub fn is_logout_state(&self, state: &str) -> bool {
+        self.logouts.is_ours(state)
     }
 
     /// The protocol of one provider, for its logout and readiness.

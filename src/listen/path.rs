@@ -227,6 +227,16 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_canonical_already_takes_the_short_way() {
+        for path in ["/", "/a/b.c", "/a.b/", "/@u/x:y=*"] {
+            assert!(is_plain(path.as_bytes()), "{path}");
+        }
+        for path in ["//", "/a//b", "/.", "/a/.b", "/%61", "/a;b", "/a b", "/é", "/a\\b", "/a\u{7f}"] {
+            assert!(!is_plain(path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
     fn needless_encoding_and_empty_segments_are_folded_into_one_form() {
         assert_eq!(canonical("/%61dmin"), "/admin");
         assert_eq!(canonical("/%7euser/%2a"), "/~user/%2A");

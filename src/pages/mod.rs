@@ -71,6 +71,8 @@ pub struct LogoutPage<'a> {
 #[template(path = "pages/signed_out.html")]
 pub struct SignedOutPage<'a> {
     pub login: &'a str,
+    /// Some session of this person elsewhere may still be there.
+    pub elsewhere: bool,
 }
 
 /// A form that goes on to an identity provider by itself (SAML Bindings 2.0, 3.5.4).

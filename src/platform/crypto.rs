@@ -23,6 +23,7 @@ pub enum Purpose {
     SessionCookie,
     LoginCookie,
     LoginState,
+    LogoutState,
     Csrf,
     /// Keys of ours that lie in the store.
     StoredKey,
@@ -40,6 +41,7 @@ impl Purpose {
             Self::SessionCookie => b"narthex session cookie v1",
             Self::LoginCookie => b"narthex login cookie v1",
             Self::LoginState => b"narthex login state v1",
+            Self::LogoutState => b"narthex logout state v1",
             Self::Csrf => b"narthex csrf v1",
             Self::StoredKey => b"narthex stored key v1",
             Self::LogoutHint => b"narthex logout hint v1",

@@ -18,6 +18,7 @@ mod login;
 mod main_job;
 mod parties;
 mod provisioning;
+mod saml;
 mod sessions;
 mod support;
 mod transport;

@@ -8,8 +8,10 @@ MINIFLUX_VERSION=2.2.0
 SCIM2_SERVER_VERSION=0.8.3
 PLAYWRIGHT_VERSION=1.65.1
 NODE_VERSION=22.23.3 # only where the system's is missing or too old
+SAMLP_VERSION=8.0.0
 POSTGRES_VERSION=debian # whatever the distribution has
-ALL_PARTIES="gitea miniflux oidc-provider scim2-server jupyterhub keycloak postgres chromium"
+XMLSEC1_VERSION=debian
+ALL_PARTIES="gitea miniflux oidc-provider samlp scim2-server jupyterhub keycloak postgres chromium xmlsec1"
 
 parties_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 parties_root=${NARTHEX_PARTIES:-$(cd "$parties_here/../.." && pwd)/target/parties}
@@ -27,6 +29,8 @@ version_of() {
         miniflux) echo "$MINIFLUX_VERSION" ;;
         scim2-server) echo "$SCIM2_SERVER_VERSION" ;;
         postgres) echo "$POSTGRES_VERSION" ;;
+        samlp) echo "$SAMLP_VERSION" ;;
+        xmlsec1) echo "$XMLSEC1_VERSION" ;;
         chromium) echo "$PLAYWRIGHT_VERSION" ;;
         *) return 1 ;;
     esac
@@ -42,10 +46,10 @@ marker_of() { echo "$(dir_of "$1")/.installed"; }
 recipe_digest() {
     local files=()
     case $1 in
-        oidc-provider | chromium | jupyterhub) files+=("$parties_here/$1/package.json" "$parties_here/$1/package-lock.json") ;;
+        oidc-provider | chromium | jupyterhub | samlp) files+=("$parties_here/$1/package.json" "$parties_here/$1/package-lock.json") ;;
     esac
     case $1 in
-        jupyterhub | scim2-server) files+=("$parties_here/$1/requirements.txt") ;;
+        jupyterhub | scim2-server | xmlsec1) files+=("$parties_here/$1/requirements.txt") ;;
         keycloak) files+=("$parties_here/keycloak/realm.py") ;;
     esac
     # The first number is the version of the recipes in `install`: raise it to have all installed anew.
@@ -57,12 +61,13 @@ is_installed() {
     # The folder may have come from a cache to a machine that lacks the packages.
     case $1 in
         keycloak) command -v java >/dev/null ;;
-        oidc-provider) command -v node >/dev/null ;;
+        oidc-provider | samlp) command -v node >/dev/null ;;
         gitea) command -v git >/dev/null ;;
         jupyterhub) command -v node >/dev/null && [ -x "$(dir_of "$1")/venv/bin/python" ] ;;
         miniflux | postgres) pg_bin >/dev/null ;;
         scim2-server) [ -x "$(dir_of "$1")/venv/bin/python" ] ;;
         chromium) command -v node >/dev/null && command -v chromium >/dev/null ;;
+        xmlsec1) command -v xmlsec1 >/dev/null && [ -x "$(dir_of "$1")/venv/bin/python" ] ;;
     esac
 }
 

@@ -12,7 +12,8 @@ use crate::demo::web::{self, Params};
 use crate::platform::entropy::NoEntropy;
 
 use super::pages;
-use super::state::{CODE_LASTS, Chooser, Code, Provider, REQUEST_LASTS, Request, SESSION_LASTS, Session};
+use super::saml;
+use super::state::{CODE_LASTS, Chooser, Code, Provider, REQUEST_LASTS, Request, Session, Waiting};
 
 /// Names the browser's session here.
 pub(super) const COOKIE: &str = "demo_idp_session";
@@ -161,7 +162,7 @@ fn answer(
         Chooser::Always(login) => Some(login),
     };
     if let Some(person) = chosen.and_then(|login| provider.person(&login)) {
-        return signed_in(provider, request, &person.login);
+        return signed_in(provider, headers, request, &person.login);
     }
     let now = provider.now();
     let session = web::cookie(headers, COOKIE).and_then(|id| provider.sessions().at(id, now).cloned());
@@ -181,7 +182,7 @@ fn answer(
         None => {
             let id = provider.token()?;
             let hint = request.login_hint.clone();
-            provider.requests().put(id.clone(), request, now, REQUEST_LASTS);
+            provider.waiting().put(id.clone(), Waiting::Oidc(request), now, REQUEST_LASTS);
             Ok(pages::chooser(provider, &id, hint.as_deref()))
         }
     }
@@ -203,9 +204,12 @@ pub(super) async fn choose(
     let Some(person) = parameters.at("person").and_then(|login| provider.person(login)) else {
         return pages::refused(StatusCode::BAD_REQUEST, "there is nobody of that name");
     };
-    let request = parameters.at("request").and_then(|id| provider.requests().take(id, provider.now()));
-    match request {
-        Some(request) => signed_in(&provider, request, &person.login).unwrap_or_else(pages::failed),
+    let waiting = parameters.at("request").and_then(|id| provider.waiting().take(id, provider.now()));
+    match waiting {
+        Some(Waiting::Oidc(request)) => {
+            signed_in(&provider, &headers, request, &person.login).unwrap_or_else(pages::failed)
+        }
+        Some(Waiting::Saml(asked)) => saml::signed_in_as(&provider, &headers, &asked, &person.login),
         None => pages::refused(
             StatusCode::BAD_REQUEST,
             "this sign-in was used already or took too long; go back to the application and begin again",
@@ -214,10 +218,13 @@ pub(super) async fn choose(
 }
 
 /// A session here, and the code.
-fn signed_in(provider: &Provider, request: Request, login: &str) -> Result<Response, NoEntropy> {
-    let (id, now) = (provider.token()?, provider.now());
-    let session = Session { login: login.to_owned(), sid: provider.token()?, auth_time: now };
-    provider.sessions().put(id.clone(), session.clone(), now, SESSION_LASTS);
+fn signed_in(
+    provider: &Provider,
+    headers: &HeaderMap,
+    request: Request,
+    login: &str,
+) -> Result<Response, NoEntropy> {
+    let (id, session) = provider.begin_session(web::cookie(headers, COOKIE), login)?;
     let mut answer = code(provider, request, session)?;
     answer.headers_mut().append(header::SET_COOKIE, web::session_cookie(COOKIE, Some(&id)));
     Ok(answer)

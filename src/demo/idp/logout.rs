@@ -92,7 +92,7 @@ fn end_session(provider: &Provider, headers: &HeaderMap, encoded: &str, own_form
             }
             web::see_other(url.as_str())
         }
-        Some(Err(_)) | None => pages::signed_out(),
+        Some(Err(_)) | None => pages::signed_out(&[]),
     };
     answer.headers_mut().append(header::SET_COOKIE, web::session_cookie(COOKIE, None));
     answer

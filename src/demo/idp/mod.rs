@@ -1,4 +1,4 @@
-//! A small OpenID provider: one client, a few people, everything in memory.
+//! A small identity provider by OpenID Connect and SAML: one client, a few people, everything in memory.
 //!
 //! It is a demo and a test partner, and is read as an example; so it keeps to the specifications and refuses
 //! what they refuse. It does not authenticate anybody: whoever opens its page chooses who to be. It listens
@@ -9,6 +9,7 @@ mod faults;
 mod keys;
 mod logout;
 mod pages;
+pub mod saml;
 mod state;
 mod token;
 
@@ -31,6 +32,7 @@ pub use faults::Fault;
 pub use keys::{Algorithm, KeyFailure};
 pub use state::{Calls, Chooser};
 
+use self::saml::DemoSaml;
 use self::state::Provider;
 use super::people::Person;
 use super::{DemoError, web};
@@ -48,11 +50,27 @@ impl DemoIdp {
     /// # Errors
     /// Where the listener has no address or no key can be made.
     pub fn start(listener: TcpListener, platform: &Platform, tasks: &Tasks) -> Result<Self, DemoError> {
+        let host = listener.local_addr().map_err(DemoError::Listen)?.ip().to_string();
+        Self::named(&host, listener, platform, tasks)
+    }
+
+    /// The same under another name of loopback, such as `localhost`: to a browser that is another site than
+    /// 127.0.0.1, as a provider is to an application everywhere but on one machine.
+    ///
+    /// # Errors
+    /// As [`DemoIdp::start`].
+    pub fn named(
+        host: &str,
+        listener: TcpListener,
+        platform: &Platform,
+        tasks: &Tasks,
+    ) -> Result<Self, DemoError> {
         let address = listener.local_addr().map_err(DemoError::Listen)?;
         if !address.ip().is_loopback() {
             return Err(DemoError::NotLoopback { address });
         }
-        let provider = Arc::new(Provider::new(format!("http://{address}"), platform.clone())?);
+        let issuer = format!("http://{host}:{}", address.port());
+        let provider = Arc::new(Provider::new(issuer, platform.clone())?);
         super::server::serve(listener, router(Arc::clone(&provider)), Arc::clone(&provider.switches), tasks);
         Ok(Self { provider })
     }
@@ -76,6 +94,11 @@ impl DemoIdp {
         let mut uris = self.provider.uris();
         uris.redirect.push(redirect_uri.to_owned());
         uris.post_logout.push(post_logout_redirect_uri.to_owned());
+    }
+
+    /// The same provider, as SAML knows it.
+    pub fn saml(&self) -> &DemoSaml {
+        &self.provider.saml
     }
 
     /// Changes the person, for the logins to come; adds them where there is nobody of that name.
@@ -148,6 +171,7 @@ fn router(provider: Arc<Provider>) -> Router {
         .route("/userinfo", get(token::userinfo).post(token::userinfo))
         .route("/jwks", get(jwks))
         .route("/end_session", get(logout::by_query).post(logout::by_form))
+        .merge(saml::router())
         .layer(DefaultBodyLimit::max(web::MAX_FORM))
         .fallback(pages::not_found)
         .with_state(provider)

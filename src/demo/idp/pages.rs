@@ -11,6 +11,7 @@ use crate::demo::people::Person;
 use crate::demo::web::{self, Params};
 use crate::platform::entropy::NoEntropy;
 
+use super::authorize::COOKIE;
 use super::state::{Provider, REQUEST_LASTS};
 
 #[derive(Template)]
@@ -18,7 +19,11 @@ use super::state::{Provider, REQUEST_LASTS};
 struct People {
     /// The sign-in that waits; empty on the front page.
     request: String,
-    people: Vec<Card>,
+    /// Who is signed in here; told on the front page only.
+    signed_in: Option<String>,
+    /// Where a sign-in begins from here: the service provider, and the address.
+    services: Vec<(String, String)>,
+    cards: Vec<Card>,
 }
 
 /// One person as the page shows them.
@@ -68,18 +73,32 @@ struct Logout {
     hidden: Vec<(&'static str, String)>,
 }
 
-pub(super) async fn home(State(provider): State<Arc<Provider>>) -> Response {
-    people(&provider, String::new(), None)
+#[derive(Template)]
+#[template(path = "demo/pages/idp_signed_out.html")]
+struct SignedOut<'a> {
+    told: &'a [(String, bool)],
+}
+
+pub(super) async fn home(State(provider): State<Arc<Provider>>, headers: HeaderMap) -> Response {
+    let id = web::cookie(&headers, COOKIE);
+    let login = id.and_then(|id| Some(provider.sessions().at(id, provider.now())?.login.clone()));
+    let signed_in = login.and_then(|login| provider.person(&login)).map(|person| person.display_name());
+    let services = provider.saml.services();
+    show(&People { request: String::new(), signed_in, services, cards: cards(&provider, None) })
 }
 
 /// Asks who is there. `request` is the sign-in that waits for the answer.
 pub(super) fn chooser(provider: &Provider, request: &str, hint: Option<&str>) -> Response {
-    people(provider, request.to_owned(), hint)
+    let (request, cards) = (request.to_owned(), cards(provider, hint));
+    show(&People { request, signed_in: None, services: Vec::new(), cards })
 }
 
-fn people(provider: &Provider, request: String, hint: Option<&str>) -> Response {
-    let people = provider.people().iter().map(|person| Card::new(person, hint)).collect();
-    web::page(StatusCode::OK, &People { request, people })
+fn cards(provider: &Provider, hint: Option<&str>) -> Vec<Card> {
+    provider.people().iter().map(|person| Card::new(person, hint)).collect()
+}
+
+fn show(people: &People) -> Response {
+    web::page(StatusCode::OK, people)
 }
 
 /// Changes what this provider says of somebody, for the logins to come.
@@ -110,11 +129,11 @@ pub(super) async fn edit_person(
     let Some(id) = parameters.at("request") else {
         return web::see_other("/");
     };
-    let waiting = provider.requests().take(id, provider.now());
+    let waiting = provider.waiting().take(id, provider.now());
     match waiting {
-        Some(request) => {
-            let hint = request.login_hint.clone();
-            provider.requests().put(id.to_owned(), request, provider.now(), REQUEST_LASTS);
+        Some(waiting) => {
+            let hint = waiting.login_hint().map(str::to_owned);
+            provider.waiting().put(id.to_owned(), waiting, provider.now(), REQUEST_LASTS);
             chooser(&provider, id, hint.as_deref())
         }
         None => web::see_other("/"),
@@ -133,14 +152,9 @@ pub(super) async fn not_found() -> Response {
     refused(StatusCode::NOT_FOUND, "there is no such page here")
 }
 
-pub(super) fn signed_out() -> Response {
-    web::page(
-        StatusCode::OK,
-        &Message {
-            title: "Signed out",
-            text: "This browser has no session at the demo identity provider any more.",
-        },
-    )
+/// `told`: the service providers that were told, and whether their sessions ended too.
+pub(super) fn signed_out(told: &[(String, bool)]) -> Response {
+    web::page(StatusCode::OK, &SignedOut { told })
 }
 
 /// Asks whether to sign out; the form repeats the request.

@@ -14,6 +14,7 @@ use crate::platform::entropy::NoEntropy;
 
 use super::faults::Fault;
 use super::keys::{KeySet, encode};
+use super::saml::{Asked, DemoSaml, Named};
 
 /// A login may take this long between the authorization request and the choice of a person.
 pub(super) const REQUEST_LASTS: Duration = Duration::from_mins(10);
@@ -31,12 +32,13 @@ pub(super) struct Provider {
     pub(super) switches: Arc<Switches>,
     pub(super) counters: Counters,
     pub(super) thin_id_tokens: AtomicBool,
+    pub(super) saml: DemoSaml,
     uris: Mutex<Uris>,
     people: Mutex<Vec<Person>>,
     chooser: Mutex<Chooser>,
     keys: Mutex<KeySet>,
     fault: Mutex<Fault>,
-    requests: Mutex<Expiring<Request>>,
+    waiting: Mutex<Expiring<Waiting>>,
     sessions: Mutex<Expiring<Session>>,
     codes: Mutex<Expiring<Code>>,
     access_tokens: Mutex<Expiring<AccessToken>>,
@@ -75,6 +77,8 @@ pub struct Calls {
     pub token: u64,
     pub userinfo: u64,
     pub end_session: u64,
+    /// AuthnRequests of SAML.
+    pub saml_sso: u64,
 }
 
 #[derive(Default)]
@@ -85,6 +89,7 @@ pub(super) struct Counters {
     pub(super) token: AtomicU64,
     pub(super) userinfo: AtomicU64,
     pub(super) end_session: AtomicU64,
+    pub(super) saml_sso: AtomicU64,
 }
 
 impl Counters {
@@ -96,11 +101,29 @@ impl Counters {
             token: self.token.load(Ordering::SeqCst),
             userinfo: self.userinfo.load(Ordering::SeqCst),
             end_session: self.end_session.load(Ordering::SeqCst),
+            saml_sso: self.saml_sso.load(Ordering::SeqCst),
         }
     }
 }
 
-/// An authorization request that was found to be in order and waits for a person.
+/// A sign-in that waits for a person.
+#[derive(Debug, Clone)]
+pub(super) enum Waiting {
+    Oidc(Request),
+    Saml(Box<Asked>),
+}
+
+impl Waiting {
+    /// Who it might be.
+    pub(super) fn login_hint(&self) -> Option<&str> {
+        match self {
+            Self::Oidc(request) => request.login_hint.as_deref(),
+            Self::Saml(_) => None,
+        }
+    }
+}
+
+/// An authorization request that was found to be in order.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) redirect_uri: String,
@@ -118,6 +141,8 @@ pub(super) struct Session {
     pub(super) login: String,
     pub(super) sid: String,
     pub(super) auth_time: UnixTime,
+    /// Whom the person was named to by SAML, to be told when the session ends.
+    pub(super) participants: Vec<Named>,
 }
 
 /// An authorization code. It stays after its use, so that a second one is noticed.
@@ -141,20 +166,21 @@ impl Provider {
     pub(super) fn new(issuer: String, platform: Platform) -> Result<Self, DemoError> {
         let secret = token(&platform)?;
         Ok(Self {
-            issuer,
             client: Client { id: "narthex-demo".to_owned(), secret: Secret::new(secret) },
             switches: Arc::default(),
             counters: Counters::default(),
             thin_id_tokens: AtomicBool::new(false),
+            saml: DemoSaml::new(issuer.clone())?,
             uris: Mutex::default(),
             people: Mutex::new(everybody()),
             chooser: Mutex::default(),
             keys: Mutex::new(KeySet::generate()?),
             fault: Mutex::default(),
-            requests: Mutex::new(Expiring::new(MAX_ROWS)),
+            waiting: Mutex::new(Expiring::new(MAX_ROWS)),
             sessions: Mutex::new(Expiring::new(MAX_ROWS)),
             codes: Mutex::new(Expiring::new(MAX_ROWS)),
             access_tokens: Mutex::new(Expiring::new(MAX_ROWS)),
+            issuer,
             platform,
         })
     }
@@ -170,6 +196,21 @@ impl Provider {
 
     pub(super) fn person(&self, login: &str) -> Option<Person> {
         self.people().iter().find(|person| person.login == login).cloned()
+    }
+
+    /// A fresh session, with its id. What the one before it in this browser was known for goes on with it.
+    pub(super) fn begin_session(
+        &self,
+        before: Option<&str>,
+        login: &str,
+    ) -> Result<(String, Session), NoEntropy> {
+        let (id, sid, now) = (self.token()?, self.token()?, self.now());
+        let participants = before
+            .and_then(|id| self.sessions().at_mut(id, now).map(|old| std::mem::take(&mut old.participants)))
+            .unwrap_or_default();
+        let session = Session { login: login.to_owned(), sid, auth_time: now, participants };
+        self.sessions().put(id.clone(), session.clone(), now, SESSION_LASTS);
+        Ok((id, session))
     }
 
     pub(super) fn uris(&self) -> MutexGuard<'_, Uris> {
@@ -192,8 +233,8 @@ impl Provider {
         lock(&self.fault)
     }
 
-    pub(super) fn requests(&self) -> MutexGuard<'_, Expiring<Request>> {
-        lock(&self.requests)
+    pub(super) fn waiting(&self) -> MutexGuard<'_, Expiring<Waiting>> {
+        lock(&self.waiting)
     }
 
     pub(super) fn sessions(&self) -> MutexGuard<'_, Expiring<Session>> {
@@ -214,6 +255,6 @@ fn token(platform: &Platform) -> Result<String, NoEntropy> {
 }
 
 /// The tables stay consistent between two statements, so a panic elsewhere does not spoil them.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

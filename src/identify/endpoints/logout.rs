@@ -1,7 +1,5 @@
 //! Signing out: our page for it, and the way on to the provider.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Response, StatusCode, header};
 
 use super::call::Call;
@@ -19,7 +17,7 @@ impl Endpoints {
     pub(super) fn ask_logout(&self, call: &Call) -> Response<Body> {
         let Some(session) = &call.session else {
             let login = self.login_path(&ReturnTo::root());
-            return pages::show(StatusCode::OK, &SignedOutPage { login: &login });
+            return pages::show(StatusCode::OK, &SignedOutPage { login: &login, elsewhere: false });
         };
         let page = LogoutPage {
             name: display_name(session),
@@ -68,7 +66,7 @@ impl Endpoints {
             .map(Secret::new);
         let back = self.public_url.join(&format!("{}/logout", self.prefix)).ok()?;
         let protocol = self.logins.protocol(&content.idp).ok()?;
-        let state = URL_SAFE_NO_PAD.encode(self.platform.entropy.bytes::<16>().ok()?);
+        let state = self.logins.logout_state().ok()?;
         protocol.logout(hint.as_ref().map(Secret::expose), &back, &state).await
     }
 

@@ -31,7 +31,7 @@ const WAIT: Duration = Duration::from_mins(1);
 
 impl Endpoints {
     /// The provider of this id, if it is one that speaks SAML.
-    fn saml_provider(&self, id: &str) -> Option<(IdpId, &Arc<Saml>)> {
+    pub(super) fn saml_provider(&self, id: &str) -> Option<(IdpId, &Arc<Saml>)> {
         let id: IdpId = id.parse().ok()?;
         let saml = self.saml.get(&id)?;
         Some((id, saml))

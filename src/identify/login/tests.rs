@@ -426,6 +426,17 @@ async fn lesson_40_going_round_by_late_answers_is_a_loop_too() {
     assert_eq!(short(scene.finish(&state, Some(&cookie), false).await), "login_loop");
 }
 
+#[tokio::test]
+async fn lesson_40_who_signs_out_in_between_is_in_no_loop() {
+    let scene = scene();
+    let (mut state, cookie) = scene.begin("/", None).await;
+    for round in 0..10 {
+        assert_eq!(short(scene.finish(&state, Some(&cookie), false).await), "verified ada /", "{round}");
+        scene.logins.signed_out(Some(&cookie));
+        state = scene.begin("/", Some(&cookie)).await.0;
+    }
+}
+
 // ---- Randomness.
 
 struct NoRandomness;

@@ -933,6 +933,16 @@ async fn many_sign_ins_at_once_share_one_failure() {
     assert!(scene.sign_in().await.is_ok());
 }
 
+/// Waits for what a task in the background does; one that never does it fails the test instead of hanging it.
+async fn until(condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap();
+}
+
 #[tokio::test]
 async fn lesson_39_a_provider_that_comes_up_later_is_found_without_anybody_asking() {
     let mut scene = Scene::new().await;
@@ -940,18 +950,10 @@ async fn lesson_39_a_provider_that_comes_up_later_is_found_without_anybody_askin
     scene.op.behaviour().instead.insert(DISCOVERY, (503, "text/plain", String::new()));
     let tasks = Tasks::on(tokio::runtime::Handle::current());
     scene.oidc.spawn(&tasks);
-    let until = |condition: fn(&Scene) -> bool| {
-        let scene = &scene;
-        async move {
-            while !condition(scene) {
-                tokio::task::yield_now().await;
-            }
-        }
-    };
-    until(|scene| scene.op.hits(DISCOVERY) >= 3).await;
+    until(|| scene.op.hits(DISCOVERY) >= 3).await;
     assert!(!scene.oidc.ready());
     scene.op.behaviour().instead.clear();
-    until(|scene| scene.oidc.ready()).await;
+    until(|| scene.oidc.ready()).await;
     tasks.finish().await;
 }
 
@@ -963,9 +965,7 @@ async fn lesson_39_the_background_task_starts_from_the_last_good_copy() {
     let oidc = scene.restarted();
     let tasks = Tasks::on(tokio::runtime::Handle::current());
     oidc.spawn(&tasks);
-    while !oidc.ready() {
-        tokio::task::yield_now().await;
-    }
+    until(|| oidc.ready()).await;
     tasks.finish().await;
 }
 

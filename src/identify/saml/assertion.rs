@@ -4,7 +4,7 @@
 //! judged by nobody yet: `profile` does that. An element that SAML's schema does not have in a place refuses.
 
 pub mod error;
-mod field;
+pub(super) mod field;
 pub mod response;
 #[cfg(test)]
 mod tests;

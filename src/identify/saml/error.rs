@@ -3,6 +3,7 @@
 use super::assertion::AssertionError;
 use super::binding::BindingError;
 use super::gate::GateError;
+use super::logout::LogoutError;
 use super::metadata::MetadataError;
 use super::profile::{ProfileError, Refused, Step};
 use super::sign::SignError;
@@ -44,6 +45,16 @@ pub enum SamlError {
     #[error("what the provider sent was taken already, or not within a minute; begin the sign-in again")]
     ResultGone,
     #[error(transparent)]
+    Logout(#[from] LogoutError),
+    #[error("this logout request came before; a logout is asked for once")]
+    LogoutReplayed,
+    #[error("the provider answers a logout that was not asked for here")]
+    LogoutUnknown,
+    #[error("the provider's metadata has no address that the answer to its logout could go to")]
+    LogoutNotOffered,
+    #[error("the provider could not be told of a logout: {0}")]
+    Unreachable(String),
+    #[error(transparent)]
     Sign(#[from] SignError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -69,6 +80,11 @@ impl SamlError {
             Self::RequestUnknown => "request_unknown",
             Self::RelayStateMismatch => "relay_state_mismatch",
             Self::ResultGone => "result_gone",
+            Self::Logout(error) => error.code(),
+            Self::LogoutReplayed => "logout_replayed",
+            Self::LogoutUnknown => "logout_unknown",
+            Self::LogoutNotOffered => "logout_not_offered",
+            Self::Unreachable(_) => "logout_unreachable",
             Self::Sign(error) => error.code(),
             Self::Store(_) => "store",
             Self::NoEntropy(_) => "no_entropy",
@@ -87,9 +103,14 @@ impl SamlError {
             Self::Attributes(error) => error.fault(),
             Self::NotAResponse | Self::BindingNotOffered => Fault::Operator,
             Self::TooManyClaims(_) => Fault::IdentityProvider,
-            Self::Replayed | Self::RequestUnknown | Self::RelayStateMismatch | Self::ResultGone => {
-                Fault::Client
-            }
+            Self::LogoutReplayed
+            | Self::LogoutUnknown
+            | Self::Replayed
+            | Self::RequestUnknown
+            | Self::RelayStateMismatch
+            | Self::ResultGone => Fault::Client,
+            Self::Logout(error) => error.fault(),
+            Self::Unreachable(_) | Self::LogoutNotOffered => Fault::IdentityProvider,
             Self::Sign(error) => error.fault(),
             Self::Store(_) | Self::NoEntropy(_) => Fault::Us,
         }

@@ -54,7 +54,8 @@ pub struct Saml {
     pub(super) signing_keys: Vec<SigningKey>,
     pub(super) decryption_keys: Vec<DecryptionKey>,
     pub(super) metadata: Arc<MetadataSource>,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) outbound: Outbound,
     pub(super) platform: Platform,
 }
 
@@ -97,8 +98,17 @@ impl Saml {
             trust_anchor,
             policy: policy(&idp),
         };
-        let metadata = MetadataSource::new(source, outbound, store.clone(), platform.clone());
-        Ok(Arc::new(Self { idp, addresses, signing_keys, decryption_keys, metadata, store, platform }))
+        let metadata = MetadataSource::new(source, outbound.clone(), store.clone(), platform.clone());
+        Ok(Arc::new(Self {
+            idp,
+            addresses,
+            signing_keys,
+            decryption_keys,
+            metadata,
+            store,
+            outbound,
+            platform,
+        }))
     }
 
     /// Keeps the provider's metadata fresh in the background, and goes on trying while it is down.
@@ -226,7 +236,7 @@ impl Saml {
         }
     }
 
-    /// What every sign-in must meet, also one that the provider began.
+    /// What the configuration asks of every sign-in, and of the one that `request` began.
     fn asked<'a>(&'a self, request: Option<Request<'a>>) -> Asked<'a> {
         let exact = self.idp.authn_context_comparison == Comparison::Exact;
         Asked {
@@ -365,8 +375,8 @@ impl IdentityProtocol for Saml {
         Ok(self.verified(&checked.map_err(SamlRefusal::of)?, &metadata)?)
     }
 
-    async fn logout(&self, _: Option<&str>, _: &Url, _: &str) -> Option<Departure> {
-        None
+    async fn logout(&self, hint: Option<&str>, _: &Url, state: &str) -> Option<Departure> {
+        self.depart_to_logout(&LogoutHint::from_text(hint?)?, state).await
     }
 
     fn ready(&self) -> bool {

@@ -51,6 +51,10 @@ impl SignError {
 /// right after the Issuer (where the schemas of SAML Core 2.0, 2.3.3 and 3.2.1 want it), or as the first child where
 /// there is no Issuer (SAML Metadata 2.0, 2.3.1).
 pub fn sign_enveloped(xml: &str, key: &SigningKey) -> Result<String, SignError> {
+    // A carriage return would be none in the tree, and all places behind it others.
+    if xml.contains('\r') {
+        return Err(SignError::NotXml);
+    }
     let tree = Tree::parse(xml.as_bytes(), xml.len()).map_err(|_| SignError::NotXml)?;
     let root = tree.root().map_err(|_| SignError::NotXml)?;
     let id = id_of(root).map_err(|_| SignError::IdMissing)?;

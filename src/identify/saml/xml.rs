@@ -3,9 +3,13 @@
 //! Everything that is believed is read from canonical bytes that a digest covered (SECURITY.md 26): those bytes
 //! come through [`Tree::parse`] again, so there is one parser and one set of rules for all of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use uppsala::{Document, NodeId, NodeKind, Parser};
+use uppsala::{Document, Element, NodeId, NodeKind, Parser};
+
+use super::white_space::normalised;
+use crate::identify::shown::shown;
 
 /// SAML assertions (SAML Core 2.0, 1.2).
 pub const SAML: &str = "urn:oasis:names:tc:SAML:2.0:assertion";
@@ -90,9 +94,13 @@ impl<'a> Tree<'a> {
         if text.contains("<!DOCTYPE") {
             return Err(XmlError::DocumentType);
         }
-        let parser = Parser::new().with_forbid_dtd(true).with_forbid_entities(true).with_max_depth(MAX_DEPTH);
-        let document = parser.parse(text).map_err(|error| XmlError::Malformed(error.to_string()))?;
-        let tree = Self(document);
+        if !is_character_data(text) {
+            return Err(XmlError::Malformed("a character that XML does not allow".to_owned()));
+        }
+        let tree = match normalised(text) {
+            Cow::Borrowed(text) => Self(parse(text)?),
+            Cow::Owned(text) => Self(parse(&text)?.into_static()),
+        };
         tree.check_declaration()?;
         tree.check_nodes(max_nodes)?;
         Ok(tree)
@@ -104,7 +112,7 @@ impl<'a> Tree<'a> {
         if declaration.version == "1.0" && encoding.eq_ignore_ascii_case("UTF-8") {
             return Ok(());
         }
-        Err(XmlError::Declaration(format!("{} {encoding}", declaration.version)))
+        Err(XmlError::Declaration(shown(&format!("{} {encoding}", declaration.version))))
     }
 
     fn check_nodes(&self, limit: usize) -> Result<(), XmlError> {
@@ -114,6 +122,7 @@ impl<'a> Tree<'a> {
                 Some(NodeKind::Comment(_)) => return Err(XmlError::Comment),
                 Some(NodeKind::ProcessingInstruction(_)) => return Err(XmlError::ProcessingInstruction),
                 Some(NodeKind::Element(element)) => {
+                    check_names(element)?;
                     nodes += 1 + element.attributes.len() + element.namespace_declarations.len();
                 }
                 _ => {}
@@ -139,6 +148,55 @@ impl<'a> Tree<'a> {
     pub(super) fn document(&self) -> &Document<'a> {
         &self.0
     }
+}
+
+fn parse(text: &str) -> Result<Document<'_>, XmlError> {
+    let parser = Parser::new().with_forbid_dtd(true).with_forbid_entities(true).with_max_depth(MAX_DEPTH);
+    parser.parse(text).map_err(|error| XmlError::Malformed(shown(&error.to_string())))
+}
+
+/// XML 1.0, 2.2: what may stand in XML at all. The parser lets controls pass in attributes' values.
+fn is_character_data(text: &str) -> bool {
+    let control = |octet: u8| octet < 0x20 && !matches!(octet, b'\t' | b'\n' | b'\r');
+    !text.bytes().any(control) && !text.contains(['\u{fffe}', '\u{ffff}'])
+}
+
+/// What Namespaces in XML 1.0 demands and the parser does not ask for: names of one colon at most, of which each
+/// half is a name (4, 7), no elements of the prefix `xmlns` (3), no prefix declared as nothing (6.1).
+///
+/// SECURITY: other readers refuse such a message or read it otherwise.
+fn check_names(element: &Element<'_>) -> Result<(), XmlError> {
+    let attributes = element.attributes.iter().map(|attribute| &attribute.name);
+    for name in attributes.chain([&element.name]) {
+        if !is_name(&name.local_name) || name.prefix.as_deref() == Some("xmlns") {
+            return Err(XmlError::Malformed(format!(
+                "{:?} is no qualified name",
+                shown(&name.prefixed_name())
+            )));
+        }
+    }
+    for (prefix, uri) in &element.namespace_declarations {
+        let prefixed = !prefix.is_empty();
+        if (prefixed && !is_name(prefix)) || ((prefixed || !uri.is_empty()) && !is_absolute(uri)) {
+            return Err(XmlError::Malformed(format!("{:?} is no namespace", shown(uri))));
+        }
+    }
+    Ok(())
+}
+
+/// Namespaces in XML 1.0, 4: NCName, in a text that is a Name by the parser's word, but for colons and for what may
+/// stand behind a colon there.
+fn is_name(name: &str) -> bool {
+    let inner = |c: char| matches!(c, '-' | '.' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}' | '\u{2040}');
+    !name.contains(':') && name.chars().next().is_some_and(|first| !inner(first))
+}
+
+/// RFC 3986, 4.3. Canonical XML 1.0, 1.3: a relative namespace URI makes the canonicalisation fail.
+fn is_absolute(uri: &str) -> bool {
+    let Some((scheme, rest)) = uri.split_once(':') else { return false };
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        && rest.chars().all(|c| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c))
 }
 
 /// One element. Names are compared with their namespace, always.
@@ -316,7 +374,7 @@ impl<'t, 'a> Node<'t, 'a> {
         self.id
     }
 
-    fn element(&self) -> Option<&'t uppsala::Element<'a>> {
+    fn element(&self) -> Option<&'t Element<'a>> {
         self.document.element(self.id)
     }
 }
@@ -350,10 +408,10 @@ mod tests {
 
     #[test]
     fn what_may_stand_once_is_refused_twice() {
-        let tree = Tree::parse(b"<a xmlns='u'><b/><b/></a>", 1000).unwrap();
+        let tree = Tree::parse(b"<a xmlns='u:'><b/><b/></a>", 1000).unwrap();
         let root = tree.root().unwrap();
-        assert_eq!(root.child("u", "b").err(), Some(XmlError::Several { parent: "a".into(), name: "b" }));
-        assert_eq!(root.required("u", "c").err(), Some(XmlError::Missing { parent: "a".into(), name: "c" }));
+        assert_eq!(root.child("u:", "b").err(), Some(XmlError::Several { parent: "a".into(), name: "b" }));
+        assert_eq!(root.required("u:", "c").err(), Some(XmlError::Missing { parent: "a".into(), name: "c" }));
         assert_eq!(root.text().err(), Some(XmlError::NotText { element: "a".into() }));
     }
 
@@ -392,9 +450,51 @@ mod tests {
         assert_eq!(tree.root().unwrap().own_text(), " one\n&three ");
     }
 
+    /// Each of them was taken by the parser and is refused by others.
+    #[test]
+    fn lesson_26_what_the_parser_alone_would_take_is_refused() {
+        for text in [
+            "<a xmlns:p=''/>",
+            "<p:a xmlns:p='urn:1'><b xmlns:p=''/></p:a>",
+            "<xmlns:a/>",
+            "<a:b:c xmlns:a='urn:1'/>",
+            "<a xmlns:p='urn:1' p:.b=''/>",
+            "<a xmlns:p='urn:1'><p:1/></a>",
+            "<a xmlns:p='urn:1'><p:\u{301}/></a>",
+            "<a xmlns:1='urn:1'/>",
+            "<a xmlns:p='urn'/>",
+            "<a xmlns='../x'/>",
+            "<a xmlns='urn:1 2'/>",
+            "<a xmlns='urn:1&#10;'/>",
+            "<a xmlns='1:2'/>",
+            "<a xmlns='urn:\u{e9}'/>",
+            "<a b='\0'/>",
+            "<a b='\u{1}'/>",
+            "<a b='\u{b}'/>",
+            "<a b='\u{fffe}'/>",
+            "<a>\u{ffff}</a>",
+            "<a b='&#1;'/>",
+        ] {
+            assert!(matches!(refused(text), XmlError::Malformed(_)), "{text}");
+        }
+        for text in
+            ["<a xmlns=''/>", "<a xmlns='u:'/>", "<a-1.\u{b7} xmlns:p-='a+b.c-d:1' p-:_='\u{fffd}\t'/>"]
+        {
+            assert!(Tree::parse(text.as_bytes(), 1000).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn white_space_is_what_xml_says_it_is() {
+        let tree = Tree::parse(b"<a b='1\r\n2\t3&#10;&#13;'>\r\n\rx<![CDATA[\r]]></a>", 1000).unwrap();
+        let root = tree.root().unwrap();
+        assert_eq!(root.attribute("b"), Some("1 2 3\n\r"));
+        assert_eq!(root.text().unwrap(), "x");
+    }
+
     #[test]
     fn every_spelling_of_an_identifier_is_one() {
-        let tree = Tree::parse(b"<a ID='1' Id='2' id='3' xml:id='4' xmlns:x='u' x:id='5'/>", 1000).unwrap();
+        let tree = Tree::parse(b"<a ID='1' Id='2' id='3' xml:id='4' xmlns:x='u:' x:id='5'/>", 1000).unwrap();
         let found: Vec<_> = tree.root().unwrap().identifiers().collect();
         assert_eq!(found, ["1", "2", "3", "4"]);
     }

@@ -60,16 +60,52 @@ email_domains = ["example.com"]
         Person { name: name.to_owned(), password }
     }
 
+    /// Where its SAML metadata is.
+    pub fn saml_metadata(&self) -> String {
+        format!("{}/protocol/saml/descriptor", self.party.at("issuer"))
+    }
+
+    /// Where a sign-in by SAML to the client of this name begins there.
+    pub fn saml_start(&self, name: &str) -> String {
+        format!("{}/protocol/saml/clients/{name}", self.party.at("issuer"))
+    }
+
+    /// Ends all sessions of this person, as an administrator does.
+    pub async fn log_out(&self, person: &Person) {
+        let page =
+            self.admin(Method::POST, &format!("/users/{}/logout", self.id_of(person).await), None).await;
+        assert_eq!(page.status, 204, "{}", page.text());
+    }
+
+    /// Adds a signing key that goes before the others; gives its id.
+    pub async fn add_key(&self, name: &str) -> String {
+        let key = json!({
+            "name": name, "providerId": "rsa-generated", "providerType": "org.keycloak.keys.KeyProvider",
+            "config": { "priority": ["1000"], "enabled": ["true"], "active": ["true"], "algorithm": ["RS256"], "keySize": ["2048"] },
+        });
+        let page = self.admin(Method::POST, "/components", Some(key)).await;
+        assert_eq!(page.status, 201, "{}", page.text());
+        page.header("location").unwrap().rsplit('/').next().unwrap().to_owned()
+    }
+
+    pub async fn remove_key(&self, id: &str) {
+        let page = self.admin(Method::DELETE, &format!("/components/{id}"), None).await;
+        assert_eq!(page.status, 204, "{}", page.text());
+    }
+
     /// The sessions that the person has there.
     pub async fn sessions_of(&self, person: &Person) -> usize {
-        let found =
-            self.admin(Method::GET, &format!("/users?exact=true&username={}", person.name), None).await;
-        let id = found.json()[0]["id"].as_str().unwrap().to_owned();
+        let id = self.id_of(person).await;
         let sessions = self.admin(Method::GET, &format!("/users/{id}/sessions"), None).await;
         sessions.json().as_array().unwrap().len()
     }
 
-    async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> Page {
+    async fn id_of(&self, person: &Person) -> String {
+        let path = format!("/users?exact=true&username={}", person.name);
+        self.admin(Method::GET, &path, None).await.json()[0]["id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> Page {
         let browser = Browser::new();
         let grant = [
             ("grant_type", "password"),

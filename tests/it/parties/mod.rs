@@ -5,6 +5,7 @@ mod front;
 mod gitea;
 mod jupyterhub;
 mod keycloak;
+mod keycloak_saml;
 mod miniflux;
 mod oidc_provider;
 mod scim;

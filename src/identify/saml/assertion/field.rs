@@ -12,7 +12,7 @@ pub const MAX_URI: usize = 2048;
 pub const MAX_TEXT: usize = 16 * 1024;
 
 /// A text within `limit`.
-pub(super) fn bounded(
+pub(in crate::identify::saml) fn bounded(
     node: Node<'_, '_>,
     what: &'static str,
     text: String,
@@ -26,7 +26,7 @@ pub(super) fn bounded(
 
 /// An attribute that is a URI or an identifier. White space around it is none of it: XML Schema 2, 4.3.6
 /// (`collapse`).
-pub(super) fn attribute(
+pub(in crate::identify::saml) fn attribute(
     node: Node<'_, '_>,
     attribute: &'static str,
 ) -> Result<Option<String>, AssertionError> {
@@ -38,13 +38,16 @@ pub(super) fn attribute(
     bounded(node, attribute, value.to_owned(), MAX_URI).map(Some)
 }
 
-pub(super) fn required(node: Node<'_, '_>, name_of: &'static str) -> Result<String, AssertionError> {
+pub(in crate::identify::saml) fn required(
+    node: Node<'_, '_>,
+    name_of: &'static str,
+) -> Result<String, AssertionError> {
     attribute(node, name_of)?
         .ok_or_else(|| AssertionError::AttributeMissing { element: name(node), attribute: name_of })
 }
 
 /// The text of an element that is a URI.
-pub(super) fn uri(node: Node<'_, '_>) -> Result<String, AssertionError> {
+pub(in crate::identify::saml) fn uri(node: Node<'_, '_>) -> Result<String, AssertionError> {
     let text = node.text()?;
     if text.is_empty() {
         return Err(AssertionError::Empty { element: name(node), what: "text" });
@@ -52,7 +55,7 @@ pub(super) fn uri(node: Node<'_, '_>) -> Result<String, AssertionError> {
     bounded(node, "text", text, MAX_URI)
 }
 
-pub(super) fn instant(
+pub(in crate::identify::saml) fn instant(
     node: Node<'_, '_>,
     attribute: &'static str,
 ) -> Result<Option<UnixTime>, AssertionError> {
@@ -61,7 +64,7 @@ pub(super) fn instant(
     read.map(Some).map_err(|error| AssertionError::Instant { element: name(node), attribute, error })
 }
 
-pub(super) fn required_instant(
+pub(in crate::identify::saml) fn required_instant(
     node: Node<'_, '_>,
     attribute: &'static str,
 ) -> Result<UnixTime, AssertionError> {
@@ -70,7 +73,10 @@ pub(super) fn required_instant(
 }
 
 /// Refuses every child that is not one of `allowed`.
-pub(super) fn only(node: Node<'_, '_>, allowed: &[(&str, &str)]) -> Result<(), AssertionError> {
+pub(in crate::identify::saml) fn only(
+    node: Node<'_, '_>,
+    allowed: &[(&str, &str)],
+) -> Result<(), AssertionError> {
     match node.children().find(|child| !allowed.iter().any(|(space, name)| child.is(space, name))) {
         None => Ok(()),
         Some(child) => Err(unexpected(node, child)),
@@ -82,7 +88,7 @@ pub(super) fn unexpected(parent: Node<'_, '_>, child: Node<'_, '_>) -> Assertion
 }
 
 /// As many as `limit`, no more.
-pub(super) fn at_most<T>(
+pub(in crate::identify::saml) fn at_most<T>(
     found: Result<Vec<T>, AssertionError>,
     what: &'static str,
     limit: usize,
@@ -99,7 +105,7 @@ pub(super) fn name(node: Node<'_, '_>) -> String {
 }
 
 /// The name with its namespace, where it is not that of assertions.
-pub(super) fn full_name(node: Node<'_, '_>) -> String {
+pub(in crate::identify::saml) fn full_name(node: Node<'_, '_>) -> String {
     match node.namespace() {
         SAML => name(node),
         "" => format!("{} (of no namespace)", name(node)),
@@ -116,6 +122,6 @@ pub(super) fn value(node: Node<'_, '_>) -> String {
     if before.contains('\n') && after.contains('\n') { inner.to_owned() } else { text }
 }
 
-pub(super) fn collapsed(text: &str) -> &str {
+pub(in crate::identify::saml) fn collapsed(text: &str) -> &str {
     text.trim_matches([' ', '\t', '\r', '\n'])
 }

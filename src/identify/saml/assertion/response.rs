@@ -64,7 +64,7 @@ impl ResponseHead {
 }
 
 /// SAML Core 3.2.2.1.
-fn status(node: Node<'_, '_>) -> Result<Status, AssertionError> {
+pub(in crate::identify::saml) fn status(node: Node<'_, '_>) -> Result<Status, AssertionError> {
     field::only(node, &[(SAMLP, "StatusCode"), (SAMLP, "StatusMessage"), (SAMLP, "StatusDetail")])?;
     let mut code = Some(node.required(SAMLP, "StatusCode")?);
     let mut codes = Vec::new();

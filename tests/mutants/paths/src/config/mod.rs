@@ -1,0 +1,3 @@
+//! What routes say, without the rest of the configuration.
+
+pub mod settings;

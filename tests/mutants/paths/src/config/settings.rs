@@ -1,0 +1,16 @@
+//! What routes say. `Allow` stands for any access that asks who it is.
+
+#[derive(Debug, Clone)]
+pub struct Route {
+    pub path: String,
+    pub access: Access,
+    pub keep_encoded_slash: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum Access {
+    Public,
+    SignedIn,
+    Deny,
+    Allow(String),
+}

@@ -1,0 +1,3 @@
+//! The configuration as meant, without the reading of it.
+
+pub mod settings;

@@ -1,0 +1,7 @@
+//! What the configuration holds of expressions; no sign-in evaluates one.
+
+#[derive(Debug, Clone)]
+pub struct Condition;
+
+#[derive(Debug, Clone)]
+pub struct Template;
