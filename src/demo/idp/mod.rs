@@ -32,8 +32,8 @@ pub use faults::Fault;
 pub use keys::{Algorithm, KeyFailure};
 pub use state::{Calls, Chooser};
 
-use self::state::Provider;
 use self::saml::DemoSaml;
+use self::state::Provider;
 use super::people::Person;
 use super::{DemoError, web};
 

@@ -49,8 +49,7 @@ fn second_opinion(cases: &Cases, case: &Case, message: &Path) -> Result<(), Stri
 #[ignore = "needs tests/parties/install xmlsec1"]
 fn lesson_26_what_is_accepted_of_twelve_thousand_mutants_xmlsec1_accepts_too() {
     let cases = Cases::kept();
-    let good: Vec<&Case> =
-        cases.cases.iter().filter(|case| case.error.is_none() && case.right).collect();
+    let good: Vec<&Case> = cases.cases.iter().filter(|case| case.error.is_none() && case.right).collect();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mutant.xml");
     let (mut accepted, mut same, mut codes) = (0, 0, std::collections::BTreeMap::<String, usize>::new());

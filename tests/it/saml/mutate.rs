@@ -98,7 +98,9 @@ struct Attribute {
 fn attributes(text: &str, tag: &Range<usize>) -> Vec<Attribute> {
     let (mut found, mut at) = (Vec::new(), tag.start);
     while let Some(equals) = text[at..tag.end].find('=').map(|offset| at + offset) {
-        let Some(quote) = text[equals + 1..tag.end].chars().next().filter(|c| "\"'".contains(*c)) else { break };
+        let Some(quote) = text[equals + 1..tag.end].chars().next().filter(|c| "\"'".contains(*c)) else {
+            break;
+        };
         let Some(length) = text[equals + 2..tag.end].find(quote) else { break };
         let value = equals + 2..equals + 2 + length;
         let begin = text[at..equals].rfind(char::is_whitespace).map_or(at, |offset| at + offset);
@@ -256,7 +258,11 @@ fn structure(text: &str, draw: &mut Draw) -> String {
             let attribute = draw.one(&found);
             match draw.below(3) {
                 0 => spliced(text, attribute.whole.clone(), ""),
-                1 => spliced(text, attribute.value.clone(), *draw.one(&["", "x", "_other", "urn:evil", "#_other"])),
+                1 => spliced(
+                    text,
+                    attribute.value.clone(),
+                    *draw.one(&["", "x", "_other", "urn:evil", "#_other"]),
+                ),
                 _ => {
                     let other = draw.one(&found);
                     let value = text[other.value.clone()].to_owned();
@@ -338,7 +344,11 @@ fn form(text: &str, draw: &mut Draw) -> String {
         // White space, a comment or an instruction anywhere between tags, and around it all.
         9 => {
             let to = boundary(&all, draw);
-            spliced(text, to..to, *draw.one(&[" ", "\n", "\t", "<!-- x -->", "<?x y?>", "&#32;", "<![CDATA[]]>"]))
+            spliced(
+                text,
+                to..to,
+                *draw.one(&[" ", "\n", "\t", "<!-- x -->", "<?x y?>", "&#32;", "<![CDATA[]]>"]),
+            )
         }
         _ => match draw.below(4) {
             0 => format!("{text}\n"),
@@ -365,8 +375,33 @@ fn referenced(text: &str, range: Range<usize>, draw: &mut Draw) -> String {
 }
 
 const TOKENS: &[&str] = &[
-    "<", ">", "/", "\"", "'", "=", "&", "&amp;", "&#0;", "&#x10FFFF;", "\0", "\t", "\r", "\u{feff}", "\u{2028}", "A", "#", "_",
-    "<x/>", "<!DOCTYPE x>", "<!-- -->", "<?x?>", "]]>", "<![CDATA[", " ID=\"x\"", "xmlns=\"\"", "admin@",
+    "<",
+    ">",
+    "/",
+    "\"",
+    "'",
+    "=",
+    "&",
+    "&amp;",
+    "&#0;",
+    "&#x10FFFF;",
+    "\0",
+    "\t",
+    "\r",
+    "\u{feff}",
+    "\u{2028}",
+    "A",
+    "#",
+    "_",
+    "<x/>",
+    "<!DOCTYPE x>",
+    "<!-- -->",
+    "<?x?>",
+    "]]>",
+    "<![CDATA[",
+    " ID=\"x\"",
+    "xmlns=\"\"",
+    "admin@",
 ];
 
 fn bytes(text: &str, draw: &mut Draw) -> String {
@@ -389,7 +424,8 @@ fn bytes(text: &str, draw: &mut Draw) -> String {
         }
         2 | 3 => spliced(text, one..one, *draw.one(TOKENS)),
         4 => {
-            let to = text[from..].char_indices().map(|(at, _)| from + at).nth(1 + draw.below(8)).unwrap_or(to);
+            let to =
+                text[from..].char_indices().map(|(at, _)| from + at).nth(1 + draw.below(8)).unwrap_or(to);
             spliced(text, from..to.max(from), "")
         }
         _ => {

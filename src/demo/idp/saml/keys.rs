@@ -26,8 +26,7 @@ impl SamlKey {
         let certificate = parameters.self_signed(&pair).map_err(|_| KeyFailure)?;
         let verifying = VerifyingKey::from_certificate(certificate.der()).map_err(|_| KeyFailure)?;
         let (key, certificate) = (pair.serialize_pem(), certificate.pem());
-        let signing =
-            SigningKey::from_pem(key.as_bytes(), certificate.as_bytes()).map_err(|_| KeyFailure)?;
+        let signing = SigningKey::from_pem(key.as_bytes(), certificate.as_bytes()).map_err(|_| KeyFailure)?;
         Ok(Self { signing, verifying, key, certificate })
     }
 

@@ -47,7 +47,12 @@ impl Incoming {
     }
 
     /// Whether `from` signed it, by either binding's way; a signature that is not its own is an error.
-    pub(super) fn is_signed(&self, root: Node<'_, '_>, tree: &Tree<'_>, from: &ServiceProvider) -> Result<bool, String> {
+    pub(super) fn is_signed(
+        &self,
+        root: Node<'_, '_>,
+        tree: &Tree<'_>,
+        from: &ServiceProvider,
+    ) -> Result<bool, String> {
         let policy = AlgorithmPolicy::Sha2;
         let verified = if let Some(signature) = &self.signature {
             signature.verify(&from.keys, policy)

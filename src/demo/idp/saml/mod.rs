@@ -187,15 +187,13 @@ impl DemoSaml {
             writer.close();
         }
         for binding in [REDIRECT_BINDING, POST_BINDING] {
-            writer
-                .empty("md:SingleLogoutService", &[("Binding", Some(binding)), ("Location", Some(&slo))]);
+            writer.empty("md:SingleLogoutService", &[("Binding", Some(binding)), ("Location", Some(&slo))]);
         }
         for format in [PERSISTENT, TRANSIENT, EMAIL_ADDRESS] {
             writer.text("md:NameIDFormat", &[], format);
         }
         for binding in [REDIRECT_BINDING, POST_BINDING] {
-            writer
-                .empty("md:SingleSignOnService", &[("Binding", Some(binding)), ("Location", Some(&sso))]);
+            writer.empty("md:SingleSignOnService", &[("Binding", Some(binding)), ("Location", Some(&sso))]);
         }
         writer.finish()
     }

@@ -109,11 +109,8 @@ pub(super) fn answer(provider: &Provider, asked: &Asked, outcome: Outcome<'_>) -
                 Some(edit) => Written::of(&edit(assertion.as_str()))?,
                 None => assertion,
             };
-            let assertion = if behaviour.sign.assertion() {
-                assertion.signed(&key.signing)?
-            } else {
-                assertion
-            };
+            let assertion =
+                if behaviour.sign.assertion() { assertion.signed(&key.signing)? } else { assertion };
             writer.document(&assertion);
         }
         Outcome::No(code) => status(&mut writer, "Responder", Some(code)),
@@ -208,7 +205,8 @@ fn assertion(
 /// What OpenID Connect would say of the person, as attributes with all their values.
 fn attributes(writer: &mut Writer, person: &Person) {
     let claims = person.claims("profile email");
-    let mut said = claims.iter().filter(|(claim, _)| !matches!(claim.as_str(), "sub" | "email_verified")).peekable();
+    let mut said =
+        claims.iter().filter(|(claim, _)| !matches!(claim.as_str(), "sub" | "email_verified")).peekable();
     // Core 2.7.3: an AttributeStatement without attribute is none.
     if said.peek().is_none() {
         return;

@@ -279,4 +279,3 @@ fn signed_in(provider: &Provider, asked: &Asked, id: &str) -> Result<Response, F
     }
     answer(provider, asked, Outcome::Yes { session: &session, person: &person, named: &named })
 }
-
