@@ -373,7 +373,7 @@ async fn f8_a_name_that_changes_every_time_is_nobody_unless_a_claim_says_who_it_
     let (stack, browser) = (Stack::by_saml(|_| {}).await, Browser::new());
     let transient = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient";
     let persistent = "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent";
-    stack.parties.idp.saml().set(edited(|xml| xml.replace(persistent, transient)));
+    stack.parties.idp.saml().set(edited(move |xml| xml.replace(persistent, transient)));
     let page = sign_in(&stack, &browser, "ada").await;
     assert_refused(&stack, &log, &browser, &page, "transient_subject").await;
 }
