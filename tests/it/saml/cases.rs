@@ -7,7 +7,7 @@ use narthex::identify::saml::algorithm::AlgorithmPolicy;
 use narthex::identify::saml::assertion::{Assertion, AssertionError, ResponseHead};
 use narthex::identify::saml::gate::{Gate, GateError, Head, Opened, RequireSigned};
 use narthex::identify::saml::keys::{DecryptionKey, VerifyingKey};
-use narthex::identify::saml::profile::{self, Expected, Request};
+use narthex::identify::saml::profile::{self, Asked, Expected, Request};
 use narthex::identify::saml::xml::XmlError;
 use narthex::model::UnixTime;
 use rustls_pki_types::CertificateDer;
@@ -151,13 +151,14 @@ impl Cases {
         let expected = self.expected(case, opened.response());
         let unbound = profile::check_unbound(&expected, &head, &assertion);
         let unbound = unbound.map_err(|refused| refused.code().to_owned())?;
-        let request = Request {
-            id: &self.request,
-            begun_at: time(&self.now),
+        let request = Request { id: &self.request, begun_at: time(&self.now) };
+        let asked = Asked {
+            request: case.requested.then_some(request),
             force_authn: case.force_authn,
             context_classes: &case.context_classes,
+            skew: SKEW,
         };
-        let checked = profile::check_bound(unbound, case.requested.then_some(&request), SKEW);
+        let checked = profile::check_bound(unbound, &asked);
         let checked = checked.map_err(|refused| refused.code().to_owned())?;
         Ok(checked.name_id().map(|name_id| name_id.value.clone()).unwrap_or_default())
     }

@@ -15,11 +15,21 @@ fn run(cases: &Cases) {
             Some(code) => Err(code.clone()),
             None => Ok(case.name_id.clone().unwrap_or_else(|| cases.name_id.clone())),
         };
-        if found != wanted {
+        if !agrees(&found, &wanted) {
             wrong.push(format!("{}: {found:?}, expected {wanted:?}. {}", case.file, case.about));
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.cases.len(), wrong.join("\n"));
+}
+
+/// What a ciphertext that was tampered with fails on is chance, so the manifest says the code alone.
+fn agrees(found: &Result<String, String>, wanted: &Result<String, String>) -> bool {
+    match (found, wanted) {
+        (Err(found), Err(wanted)) if wanted == "encrypted_assertion" => {
+            found.starts_with("encrypted_assertion: ")
+        }
+        _ => found == wanted,
+    }
 }
 
 #[test]
@@ -49,6 +59,14 @@ fn encrypted_vectors_made_now_are_taken_or_refused_as_their_manifest_says() {
     let made = Command::new(generate).arg("--encrypted").arg(folder.path()).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let cases = Cases::of(folder.path());
-    assert!(cases.cases.iter().filter(|case| case.file.contains("encrypted")).count() > 50);
+    assert!(cases.cases.len() > 50);
     run(&cases);
+    // No oracle: whatever a secret key had a part in is told in the same words.
+    let refusals = cases.cases.iter().filter_map(|case| {
+        let keys = cases.keys(case).unwrap();
+        case.gate(&keys).open(&cases.message(case)).err()
+    });
+    let secret = refusals.filter(|error| error.code() == "encrypted_assertion");
+    let texts: Vec<String> = secret.map(|error| error.to_string()).collect();
+    assert!(texts.len() > 15 && texts.iter().all(|text| *text == texts[0]), "{texts:#?}");
 }

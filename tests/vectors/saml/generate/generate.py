@@ -51,14 +51,13 @@ def manifest(right: dict[str, bool]) -> str:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("folder", type=Path, nargs="?", default=Path(__file__).resolve().parent.parent)
-    arguments.add_argument("--encrypted", action="store_true", help="also the encrypted ones, with the keys to read them")
+    arguments.add_argument("--encrypted", action="store_true", help="the encrypted ones, with the keys to read them")
     arguments.add_argument("--manifest", action="store_true", help="cases.toml only, for the vectors that are there")
     arguments = arguments.parse_args()
     folder: Path = arguments.folder
-    for module in ("good", "wrapping", "structure", "signatures", "profile"):
+    kept = ("good", "wrapping", "structure", "signatures", "profile")
+    for module in ("encrypted",) if arguments.encrypted else kept:
         __import__(module)
-    if arguments.encrypted:
-        __import__("encrypted")
     keys = vectors.Keys()
     trusted = {name: getattr(keys, name) for name in ("idp", "second", "ec256", "ec384", "weak")}
     folder.mkdir(parents=True, exist_ok=True)
