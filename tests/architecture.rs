@@ -71,6 +71,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "provision::connector",
         "what is asked of an application is checked against what its connector can do",
     ),
+    (
+        "config/meaning/saml.rs",
+        "identify::saml::keys",
+        "a key that does not fit its certificate is told with its place in the file",
+    ),
     ("observe/metrics.rs", "provision::measures", "the metrics' names stand with those who count"),
     ("pages", "forward::Body", "the one type of an answer's body"),
     (

@@ -734,6 +734,27 @@ fn a_saml_provider_needs_its_metadata_and_nothing_else() {
 }
 
 #[test]
+fn a_saml_key_that_is_of_another_certificate_is_refused_where_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = || rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let (one, other) = (pair(), pair());
+    let certificate = rcgen::CertificateParams::new(vec!["sp.test".to_owned()]).unwrap();
+    let file = folder.path().join("sp.crt");
+    fs::write(&file, certificate.self_signed(&one).unwrap().pem()).unwrap();
+    let with_key = |key: &rcgen::KeyPair, kind: &str| {
+        let pair = format!("{{ key = {:?}, certificate = {file:?} }}", key.serialize_pem());
+        SAML.replace("[provisioning]", &format!("{kind} = [{pair}]\n[provisioning]"))
+    };
+    settings(&with_key(&one, "signing_keys"));
+    let found = lines(&errors(&with_key(&other, "signing_keys"), &[]));
+    assert!(found.contains("proxy.toml:10:17: error: `idp[0].signing_keys[0]` cannot be used"), "{found}");
+    assert!(!found.contains("PRIVATE KEY"), "{found}");
+    // Encryption is for RSA keys.
+    let found = lines(&errors(&with_key(&one, "decryption_keys"), &[]));
+    assert!(found.contains("`idp[0].decryption_keys[0]` cannot be used"), "{found}");
+}
+
+#[test]
 fn saml_providers_are_checked() {
     let mut refusals = Vec::new();
     for more in [

@@ -8,8 +8,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use askama::Template;
+use url::Url;
 
 use super::folder::Folder;
+use super::idp::saml::{SamlKey, ServiceProvider};
 use super::{DemoApp, DemoError, DemoIdp};
 use crate::platform::{Platform, Tasks};
 
@@ -43,6 +45,7 @@ struct Config {
     application: String,
     issuer: String,
     client_id: String,
+    saml_metadata: String,
     recipe: String,
     health: String,
 }
@@ -95,15 +98,27 @@ where
 {
     let public = public(port)?;
     let health = listener(0).map_err(DemoError::Listen)?;
-    let idp = DemoIdp::start(served()?, platform, tasks)?;
+    // Another site than the proxy's 127.0.0.1, so that cookies are as they are between two machines.
+    let idp = DemoIdp::named("localhost", served()?, platform, tasks)?;
     let app = DemoApp::start(served()?, platform, tasks)?;
     let address = address(&public)?;
     let url = format!("http://{address}");
     idp.register(&format!("{url}/.narthex/oidc/demo/callback"), &format!("{url}/.narthex/logout"));
 
+    let key = SamlKey::generate("narthex demo")?;
+    let saml = |name: &str| format!("{url}/.narthex/saml/saml/{name}");
+    idp.saml().register(ServiceProvider {
+        entity_id: saml("metadata"),
+        acs: parsed(&saml("acs"))?,
+        slo: Some(parsed(&saml("slo"))?),
+        keys: vec![key.verifying().clone()],
+    });
+
     let folder = Folder::create(temporary, platform.entropy.as_ref())?;
     folder.write("client_secret", idp.client_secret().expose())?;
     folder.write("api_token", app.api_token().expose())?;
+    folder.write("saml_key.pem", key.key_pem())?;
+    folder.write("saml_certificate.pem", key.certificate_pem())?;
     let recipe = folder.write("legacy.toml", RECIPE)?;
     let config = Config {
         listen: quoted(&address.to_string()),
@@ -111,6 +126,7 @@ where
         application: quoted(app.url()),
         issuer: quoted(idp.issuer()),
         client_id: quoted(idp.client_id()),
+        saml_metadata: quoted(&idp.saml().entity_id()),
         recipe: quoted(&recipe.to_string_lossy()),
         health: quoted(&self::address(&health)?.to_string()),
     };
@@ -133,6 +149,10 @@ fn shown(path: &Path) -> String {
 
 fn rendered(template: &impl Template) -> Result<String, DemoError> {
     template.render().map_err(|error| DemoError::Print(std::io::Error::other(error.to_string())))
+}
+
+fn parsed(url: &str) -> Result<Url, DemoError> {
+    Url::parse(url).map_err(|error| DemoError::Proxy(format!("{url}: {error}")))
 }
 
 /// As a TOML string, whatever is in it.
@@ -220,6 +240,11 @@ mod tests {
         assert_eq!(seen.config["server"]["public_url"].as_str(), Some(&*url));
         assert_eq!(seen.config["headers"]["X-Remote-Role"].as_str(), Some("{{ grant.role }}"));
         assert_eq!(seen.config["upstream"]["url"], seen.config["application"]["url"]);
+        let idps = seen.config["idp"].as_array().unwrap();
+        let kinds: Vec<_> = idps.iter().map(|idp| idp["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["oidc", "saml"]);
+        let metadata = idps[1]["metadata"]["url"].as_str().unwrap();
+        assert!(metadata.starts_with("http://localhost:"), "another site than {url}: {metadata}");
         assert!(printed.contains(&url) && printed.contains("curl -H 'X-Remote-User: root'"));
         assert!(seen.ended, "the proxy was shut down");
         assert!(std::fs::read_dir(temporary.path()).unwrap().next().is_none(), "nothing is left behind");

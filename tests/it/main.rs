@@ -19,6 +19,7 @@ mod main_job;
 mod parties;
 mod provisioning;
 mod saml;
+mod saml_login;
 mod sessions;
 mod support;
 mod transport;

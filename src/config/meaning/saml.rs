@@ -1,9 +1,10 @@
 //! `[[idp]]` of type `saml`.
 
 use super::{Meaning, Reported, UrlRule, below};
-use crate::config::document::Step;
+use crate::config::document::{Step, shown};
 use crate::config::raw;
 use crate::config::settings::{MetadataFrom, SamlIdp, SamlKey, Server};
+use crate::identify::saml::keys::{DecryptionKey, KeyError, SigningKey};
 use crate::model::{IdpId, ReturnTo};
 
 /// SAML Metadata 2.0, 2.2.1: an entity ID is at most this long.
@@ -33,8 +34,10 @@ impl Meaning<'_> {
             }
         };
         let entity_id = self.entity_id(idp.entity_id.as_ref(), &at("entity_id"));
-        let signing_keys = self.saml_keys(idp.signing_keys.as_ref(), &at("signing_keys"));
-        let decryption_keys = self.saml_keys(idp.decryption_keys.as_ref(), &at("decryption_keys"));
+        let signs = |key: &[u8], certificate: &[u8]| SigningKey::from_pem(key, certificate).map(drop);
+        let signing_keys = self.saml_keys(idp.signing_keys.as_ref(), &at("signing_keys"), signs);
+        let decrypts = |key: &[u8], certificate: &[u8]| DecryptionKey::from_pem(key, certificate).map(drop);
+        let decryption_keys = self.saml_keys(idp.decryption_keys.as_ref(), &at("decryption_keys"), decrypts);
         let email_domains = self.email_domains(idp.email_domains.as_ref(), &at("email_domains"), count);
         let subject_claim = self.subject(idp.subject.as_ref(), path);
         let clock_skew = self.clock_skew(idp.clock_skew.as_ref(), path);
@@ -110,7 +113,13 @@ impl Meaning<'_> {
         Ok(Some(text))
     }
 
-    fn saml_keys(&mut self, written: Option<&Vec<raw::SamlKey>>, path: &[Step]) -> Option<Vec<SamlKey>> {
+    /// Keys with their certificates, each of which `fits` (does not where one is of another kind or pair).
+    fn saml_keys(
+        &mut self,
+        written: Option<&Vec<raw::SamlKey>>,
+        path: &[Step],
+        fits: impl Fn(&[u8], &[u8]) -> Result<(), KeyError>,
+    ) -> Option<Vec<SamlKey>> {
         let written = written?;
         let mut keys = Vec::new();
         for (index, pair) in written.iter().enumerate() {
@@ -118,7 +127,15 @@ impl Meaning<'_> {
             let key = self.secret(pair.key.as_ref(), &below(&at, "key"));
             let certificate = pair.certificate.as_ref().map(|file| self.file(file));
             let certificate = certificate.and_then(|file| self.pem(&file, &below(&at, "certificate")));
-            keys.extend(key.zip(certificate).map(|(key, certificate)| SamlKey { key, certificate }));
+            let Some((key, certificate)) = key.zip(certificate) else { continue };
+            // What is absent where it is only checked, is empty.
+            let is_here = !key.expose().is_empty() && !certificate.is_empty();
+            if is_here && let Err(error) = fits(key.expose().as_bytes(), &certificate) {
+                let help = "both in PEM: the private key (PKCS #8), and the certificate that was made for it";
+                self.refuse(&at, format!("`{}` cannot be used: {error}", shown(&at)), help);
+                continue;
+            }
+            keys.push(SamlKey { key, certificate });
         }
         (keys.len() == written.len()).then_some(keys)
     }

@@ -54,11 +54,17 @@ pub struct Parties {
 
 impl Parties {
     pub async fn start() -> Self {
+        Self::with_idp_at("127.0.0.1").await
+    }
+
+    /// With the provider under this name of loopback. `localhost` is another site than the proxy's 127.0.0.1, so
+    /// that the browser keeps back cookies as it does between two machines.
+    pub async fn with_idp_at(host: &str) -> Self {
         crypto_provider();
         let clock = TurnedClock::new();
         let platform = Platform { clock: Arc::clone(&clock) as _, entropy: Arc::new(SystemEntropy) };
         let tasks = Tasks::on(tokio::runtime::Handle::current());
-        let idp = DemoIdp::start(free_port().await, &platform, &tasks).unwrap();
+        let idp = DemoIdp::named(host, free_port().await, &platform, &tasks).unwrap();
         let app = DemoApp::start(free_port().await, &platform, &tasks).unwrap();
         Self { idp, app, clock, platform, tasks }
     }

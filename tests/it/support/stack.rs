@@ -5,6 +5,7 @@ use std::path::Path;
 
 use narthex::app::{App, Sockets};
 use narthex::config::{self, Purpose, Settings};
+use narthex::demo::idp::saml::{SamlKey, ServiceProvider};
 use narthex::provision::catalogue;
 use tempfile::TempDir;
 use toml::{Table, Value};
@@ -29,12 +30,46 @@ impl Stack {
 
     /// With changes to the usual configuration; see [`put`].
     pub async fn with(edit: impl FnOnce(&mut Table)) -> Self {
-        let parties = Parties::start().await;
+        Self::between(Parties::start().await, |config, _| edit(config)).await
+    }
+
+    /// With the provider on another site and by SAML alone. `edit` changes its `[[idp]]`.
+    pub async fn by_saml(edit: impl FnOnce(&mut Table)) -> Self {
+        let parties = Parties::with_idp_at("localhost").await;
+        let metadata = parties.idp.saml().entity_id();
+        let key = SamlKey::generate("narthex").unwrap();
+        let mut idp = table(&format!(
+            r#"
+id = "demo"
+type = "saml"
+metadata = {{ url = "{metadata}" }}
+email_domains = ["example.com"]
+signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
+"#,
+            key.key_pem()
+        ));
+        edit(&mut idp);
+        let stack = Self::between(parties, |config, folder| {
+            std::fs::write(folder.join("saml.crt"), key.certificate_pem()).unwrap();
+            config.insert("idp".to_owned(), Value::Array(vec![Value::Table(idp)]));
+        });
+        let stack = stack.await;
+        let at = |name: &str| stack.at(&format!("/.narthex/saml/demo/{name}"));
+        stack.parties.idp.saml().register(ServiceProvider {
+            entity_id: at("metadata"),
+            acs: at("acs").parse().unwrap(),
+            slo: Some(at("slo").parse().unwrap()),
+            keys: vec![key.verifying().clone()],
+        });
+        stack
+    }
+
+    async fn between(parties: Parties, edit: impl FnOnce(&mut Table, &Path)) -> Self {
         let (public, health) = (listener(), listener());
         let mut url = format!("http://{}", public.local_addr().unwrap());
         let folder = tempfile::tempdir().unwrap();
         let mut config = usual(&parties, &url);
-        edit(&mut config);
+        edit(&mut config, folder.path());
         if config["server"].get("tls").is_some() {
             url = url.replace("http://", "https://");
             put(&mut config, "server.public_url", url.clone());
@@ -47,6 +82,11 @@ impl Stack {
         let sockets = Sockets { public: Some(public), health: Some(health) };
         let app = App::start(settings, parties.platform.clone(), sockets).await.unwrap();
         Self { parties, url, health: health_url, app: Some(app), config, folder }
+    }
+
+    /// What the proxy runs with.
+    pub fn settings(&self) -> Settings {
+        load(&self.config, self.folder.path())
     }
 
     /// A page of the proxy's own or of the application.
