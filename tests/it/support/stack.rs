@@ -5,7 +5,7 @@ use std::path::Path;
 
 use narthex::app::{App, Sockets};
 use narthex::config::{self, Purpose, Settings};
-use narthex::demo::idp::saml::{SamlKey, ServiceProvider};
+use narthex::demo::idp::saml::{SamlBehaviour, SamlKey, ServiceProvider};
 use narthex::provision::catalogue;
 use tempfile::TempDir;
 use toml::{Table, Value};
@@ -35,7 +35,13 @@ impl Stack {
 
     /// With the provider on another site and by SAML alone. `edit` changes its `[[idp]]`.
     pub async fn by_saml(edit: impl FnOnce(&mut Table)) -> Self {
+        Self::by_saml_of(SamlBehaviour::default(), edit).await
+    }
+
+    /// The same with a provider that is like this from the beginning.
+    pub async fn by_saml_of(behaviour: SamlBehaviour, edit: impl FnOnce(&mut Table)) -> Self {
         let parties = Parties::with_idp_at("localhost").await;
+        parties.idp.saml().set(behaviour);
         let metadata = parties.idp.saml().entity_id();
         let key = SamlKey::generate("narthex").unwrap();
         let mut idp = table(&format!(
