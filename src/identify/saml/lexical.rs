@@ -45,9 +45,8 @@ pub(super) fn prepared(text: &str) -> Result<Cow<'_, str>, XmlError> {
 /// XML 1.0, 2.2: what may stand in XML at all. The parser lets controls pass in attributes' values.
 fn is_character_data(text: &str) -> bool {
     let control = |octet: u8| octet < 0x20 && !matches!(octet, b'\t' | b'\n' | b'\r');
-    // U+FFFE and U+FFFF are three octets, of which this is the first.
-    let may_be_none = text.bytes().any(|octet| octet == 0xef);
-    !text.bytes().any(control) && !(may_be_none && text.contains(['\u{fffe}', '\u{ffff}']))
+    let none = text.contains('\u{fffe}') || text.contains('\u{ffff}');
+    !text.bytes().any(control) && !none
 }
 
 /// Where tabs and line feeds stand in attributes' values (XML 1.0, 3.3.3).
