@@ -511,6 +511,17 @@ fn lesson_28_signatures_stand_only_in_what_they_sign() {
 }
 
 #[test]
+fn an_element_beside_the_signed_one_has_one_signature_too() {
+    let inner = |count: usize| {
+        let signatures = format!("<ds:Signature xmlns:ds=\"{DSIG}\"/>").repeat(count);
+        recipe().sign(&MESSAGE.replace("<a:Subject ", &format!("{signatures}<a:Subject ")), "_r")
+    };
+    assert!(open(&inner(1)).is_ok());
+    let several = SignatureError::SeveralSignatures { element: "Assertion".to_owned() };
+    assert_eq!(open(&inner(2)).unwrap_err(), several);
+}
+
+#[test]
 fn identifiers_are_unique_over_all_their_spellings() {
     for spelling in ["ID", "Id", "id", "iD", "xml:id"] {
         for same in ["_r", "_a"] {
