@@ -16,6 +16,7 @@ pub mod gate;
 pub mod hint;
 pub mod instant;
 pub mod keys;
+mod lexical;
 pub mod logout;
 pub mod metadata;
 pub mod profile;
@@ -26,7 +27,6 @@ pub mod sign;
 pub mod signature;
 pub mod single_logout;
 pub mod status;
-mod white_space;
 pub mod writer;
 pub mod xml;
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use uppsala::{Document, Element, NodeId, NodeKind, Parser};
 
-use super::white_space::normalised;
+use super::lexical::prepared;
 use crate::identify::shown::shown;
 
 /// SAML assertions (SAML Core 2.0, 1.2).
@@ -49,6 +49,8 @@ pub enum XmlError {
     /// SECURITY: lesson 28. Readers differ on the text around a comment.
     #[error("the message holds a comment")]
     Comment,
+    #[error("an element of the message has, with those around it, more than {limit} attributes")]
+    TooManyAttributes { limit: usize },
     #[error("the message has more than {limit} elements and attributes")]
     TooManyNodes { limit: usize },
     #[error("the message declares version or encoding {0:?}; XML 1.0 in UTF-8 is read")]
@@ -94,10 +96,7 @@ impl<'a> Tree<'a> {
         if text.contains("<!DOCTYPE") {
             return Err(XmlError::DocumentType);
         }
-        if !is_character_data(text) {
-            return Err(XmlError::Malformed("a character that XML does not allow".to_owned()));
-        }
-        let tree = match normalised(text) {
+        let tree = match prepared(text)? {
             Cow::Borrowed(text) => Self(parse(text)?),
             Cow::Owned(text) => Self(parse(&text)?.into_static()),
         };
@@ -153,12 +152,6 @@ impl<'a> Tree<'a> {
 fn parse(text: &str) -> Result<Document<'_>, XmlError> {
     let parser = Parser::new().with_forbid_dtd(true).with_forbid_entities(true).with_max_depth(MAX_DEPTH);
     parser.parse(text).map_err(|error| XmlError::Malformed(shown(&error.to_string())))
-}
-
-/// XML 1.0, 2.2: what may stand in XML at all. The parser lets controls pass in attributes' values.
-fn is_character_data(text: &str) -> bool {
-    let control = |octet: u8| octet < 0x20 && !matches!(octet, b'\t' | b'\n' | b'\r');
-    !text.bytes().any(control) && !text.contains(['\u{fffe}', '\u{ffff}'])
 }
 
 /// What Namespaces in XML 1.0 demands and the parser does not ask for: names of one colon at most, of which each

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use narthex::app::{App, Sockets};
+use narthex::app::{self, App, Sockets};
+use narthex::config::Settings;
+use narthex::identify::refused::Refused;
 use narthex::model::UnixTime;
 use narthex::platform::{Clock, Platform, SystemClock};
 use tempfile::TempDir;
@@ -15,6 +17,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use toml::Table;
 use tracing_subscriber::EnvFilter;
 
+use crate::support::Page;
 use crate::support::party::{client, free_port};
 use crate::support::stack::{load, put};
 
@@ -37,6 +40,7 @@ pub struct Front {
     /// Where people go: `http://127.0.0.1:PORT`.
     pub url: String,
     clock: Arc<Forward>,
+    settings: Settings,
     _folder: TempDir,
     _app: App,
     _turn: MutexGuard<'static, ()>,
@@ -61,13 +65,21 @@ impl Front {
         let sockets = Sockets { public: Some(public), health: Some(health) };
         let clock = Arc::<Forward>::default();
         let platform = Platform { clock: Arc::clone(&clock) as _, ..Platform::system() };
-        let app = App::start(settings, platform, sockets).await.unwrap();
-        Self { url, clock, _folder: folder, _app: app, _turn: turn }
+        let app = App::start(settings.clone(), platform, sockets).await.unwrap();
+        Self { url, clock, settings, _folder: folder, _app: app, _turn: turn }
     }
 
     /// Puts the proxy's clock forward.
     pub fn forward(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// How the sign-in was refused that this page tells of, as `narthex explain` finds it.
+    pub async fn refusal(&self, page: &Page) -> Refused {
+        let text = page.text();
+        let id = text.split("Error id: <code>").nth(1).and_then(|rest| rest.split('<').next());
+        let id = id.unwrap_or_else(|| panic!("no error id at {:#?}: {text}", page.trail()));
+        app::refusal(&self.settings, id).await.unwrap().unwrap()
     }
 
     /// A page of the application or of the proxy's own.

@@ -8,4 +8,5 @@ mod keycloak;
 mod keycloak_saml;
 mod miniflux;
 mod oidc_provider;
+mod samlp;
 mod scim;

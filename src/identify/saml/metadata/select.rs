@@ -97,8 +97,9 @@ pub fn entity(text: &str, wanted: Option<&str>) -> Result<Selected, MetadataErro
                     search.aggregates.push((around, namespaces));
                 } else if name.matches(Some(METADATA), "EntityDescriptor") {
                     within = 1;
-                    let own = namespace_declarations.iter().map(|(prefix, _)| prefix.as_ref()).collect();
-                    search.entity(&attribute("entityID").unwrap_or_default(), byte_start..byte_end, own)?;
+                    let own: Vec<&str> =
+                        namespace_declarations.iter().map(|(prefix, _)| prefix.as_ref()).collect();
+                    search.entity(&attribute("entityID").unwrap_or_default(), byte_start..byte_end, &own)?;
                 } else if depth == 0 {
                     return Err(MetadataError::NotMetadata { found: shown(&name.local_name) });
                 } else {
@@ -145,7 +146,7 @@ struct Found {
 }
 
 impl Search<'_> {
-    fn entity(&mut self, id: &str, start_tag: Range<usize>, own: Vec<&str>) -> Result<(), MetadataError> {
+    fn entity(&mut self, id: &str, start_tag: Range<usize>, own: &[&str]) -> Result<(), MetadataError> {
         self.entities += 1;
         if self.wanted.is_some_and(|wanted| wanted != id) {
             if self.other.is_empty() {
@@ -182,8 +183,7 @@ impl Search<'_> {
         };
         let whole = found.end.and_then(|end| text.get(found.start_tag.start..end)).unwrap_or_default();
         // "<", the name, then what ends a name.
-        let name_end =
-            whole.find(|c: char| matches!(c, ' ' | '\t' | '\r' | '\n' | '/' | '>')).unwrap_or_default();
+        let name_end = whole.find([' ', '\t', '\r', '\n', '/', '>']).unwrap_or_default();
         let (name, rest) = whole.split_at_checked(name_end).unwrap_or_default();
         let mut entity = String::with_capacity(whole.len() + 1024);
         entity.push_str(name);

@@ -228,8 +228,8 @@ impl MetadataSource {
 
     async fn fetch(&self) -> Result<Fetched<IdpMetadata>, MetadataError> {
         let outcome = match &self.settings.origin {
-            Origin::File(path) => self.from_file(path).await,
-            Origin::Url(url) => self.from_url(url).await,
+            Origin::File(path) => self.read_file(path).await,
+            Origin::Url(url) => self.download(url).await,
         };
         match &outcome {
             Ok(fetched) => {
@@ -244,7 +244,7 @@ impl MetadataSource {
         outcome
     }
 
-    async fn from_file(&self, path: &Path) -> Result<Fetched<IdpMetadata>, MetadataError> {
+    async fn read_file(&self, path: &Path) -> Result<Fetched<IdpMetadata>, MetadataError> {
         let unreadable = |error: std::io::Error| MetadataError::FileUnreadable {
             path: path.display().to_string(),
             reason: error.to_string(),
@@ -259,7 +259,7 @@ impl MetadataSource {
         Ok(Fetched { document: Arc::new(read.metadata), copy: None })
     }
 
-    async fn from_url(&self, url: &Url) -> Result<Fetched<IdpMetadata>, MetadataError> {
+    async fn download(&self, url: &Url) -> Result<Fetched<IdpMetadata>, MetadataError> {
         // A signature makes up for the way that it came.
         let secure = url.scheme() == "https"
             || address::is_plain_loopback(url.as_str())
