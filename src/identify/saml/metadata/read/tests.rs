@@ -69,6 +69,22 @@ fn what_an_identity_provider_says_of_itself_is_read() {
 }
 
 #[test]
+fn whether_requests_are_to_be_signed_is_a_boolean_of_xml_schema() {
+    let wanted = |text: &str| {
+        metadata(&with("WantAuthnRequestsSigned=\"true\"", text)).map(|read| read.want_authn_requests_signed)
+    };
+    for (text, wants) in [
+        ("WantAuthnRequestsSigned=\"1\"", true),
+        ("WantAuthnRequestsSigned=\"false\"", false),
+        ("WantAuthnRequestsSigned=\"0\"", false),
+        ("", false),
+    ] {
+        assert_eq!(wanted(text), Ok(wants), "{text}");
+    }
+    assert!(matches!(wanted("WantAuthnRequestsSigned=\"yes\""), Err(MetadataError::NotSchema(_))));
+}
+
+#[test]
 fn what_others_put_around_it_does_no_harm() {
     let federated = with(
         "<md:IDPSSODescriptor",
