@@ -217,7 +217,7 @@ async fn unknown_keys_are_asked_for_but_not_oftener_than_every_minute() {
     assert_eq!(source.other_than(&first).await, None);
     scene.clock.advance(1);
     let second = source.other_than(&first).await.unwrap();
-    assert_eq!(second.signing_keys, [P256.verifying.clone()]);
+    assert_eq!(second.signing_keys, std::slice::from_ref(&P256.verifying));
     // Who saw the old one still gets the new one, without another fetch.
     assert_eq!(source.other_than(&first).await, Some(second.clone()));
     assert_eq!(source.other_than(&second).await, None);
