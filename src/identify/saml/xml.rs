@@ -49,7 +49,7 @@ pub enum XmlError {
     /// SECURITY: lesson 28. Readers differ on the text around a comment.
     #[error("the message holds a comment")]
     Comment,
-    #[error("an element of the message has more than {limit} attributes")]
+    #[error("an element of the message has, with those around it, more than {limit} attributes")]
     TooManyAttributes { limit: usize },
     #[error("the message has more than {limit} elements and attributes")]
     TooManyNodes { limit: usize },

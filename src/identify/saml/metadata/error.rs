@@ -158,3 +158,42 @@ impl MetadataError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identify::saml::testing::is_coded_by_name;
+
+    #[test]
+    fn a_code_is_the_variants_name_behind_metadata() {
+        for error in [
+            MetadataError::Xml(XmlError::NotUtf8),
+            MetadataError::EntityAmbiguous { entities: 2 },
+            MetadataError::NotSigned,
+            MetadataError::Expired { until: UnixTime(0), now: UnixTime(1) },
+            MetadataError::KeyMissing { entity: String::new(), skipped: None },
+            MetadataError::SourceNotSecure(String::new()),
+            MetadataError::RedirectsTooOften { limit: 1 },
+        ] {
+            assert!(is_coded_by_name("metadata", &error, error.code()), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_to_act_is_told_and_what_to_do() {
+        let unknown = MetadataError::EntityNotFound {
+            wanted: "urn:a".to_owned(),
+            entities: 1,
+            other: "urn:b".to_owned(),
+        };
+        assert_eq!(unknown.fault(), Fault::Operator);
+        assert!(unknown.to_string().contains("\"urn:a\" (there is \"urn:b\")"), "{unknown}");
+        let skipped = Some("it is not base64".to_owned());
+        let keyless = MetadataError::KeyMissing { entity: "urn:a".to_owned(), skipped };
+        assert_eq!(keyless.fault(), Fault::IdentityProvider);
+        assert!(keyless.to_string().contains("verified with (it is not base64); RSA"), "{keyless}");
+        let expired = MetadataError::Expired { until: UnixTime(0), now: UnixTime(60) };
+        assert!(expired.to_string().contains("valid until 1970-01-01T00:00:00Z only"), "{expired}");
+        assert_eq!(MetadataError::ReadingEnded(String::new()).fault(), Fault::Us);
+    }
+}
