@@ -95,6 +95,15 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
         load(&self.config, self.folder.path())
     }
 
+    /// `narthex` with these arguments and the proxy's configuration: exit code, standard output and error.
+    pub fn program(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_narthex"));
+        let config = self.folder.path().join("proxy.toml");
+        let output = program.args(arguments).arg("--config").arg(config).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
     /// A page of the proxy's own or of the application.
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url)
