@@ -419,6 +419,14 @@ mod tests {
     }
 
     #[test]
+    fn elements_attributes_and_declarations_are_counted_together() {
+        let text = "<a b='' c=''><d xmlns='u:1' xmlns:e='u:2' f=''/><g xmlns:h='u:3' xmlns:i='u:4'/>x</a>";
+        assert!(Tree::parse_within(text.as_bytes(), 1000, 10).is_ok());
+        let refused = Tree::parse_within(text.as_bytes(), 1000, 9).err();
+        assert_eq!(refused, Some(XmlError::TooManyNodes { limit: 9 }));
+    }
+
+    #[test]
     fn lesson_28_what_readers_differ_on_is_refused() {
         assert_eq!(refused("<a>x<!-- -->y</a>"), XmlError::Comment);
         assert_eq!(refused("<!-- --><a/>"), XmlError::Comment);

@@ -68,6 +68,7 @@ fn what_we_sign_verifies() {
         // Right after the Issuer, as the schema wants it.
         assert!(signed.contains("</a:Issuer><ds:Signature"), "{signed}");
         let (algorithm, value) = sign_bytes(b"a=b", &party.signing).unwrap();
+        assert_eq!(algorithm, super::super::sign::algorithm(&party.signing));
         let keys = [party.verifying.clone()];
         assert_eq!(verify_bytes(algorithm, b"a=b", &value, &keys, AlgorithmPolicy::Sha2), Ok(()));
         assert_eq!(
@@ -89,6 +90,7 @@ fn what_cannot_be_signed_is_not() {
     assert_eq!(refused("<a ID='&quot;'><b/></a>"), SignError::IdMissing);
     assert_eq!(refused("<a ID='_a'/>"), SignError::Empty);
     assert_eq!(refused(&open_signed()), SignError::SignedAlready);
+    assert_eq!(SignError::SignedAlready.code(), "sign_signed_already");
 }
 
 fn open_signed() -> String {
