@@ -12,6 +12,11 @@ use super::xml::XmlError;
 /// federations declare some twenty namespaces.
 pub(super) const MAX_ATTRIBUTES: usize = 256;
 
+/// Namespace declarations that hold at one place, at most.
+///
+/// SECURITY: the parser goes through them for each name. Eight thousand around as many elements are seconds.
+pub(super) const MAX_NAMESPACES: usize = 512;
+
 /// Sections that are no tags.
 const SECTIONS: [(&str, &str); 3] = [("<![CDATA[", "]]>"), ("<!--", "-->"), ("<?", "?>")];
 
@@ -53,6 +58,7 @@ fn is_character_data(text: &str) -> bool {
 /// Where tabs and line feeds stand in attributes' values (XML 1.0, 3.3.3).
 fn literal_white_space(text: &str) -> Result<Vec<usize>, XmlError> {
     let mut found = Vec::new();
+    let mut scope = Scope::default();
     let mut done = 0;
     while let Some(rest) = text.get(done..) {
         let Some(start) = rest.find('<') else { break };
@@ -61,11 +67,42 @@ fn literal_white_space(text: &str) -> Result<Vec<usize>, XmlError> {
         let length = match SECTIONS.iter().find(|(opens, _)| rest.starts_with(opens)) {
             // What is not closed is not well-formed.
             Some((_, closes)) => rest.find(closes).unwrap_or(rest.len()),
-            None => tag(rest, start, &mut found)?,
+            None => {
+                let length = tag(rest, start, &mut found)?;
+                scope.tag(rest.get(..length).unwrap_or_default())?;
+                length
+            }
         };
         done = start + length;
     }
     Ok(found)
+}
+
+/// How many namespace declarations the open elements have.
+#[derive(Default)]
+struct Scope {
+    open: Vec<usize>,
+    declared: usize,
+}
+
+impl Scope {
+    /// Takes a tag without the `>` at its end.
+    fn tag(&mut self, tag: &str) -> Result<(), XmlError> {
+        if tag.starts_with("</") {
+            self.declared -= self.open.pop().unwrap_or_default();
+            return Ok(());
+        }
+        // One in a value counts too, which does not matter.
+        let own = tag.matches("xmlns").count();
+        if self.declared + own > MAX_NAMESPACES {
+            return Err(XmlError::TooManyNamespaces { limit: MAX_NAMESPACES });
+        }
+        if !tag.ends_with('/') {
+            self.open.push(own);
+            self.declared += own;
+        }
+        Ok(())
+    }
 }
 
 /// The length of a tag, up to the first `>` outside of quotes (XML 1.0, 3.1).
@@ -121,6 +158,20 @@ mod tests {
         assert_eq!(prepared(&element(MAX_ATTRIBUTES + 1)), refused);
         let many = "<a b='' c=''/>".repeat(MAX_ATTRIBUTES);
         assert!(prepared(&many).is_ok());
+    }
+
+    #[test]
+    fn the_namespaces_that_hold_at_one_place_are_counted_before_they_are_parsed() {
+        let declared = |count: usize| " xmlns:n='u:'".repeat(count);
+        let half = declared(MAX_NAMESPACES / 2);
+        let nested = |inner: &str| format!("<a{half}><b{half}>{inner}</b></a>");
+        assert!(prepared(&nested("<c/>'<![CDATA[<d xmlns=''>]]>")).is_ok());
+        let refused = Err(XmlError::TooManyNamespaces { limit: MAX_NAMESPACES });
+        assert_eq!(prepared(&nested("<c xmlns=''/>")), refused);
+        assert_eq!(prepared(&nested("<c xmlns=''></c>")), refused);
+        // Beside each other they may be as many as there are values with a type.
+        let beside = format!("<a{half}>{}</a>", format!("<b{half}/><b{half}><c/></b>").repeat(8));
+        assert!(prepared(&beside).is_ok());
     }
 
     #[test]
