@@ -225,6 +225,11 @@ fn a_prefix_list_is_honoured_in_both_places() {
     assert!(!matches!(refused(method, &many), SignatureError::PrefixListTooLong { .. }));
     let more = with.replace("xs", &"xs ".repeat(32));
     assert_eq!(refused(method, &more), SignatureError::PrefixListTooLong { limit: 32 });
+
+    // Neither few that are long: each is copied for each element that is canonicalised.
+    let long = |bytes: usize| with.replace("xs  #default\n", &"x".repeat(bytes));
+    assert!(open(&recipe().with(method, &long(1024)).sign(MESSAGE, "_r")).is_ok());
+    assert_eq!(refused(method, &long(1025)), SignatureError::PrefixListTooLong { limit: 32 });
 }
 
 #[test]
