@@ -10,7 +10,7 @@ use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-const MESSAGE: &str = r#"<p:Response xmlns:p="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:a="urn:oasis:names:tc:SAML:2.0:assertion" xmlns:xs="urn:xs" ID="_r"><a:Issuer>https://idp.test</a:Issuer>{SIGNATURE}<a:Assertion ID="_a"><a:Issuer>https://idp.test</a:Issuer><a:Subject t="xs:string">joe</a:Subject></a:Assertion></p:Response>"#;
+const MESSAGE: &str = r#"<p:Response xmlns:p="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:a="urn:oasis:names:tc:SAML:2.0:assertion" xmlns:xs="urn:xs" ID="_r"><a:Issuer>https://idp.test</a:Issuer>{SIGNATURE}<a:Assertion ID="_a"><a:Issuer>https://idp.test</a:Issuer><a:Subject t="xs:string">j.doe</a:Subject></a:Assertion></p:Response>"#;
 
 fn open(xml: &str) -> Result<Signed, SignatureError> {
     open_with(xml, from_ref(&RSA.verifying), AlgorithmPolicy::Sha2)
@@ -459,7 +459,7 @@ fn a_digest_of_another_length_is_no_digest() {
 #[test]
 fn content_changed_after_signing_is_refused() {
     let xml = recipe().sign(MESSAGE, "_r");
-    for (from, to) in [("joe", "eve"), ("_a", "_b"), ("<a:Subject t=", "<a:Subject u="), ("joe<", "joe <")] {
+    for (from, to) in [("j.doe", "eve"), ("_a", "_b"), ("<a:Subject t=", "<a:Subject u="), ("j.doe<", "j.doe <")] {
         assert_eq!(open(&xml.replacen(from, to, 1)).unwrap_err(), SignatureError::DigestMismatch, "{to}");
     }
     assert_eq!(
@@ -511,7 +511,7 @@ fn lesson_28_signatures_stand_only_in_what_they_sign() {
         let beside = xml.replacen(place, &format!("{signature}{place}"), 1);
         assert_eq!(open(&beside).unwrap_err(), parent);
     }
-    let wrapped = xml.replacen("joe", &format!("<x ID='_x' xmlns='urn:x'>{signature}</x>"), 1);
+    let wrapped = xml.replacen("j.doe", &format!("<x ID='_x' xmlns='urn:x'>{signature}</x>"), 1);
     assert_eq!(open(&wrapped).unwrap_err(), SignatureError::Misplaced { parent: "x".to_owned() });
     let in_key_info =
         recipe().with("</ds:SignatureValue>", "</ds:SignatureValue><ds:KeyInfo><ds:Signature/></ds:KeyInfo>");
