@@ -112,6 +112,7 @@ fn other_ciphers_are_refused_by_name() {
     ] {
         assert_eq!(refused(AES256_GCM, uri), DecryptionError::ContentAlgorithmNotAllowed(uri.to_owned()));
     }
+    assert_eq!(refused(AES256_GCM, "").code(), "content_algorithm_not_allowed");
 }
 
 #[test]
