@@ -749,6 +749,12 @@ fn a_saml_key_that_is_of_another_certificate_is_refused_where_it_stands() {
     let found = lines(&errors(&with_key(&other, "signing_keys"), &[]));
     assert!(found.contains("proxy.toml:10:17: error: `idp[0].signing_keys[0]` cannot be used"), "{found}");
     assert!(!found.contains("PRIVATE KEY"), "{found}");
+    // What is no certificate is not no certificate.
+    let public = folder.path().join("public.pem");
+    fs::write(&public, one.public_key_pem()).unwrap();
+    let more = format!("metadata_certificate = {public:?}\n[provisioning]");
+    let found = lines(&errors(&SAML.replace("[provisioning]", &more), &[]));
+    assert!(found.contains("proxy.toml:10:24: error: `idp[0].metadata_certificate`: "), "{found}");
     // Encryption is for RSA keys.
     let found = lines(&errors(&with_key(&one, "decryption_keys"), &[]));
     assert!(found.contains("`idp[0].decryption_keys[0]` cannot be used"), "{found}");

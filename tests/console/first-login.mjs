@@ -20,6 +20,7 @@ function listen(page) {
 
 const browser = await launch();
 let count = 0;
+let idp = '';
 try {
   const context = await browser.newContext({ viewport: { width: 1100, height: 800 } });
   context.setDefaultTimeout(20_000);
@@ -36,7 +37,7 @@ try {
   };
   const text = (selector) => page.locator(selector).innerText();
   const heading = () => text('h1');
-  const at = (path) => assert.equal(page.url(), new URL(path, url).href);
+  const at = (path) => page.waitForURL(new URL(path, url).href);
   // A script of the application's, on its one page without a content security policy.
   const script = async (work, argument) => {
     const tab = await context.newPage();
@@ -45,24 +46,36 @@ try {
     await tab.close();
     return result;
   };
-  const choose = async (person) => {
-    assert.equal(await heading(), 'Who are you?');
+  const openId = 'Demo provider (OpenID Connect)';
+  const saml = 'Demo provider (SAML)';
+  const by = async (provider) => {
+    assert.equal(await heading(), 'Sign in');
+    await page.getByRole('link', { name: provider }).click();
+  };
+  const choose = async (person, provider = openId) => {
+    await by(provider);
+    await page.getByRole('heading', { name: 'Who are you?' }).waitFor();
+    idp = new URL(page.url()).origin;
     await page.locator(`button[name=person][value=${person}]`).click();
   };
-  const leave = async () => {
+  const leave = async (back = '/.narthex/logout') => {
     await page.getByRole('link', { name: 'Sign out' }).click();
-    at('/.narthex/logout');
+    await at('/.narthex/logout');
     assert.equal(await heading(), 'Sign out?');
     await page.getByRole('button', { name: 'Sign out' }).click();
-    await page.waitForURL((to) => to.pathname === '/.narthex/logout');
-    assert.equal(await heading(), 'You are signed out');
+    await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
+    assert.equal(new URL(page.url()).origin + new URL(page.url()).pathname, new URL(back, url).href);
   };
 
   // 1. The first login: no account before, one afterwards.
   await page.goto(url);
+  await shot('chooser');
+  await by(openId);
+  assert.equal(await heading(), 'Who are you?');
   await shot('provider');
+  await page.goto(url);
   await choose('ada');
-  at('/');
+  await at('/');
   assert.equal(await text('#who'), 'Ada Example');
   assert.equal(await text('#stored-role'), 'user');
   assert.match(await text('#teams'), /developers/);
@@ -81,25 +94,50 @@ try {
   await page.getByRole('link', { name: 'Sign out' }).click();
   await shot('sign-out');
   await page.getByRole('link', { name: 'Stay' }).click();
-  at('/');
+  await at('/');
   await leave();
   await shot('signed-out');
   await page.getByRole('link', { name: 'Sign in again' }).click();
   await choose('ada');
   assert.equal(await text('main table td .dim'), number);
 
-  // 3. Bob's group is mapped to the administrators' role.
+  // 3. By SAML: Bob's group is mapped to the administrators' role. The provider's form is posted from another site.
   await leave();
-  await page.goto(new URL('/admin', url).href);
-  await choose('bob');
-  at('/admin');
+  const posts = [];
+  const listening = (request) => {
+    if (request.method() === 'POST' && request.url() === `${own}/saml/saml/acs`) posts.push(request.allHeaders());
+  };
+  page.on('request', listening);
+  await page.goto(new URL('/admin?from=a#deep', url).href);
+  await choose('bob', saml);
+  await at('/admin?from=a');
   assert.equal(await heading(), 'Administration');
   assert.match(await text('table'), /ada@example\.com[\s\S]*bob@example\.com/);
   await shot('bob-admin');
+  page.off('request', listening);
+  const [post, ...more] = await Promise.all(posts);
+  assert.equal(more.length, 0);
+  assert.equal(post['sec-fetch-site'], 'cross-site');
+  assert.equal(post.cookie, undefined, 'a cross-site POST has no Lax cookie');
+  assert((await context.cookies(url)).every((cookie) => cookie.sameSite !== 'None'));
+
+  // Signing out here ends the provider's session: it asks anew. Signing out there ends this one.
+  await page.goto(url);
+  await leave('/.narthex/saml/saml/slo');
+  await shot('bob-signed-out');
+  await page.goto(url);
+  await choose('bob', saml);
+  await at('/');
+  await page.goto(idp);
+  await page.locator('#sign-out').click();
+  await page.locator('#told').waitFor();
+  assert.match(await text('#told'), /^Signed out at /);
+  assert.equal(new URL(page.url()).origin, idp);
+  await shot('bob-signed-out-at-the-provider');
+  await page.goto(url);
+  assert.equal(await heading(), 'Sign in');
 
   // 4. Carol's role is another in this session than in her account.
-  await leave();
-  await page.goto(url);
   await choose('carol');
   assert.deepEqual([await text('#stored-role'), await text('#session-role')], ['user', 'editor']);
   await shot('carol');
@@ -117,10 +155,20 @@ try {
   assert.match(await other.locator('body').innerText(), /you are: nobody/);
   await stranger.close();
 
-  // 6. Dave stays outside, and is told why.
+  // 6. Ada's account is hers by OpenID Connect, and nobody's by SAML.
   await leave();
   await page.goto(url);
+  await choose('ada', saml);
+  await page.getByText('Error id:').waitFor();
+  assert.equal(new URL(page.url()).origin, new URL(url).origin);
+  await shot('ada-by-saml');
+  await page.goto(idp);
+  await page.locator('#sign-out').click();
+
+  // 7. Dave stays outside, and is told why.
+  await page.goto(url);
   await choose('dave');
+  await page.getByText('Error id:').waitFor();
   assert.match(await text('main'), /deactivated[\s\S]*Error id: \S+/);
   await shot('dave');
   await page.emulateMedia({ colorScheme: 'dark' });
@@ -131,22 +179,29 @@ try {
   await page.emulateMedia({ colorScheme: 'light' });
   await page.setViewportSize({ width: 1100, height: 800 });
 
-  // 7. The keyboard alone will do: the one button is reached by Tab and pressed by Enter.
+  // 8. The keyboard alone will do: the one button is reached by Tab and pressed by Enter.
   await page.keyboard.press('Tab');
   assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Sign in again');
   await shot('dave-focus');
   const id = await text('code');
   await page.keyboard.press('Enter');
+  await page.getByRole('link', { name: openId }).waitFor();
+  // From the field for the address by way of its button.
+  for (const next of ['Continue', openId]) {
+    await page.keyboard.press('Tab');
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent), next);
+  }
+  await page.keyboard.press('Enter');
   // The provider still knows him, so he is back at once, refused anew.
   await page.locator('code', { hasNotText: id }).waitFor();
   assert.match(await text('main'), /deactivated/);
 
-  // 8. A page that is not there.
+  // 9. A page that is not there.
   await page.goto(`${own}/nope`);
   assert.equal(await heading(), 'Not found');
   await shot('not-found');
 
-  // 9. Without a session nothing but what is public.
+  // 10. Without a session nothing but what is public.
   assert.equal(await script(async () => (await fetch('/')).status), 401);
   assert.deepEqual(complaints, []);
   console.log(`as the guide says; ${count} screenshots in ${folder}`);

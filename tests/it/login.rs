@@ -544,3 +544,23 @@ async fn nothing_below_our_prefix_ever_reaches_the_application() {
         assert!(!String::from_utf8_lossy(&answer.body).contains("csrf_token"), "{path}: {}", answer.head);
     }
 }
+
+#[tokio::test]
+async fn a_refused_sign_in_is_explained_by_its_error_id() {
+    let (log, stack, browser) = (Log::begin(), Stack::start().await, Browser::new());
+    let answer = answer(&stack, &browser, "ada").await;
+    let page = browser.visit(with(&answer, "iss", Some("https://evil.example")).as_str()).await;
+    let id = log.of(&page)["error_id"].as_str().unwrap().to_owned();
+
+    let (code, said, complained) = stack.program(&["explain", "--error", &id]);
+    assert_eq!((code, complained.as_str()), (0, ""));
+    assert!(said.contains("demo  iss_parameter_mismatch (to act: client)"), "{said}");
+    assert!(said.contains("https://evil.example"), "{said}");
+    let (code, said, _) = stack.program(&["explain", "--json", "--error", &id]);
+    let told: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &told["code"], &told["idp"]), (0, &json!("iss_parameter_mismatch"), &json!("demo")));
+
+    let (code, said, complained) = stack.program(&["explain", "--error", "no-such-id"]);
+    assert_eq!((code, said.as_str()), (1, ""));
+    assert!(complained.contains("no sign-in with the error id \"no-such-id\" is kept"), "{complained}");
+}

@@ -4,7 +4,7 @@ use super::{Meaning, Reported, UrlRule, below};
 use crate::config::document::{Step, shown};
 use crate::config::raw;
 use crate::config::settings::{MetadataFrom, SamlIdp, SamlKey, Server};
-use crate::identify::saml::keys::{DecryptionKey, KeyError, SigningKey};
+use crate::identify::saml::keys::{DecryptionKey, KeyError, SigningKey, trust_anchor};
 use crate::model::{IdpId, ReturnTo};
 
 /// SAML Metadata 2.0, 2.2.1: an entity ID is at most this long.
@@ -28,10 +28,7 @@ impl Meaning<'_> {
         let idp_entity_id = self.entity_id(idp.idp_entity_id.as_ref(), &at("idp_entity_id"));
         let metadata_certificate = match &idp.metadata_certificate {
             None => Some(None),
-            Some(file) => {
-                let file = self.file(file);
-                self.pem(&file, &at("metadata_certificate")).map(Some)
-            }
+            Some(file) => self.metadata_certificate(file, &at("metadata_certificate")).map(Some),
         };
         let entity_id = self.entity_id(idp.entity_id.as_ref(), &at("entity_id"));
         let signs = |key: &[u8], certificate: &[u8]| SigningKey::from_pem(key, certificate).map(drop);
@@ -89,6 +86,19 @@ impl Meaning<'_> {
             clock_skew: clock_skew?,
             id,
         })
+    }
+
+    fn metadata_certificate(&mut self, file: &str, at: &[Step]) -> Option<Vec<u8>> {
+        let file = self.file(file);
+        let pem = self.pem(&file, at)?;
+        if !pem.is_empty()
+            && let Err(error) = trust_anchor(&pem)
+        {
+            let message = format!("`{}`: {}: {error}", shown(at), file.display());
+            self.refuse(at, message, "it must contain -----BEGIN CERTIFICATE-----");
+            return None;
+        }
+        Some(pem)
     }
 
     fn metadata(&mut self, written: Option<&raw::MetadataFrom>, path: &[Step]) -> Option<MetadataFrom> {

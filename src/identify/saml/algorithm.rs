@@ -154,3 +154,6 @@ impl SignatureMethod {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,3 +143,64 @@ impl<'a> Reader<'a> {
         self.0.is_empty().then_some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+        let numbers = [element(INTEGER, modulus).unwrap(), element(INTEGER, exponent).unwrap()].concat();
+        element(SEQUENCE, &numbers).unwrap()
+    }
+
+    #[test]
+    fn a_number_is_positive_and_of_no_more_octets_than_it_needs() {
+        for (octets, digits) in [
+            (&[0x7f, 1][..], &[0x7f, 1][..]),
+            (&[1], &[1]),
+            (&[0, 0x80], &[0x80]),
+            (&[0, 0xff, 0], &[0xff, 0]),
+        ] {
+            let whole = numbers(octets, &[3]);
+            assert_eq!(rsa_numbers(&whole), Some(RsaNumbers { modulus: digits, exponent: &[3] }));
+        }
+        for octets in [&[][..], &[0], &[0, 0x7f], &[0, 3], &[0, 0, 0x80], &[0x80], &[0xff, 1]] {
+            assert_eq!(rsa_numbers(&numbers(octets, &[3])), None, "{octets:?}");
+            assert_eq!(rsa_numbers(&numbers(&[3], octets)), None, "{octets:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_written_in_no_more_octets_than_it_needs() {
+        for (length, header) in [(0x00, &[][..]), (0x7f, &[]), (0x80, &[0x81]), (0xff, &[0x81])] {
+            let content = vec![7; length];
+            let whole = [&[SEQUENCE][..], header, &[u8::try_from(length).unwrap()], &content].concat();
+            assert_eq!(element(SEQUENCE, &content), Some(whole.clone()));
+            assert_eq!(Reader(&whole).only(SEQUENCE), Some(&content[..]));
+        }
+        assert_eq!(element(SEQUENCE, &[7; 0x100]), None);
+        for (header, length) in [
+            (&[0x81, 0x00][..], 0x00),
+            (&[0x81, 0x7f], 0x7f),
+            (&[0x82, 0x00, 0x80], 0x80),
+            (&[0x83, 0x00, 0x01, 0x00], 0x100),
+            (&[0x80], 0x10),
+            (&[0x85, 0, 0, 0, 0, 0x80], 0x80),
+            (&[0xff], 0x10),
+        ] {
+            let whole = [&[SEQUENCE][..], header, &vec![7; length]].concat();
+            assert_eq!(Reader(&whole).only(SEQUENCE), None, "{header:?}");
+        }
+        let long = [&[SEQUENCE, 0x82, 0x01, 0x00][..], &[7; 0x100]].concat();
+        assert_eq!(Reader(&long).only(SEQUENCE), Some(&[7; 0x100][..]));
+        let longer = [&[SEQUENCE, 0x84, 0x01, 0x00, 0x00, 0x00][..], &vec![7; 1 << 24]].concat();
+        assert_eq!(Reader(&longer).only(SEQUENCE).map(<[u8]>::len), Some(1 << 24));
+    }
+
+    #[test]
+    fn the_numbers_of_a_signature_lose_their_zeros_and_gain_a_sign() {
+        assert_eq!(ecdsa_signature(&[0, 1], &[0x80, 0]).unwrap(), [0x30, 8, 2, 1, 1, 2, 3, 0, 0x80, 0]);
+        assert_eq!(ecdsa_signature(&[0, 0], &[0x7f, 2]).unwrap(), [0x30, 7, 2, 1, 0, 2, 2, 0x7f, 2]);
+        assert_eq!(ecdsa_signature(&[1; 62], &[1; 62]).unwrap()[..3], [0x30, 0x81, 0x80]);
+    }
+}

@@ -318,3 +318,6 @@ impl Cipher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,7 +102,6 @@ impl SamlError {
             Self::Profile(error) => error.fault(),
             Self::Attributes(error) => error.fault(),
             Self::NotAResponse | Self::BindingNotOffered => Fault::Operator,
-            Self::TooManyClaims(_) => Fault::IdentityProvider,
             Self::LogoutReplayed
             | Self::LogoutUnknown
             | Self::Replayed
@@ -110,7 +109,7 @@ impl SamlError {
             | Self::RelayStateMismatch
             | Self::ResultGone => Fault::Client,
             Self::Logout(error) => error.fault(),
-            Self::Unreachable(_) | Self::LogoutNotOffered => Fault::IdentityProvider,
+            Self::TooManyClaims(_) | Self::Unreachable(_) | Self::LogoutNotOffered => Fault::IdentityProvider,
             Self::Sign(error) => error.fault(),
             Self::Store(_) | Self::NoEntropy(_) => Fault::Us,
         }

@@ -287,9 +287,20 @@ impl std::fmt::Debug for DecryptionKey {
 }
 
 /// The certificates of a PEM file, one after the other.
-pub fn certificates(pem: &[u8]) -> impl Iterator<Item = Result<CertificateDer<'static>, KeyError>> {
+fn certificates(pem: &[u8]) -> impl Iterator<Item = Result<CertificateDer<'static>, KeyError>> {
     CertificateDer::pem_slice_iter(pem)
         .map(|certificate| certificate.map_err(|_| KeyError::CertificateNotPem))
+}
+
+/// The keys of the certificates that metadata may be signed by.
+///
+/// SECURITY: a file without any must not count as none being asked for.
+pub fn trust_anchor(pem: &[u8]) -> Result<Vec<VerifyingKey>, KeyError> {
+    let key = |certificate: Result<CertificateDer<'_>, KeyError>| {
+        VerifyingKey::from_certificate(certificate?.as_ref())
+    };
+    let keys = certificates(pem).map(key).collect::<Result<Vec<_>, _>>()?;
+    if keys.is_empty() { Err(KeyError::CertificateNotPem) } else { Ok(keys) }
 }
 
 fn certificate_from_pem(pem: &[u8]) -> Result<CertificateDer<'static>, KeyError> {

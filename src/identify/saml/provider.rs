@@ -14,7 +14,7 @@ use super::binding::{Kind, RelayState};
 use super::error::{SamlError, SamlRefusal};
 use super::gate::{Gate, GateError, MAX_RESPONSE, Opened, RequireSigned};
 use super::hint::LogoutHint;
-use super::keys::{DecryptionKey, KeyError, SigningKey, VerifyingKey, certificates};
+use super::keys::{DecryptionKey, KeyError, SigningKey, trust_anchor};
 use super::metadata::IdpMetadata;
 use super::metadata::source::{MetadataSource, Origin, SourceSettings};
 use super::metadata::write::{SpSettings, sp_metadata};
@@ -82,12 +82,10 @@ impl Saml {
             let key = DecryptionKey::from_pem(key.expose().as_bytes(), certificate);
             decryption_keys.push(key.map_err(|reason| unusable("decryption_keys", index, reason))?);
         }
-        let mut trust_anchor = Vec::new();
-        for certificate in idp.metadata_certificate.iter().flat_map(|pem| certificates(pem)) {
-            let key = certificate.and_then(|certificate| VerifyingKey::from_certificate(&certificate));
-            trust_anchor
-                .push(key.map_err(|reason| unusable("metadata_certificate", trust_anchor.len(), reason))?);
-        }
+        let trust_anchor = match &idp.metadata_certificate {
+            Some(pem) => trust_anchor(pem).map_err(|reason| unusable("metadata_certificate", 0, reason))?,
+            None => Vec::new(),
+        };
         let source = SourceSettings {
             idp: idp.id.clone(),
             origin: match &idp.metadata {
@@ -121,20 +119,23 @@ impl Saml {
     /// # Errors
     /// The first check that failed, and those before it.
     pub async fn receive(&self, response: &[u8], relay_state: Option<&str>) -> Result<Received, SamlRefusal> {
-        let metadata = self.metadata.current().await.map_err(SamlError::from)?;
-        let opened = match self.open(response, &metadata) {
-            // The provider may have a new key.
-            Err(error) if is_of_another_key(&error) => match self.metadata.other_than(&metadata).await {
-                Some(newer) => self.open(response, &newer),
-                None => Err(error),
-            },
-            outcome => outcome,
-        };
+        let mut metadata = self.metadata.current().await.map_err(SamlError::from)?;
+        let mut opened = self.open(response, &metadata);
+        // The provider may have a new key.
+        if opened.as_ref().is_err_and(is_of_another_key)
+            && let Some(newer) = self.metadata.other_than(&metadata).await
+        {
+            opened = self.open(response, &newer);
+            metadata = newer;
+        }
         let expected = |response_signed| self.expected(&metadata, response_signed);
         let opened = match opened {
             Ok(opened) => opened,
             Err(error) => return Err(Self::said_no(error, &expected(false))),
         };
+        if opened.uses_sha1() {
+            tracing::warn!(idp = %self.idp.id, "signed with SHA-1, which allow_sha1 lets pass: it can be forged");
+        }
         let head = ResponseHead::parse(opened.response().bytes(), MAX_RESPONSE).map_err(SamlError::from)?;
         let assertion = Assertion::parse(opened.assertion(), MAX_RESPONSE).map_err(SamlError::from)?;
         let expected = expected(opened.response().is_signed());

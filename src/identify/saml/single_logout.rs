@@ -191,16 +191,14 @@ impl Saml {
         let now = self.platform.clock.now();
         let message =
             logout_response(&id, &self.idp.entity_id, destination, Some(&wanted.request), outcome, now);
-        Ok(match to {
-            Some(to) => Reply::Browser(self.depart(Kind::Response, message, to, relay_state, true)?),
-            None => {
-                let message = match self.signing_keys.first() {
-                    Some(key) => message.signed(key)?,
-                    None => message,
-                };
-                Reply::Soap(soap::envelope(&message).into_string())
-            }
-        })
+        if let Some(to) = to {
+            return Ok(Reply::Browser(self.depart(Kind::Response, message, to, relay_state, true)?));
+        }
+        let message = match self.signing_keys.first() {
+            Some(key) => message.signed(key)?,
+            None => message,
+        };
+        Ok(Reply::Soap(soap::envelope(&message).into_string()))
     }
 
     fn logout_expected<'a>(&'a self, metadata: &'a IdpMetadata) -> Expected<'a> {

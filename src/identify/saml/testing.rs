@@ -227,3 +227,16 @@ fn public_der(party: &Party) -> Vec<u8> {
     use rcgen::PublicKeyData as _;
     rcgen::KeyPair::from_pem(&party.key_pem).unwrap().subject_public_key_info()
 }
+
+/// Whether `code` is the name of the error's variant in snake case, behind `prefix`.
+pub fn is_coded_by_name(prefix: &str, error: &impl std::fmt::Debug, code: &str) -> bool {
+    let debug = format!("{error:?}");
+    let mut name = prefix.to_owned();
+    for c in debug.chars().take_while(char::is_ascii_alphanumeric) {
+        if c.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_lowercase());
+    }
+    name == code
+}

@@ -49,7 +49,7 @@ pub enum XmlError {
     /// SECURITY: lesson 28. Readers differ on the text around a comment.
     #[error("the message holds a comment")]
     Comment,
-    #[error("an element of the message has more than {limit} attributes")]
+    #[error("an element of the message has, with those around it, more than {limit} attributes")]
     TooManyAttributes { limit: usize },
     #[error("more than {limit} namespace declarations hold at one place of the message")]
     TooManyNamespaces { limit: usize },
@@ -418,6 +418,14 @@ mod tests {
         assert!(matches!(refused(&deep), XmlError::Malformed(_)));
         let wide = format!("<a>{}</a>", "<b/>".repeat(MAX_NODES));
         assert_eq!(refused(&wide), XmlError::TooManyNodes { limit: MAX_NODES });
+    }
+
+    #[test]
+    fn elements_attributes_and_declarations_are_counted_together() {
+        let text = "<a b='' c=''><d xmlns='u:1' xmlns:e='u:2' f=''/><g xmlns:h='u:3' xmlns:i='u:4'/>x</a>";
+        assert!(Tree::parse_within(text.as_bytes(), 1000, 10).is_ok());
+        let refused = Tree::parse_within(text.as_bytes(), 1000, 9).err();
+        assert_eq!(refused, Some(XmlError::TooManyNodes { limit: 9 }));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use narthex::identify::saml::gate::MAX_RESPONSE;
+
 use super::cases::Cases;
 
 /// Runs every case, and says of all what went otherwise.
@@ -35,6 +37,17 @@ fn agrees(found: &Result<String, String>, wanted: &Result<String, String>) -> bo
 #[test]
 fn each_vector_is_taken_or_refused_as_its_manifest_says() {
     run(&Cases::kept());
+}
+
+#[test]
+fn a_message_of_one_byte_too_many_is_refused() {
+    let cases = Cases::kept();
+    let good = cases.cases.iter().find(|case| case.file == "good_assertion_signed.xml").unwrap();
+    let mut message = cases.message(good);
+    message.resize(MAX_RESPONSE, b' ');
+    assert_eq!(cases.judge(good, &message), Ok(cases.name_id.clone()));
+    message.push(b' ');
+    assert_eq!(cases.judge(good, &message), Err("response_xml: too_long".to_owned()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use narthex::app::{App, Sockets};
 use narthex::config::{self, Purpose, Settings};
-use narthex::demo::idp::saml::{SamlKey, ServiceProvider};
+use narthex::demo::idp::saml::{SamlBehaviour, SamlKey, ServiceProvider};
 use narthex::provision::catalogue;
 use tempfile::TempDir;
 use toml::{Table, Value};
@@ -35,7 +35,13 @@ impl Stack {
 
     /// With the provider on another site and by SAML alone. `edit` changes its `[[idp]]`.
     pub async fn by_saml(edit: impl FnOnce(&mut Table)) -> Self {
+        Self::by_saml_of(SamlBehaviour::default(), edit).await
+    }
+
+    /// The same with a provider that is like this from the beginning.
+    pub async fn by_saml_of(behaviour: SamlBehaviour, edit: impl FnOnce(&mut Table)) -> Self {
         let parties = Parties::with_idp_at("localhost").await;
+        parties.idp.saml().set(behaviour);
         let metadata = parties.idp.saml().entity_id();
         let key = SamlKey::generate("narthex").unwrap();
         let mut idp = table(&format!(
@@ -87,6 +93,15 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
     /// What the proxy runs with.
     pub fn settings(&self) -> Settings {
         load(&self.config, self.folder.path())
+    }
+
+    /// `narthex` with these arguments and the proxy's configuration: exit code, standard output and error.
+    pub fn program(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_narthex"));
+        let config = self.folder.path().join("proxy.toml");
+        let output = program.args(arguments).arg("--config").arg(config).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
 
     /// A page of the proxy's own or of the application.

@@ -50,24 +50,24 @@ impl BindingError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::MessageMissing => "message_missing",
-            Self::MessageAmbiguous => "message_ambiguous",
-            Self::ParameterTwice { .. } => "parameter_twice",
-            Self::NotBase64 { .. } => "not_base64",
-            Self::NotUtf8 { .. } => "not_utf8",
-            Self::TooLong { .. } => "too_long",
-            Self::RelayStateTooLong { .. } => "relay_state_too_long",
-            Self::EncodingUnknown(_) => "encoding_unknown",
-            Self::NotDeflate => "not_deflate",
-            Self::InflatesTooFar { .. } => "inflates_too_far",
-            Self::SignatureIncomplete { .. } => "signature_incomplete",
-            Self::QueryTooLong { .. } => "query_too_long",
-            Self::NotCompressed => "not_compressed",
-            Self::Xml(_) => "xml",
-            Self::NotEnvelope(_) => "not_envelope",
-            Self::HeaderNotUnderstood(_) => "header_not_understood",
-            Self::BodyMessages(_) => "body_messages",
-            Self::Fault(_) => "fault",
+            Self::MessageMissing => "binding_message_missing",
+            Self::MessageAmbiguous => "binding_message_ambiguous",
+            Self::ParameterTwice { .. } => "binding_parameter_twice",
+            Self::NotBase64 { .. } => "binding_not_base64",
+            Self::NotUtf8 { .. } => "binding_not_utf8",
+            Self::TooLong { .. } => "binding_too_long",
+            Self::RelayStateTooLong { .. } => "binding_relay_state_too_long",
+            Self::EncodingUnknown(_) => "binding_encoding_unknown",
+            Self::NotDeflate => "binding_not_deflate",
+            Self::InflatesTooFar { .. } => "binding_inflates_too_far",
+            Self::SignatureIncomplete { .. } => "binding_signature_incomplete",
+            Self::QueryTooLong { .. } => "binding_query_too_long",
+            Self::NotCompressed => "binding_not_compressed",
+            Self::Xml(_) => "binding_xml",
+            Self::NotEnvelope(_) => "binding_not_envelope",
+            Self::HeaderNotUnderstood(_) => "binding_header_not_understood",
+            Self::BodyMessages(_) => "binding_body_messages",
+            Self::Fault(_) => "binding_fault",
         }
     }
 
@@ -100,12 +100,26 @@ impl BindingError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identify::saml::testing::is_coded_by_name;
+
+    #[test]
+    fn a_code_is_the_variants_name_behind_binding() {
+        for error in [
+            BindingError::MessageMissing,
+            BindingError::ParameterTwice { parameter: "x" },
+            BindingError::RelayStateTooLong { found: 1, limit: 2 },
+            BindingError::InflatesTooFar { limit: 1 },
+            BindingError::Xml(XmlError::NotUtf8),
+            BindingError::NotUtf8 { parameter: "x" },
+        ] {
+            assert!(is_coded_by_name("binding", &error, error.code()), "{error:?}");
+        }
+    }
 
     #[test]
     fn who_has_to_act_is_told() {
         assert_eq!(BindingError::MessageMissing.fault(), Fault::Client);
         assert_eq!(BindingError::Fault(String::new()).fault(), Fault::IdentityProvider);
         assert_eq!(BindingError::NotCompressed.fault(), Fault::Us);
-        assert_eq!(BindingError::NotDeflate.code(), "not_deflate");
     }
 }

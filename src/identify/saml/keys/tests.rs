@@ -179,3 +179,13 @@ fn nothing_of_a_private_key_is_shown() {
     assert_eq!(format!("{:?}", RSA.signing), "SigningKey { .. }");
     assert_eq!(format!("{:?}", RSA.decryption()), "DecryptionKey { .. }");
 }
+
+#[test]
+fn every_certificate_of_a_file_is_read() {
+    let file = format!("{}between\n{}", RSA.certificate_pem, P256.certificate_pem);
+    let read: Vec<_> = certificates(file.as_bytes()).map(|found| found.unwrap().to_vec()).collect();
+    assert_eq!(read, [RSA.certificate.clone(), P256.certificate.clone()]);
+    assert_eq!(certificates(RSA.key_pem.as_bytes()).count(), 0);
+    let broken = RSA.certificate_pem.replacen('M', "!", 1);
+    assert_eq!(certificates(broken.as_bytes()).next(), Some(Err(KeyError::CertificateNotPem)));
+}

@@ -136,3 +136,36 @@ impl LogoutError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identify::saml::testing::is_coded_by_name;
+
+    #[test]
+    fn a_code_is_the_variants_name_behind_logout() {
+        for error in [
+            LogoutError::Xml(XmlError::NotUtf8),
+            LogoutError::NotSigned,
+            LogoutError::IssuerMissing,
+            LogoutError::TooOld { age: 1, limit: 2 },
+            LogoutError::InResponseToMismatch,
+            LogoutError::BaseId,
+        ] {
+            assert!(is_coded_by_name("logout", &error, error.code()), "{error:?}");
+        }
+        assert_eq!(LogoutError::Binding(BindingError::MessageMissing).code(), "binding_message_missing");
+    }
+
+    #[test]
+    fn who_has_to_act_is_told() {
+        for (error, fault) in [
+            (LogoutError::NotSigned, Fault::IdentityProvider),
+            (LogoutError::InResponseToMismatch, Fault::Client),
+            (LogoutError::NotDecrypted, Fault::Operator),
+            (LogoutError::Binding(BindingError::NotCompressed), Fault::Us),
+        ] {
+            assert_eq!(error.fault(), fault, "{error:?}");
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! What was wrong with metadata or the way to it: one variant per rule.
 
+use std::time::Duration;
+
 use crate::identify::saml::signature::SignatureError;
 use crate::identify::saml::xml::XmlError;
 use crate::model::{Fault, UnixTime};
@@ -82,6 +84,8 @@ pub enum MetadataError {
     SourceNotSecure(String),
     #[error("the metadata could not be fetched: {0}")]
     Unreachable(String),
+    #[error("the metadata has not come after {} s; it goes on being fetched", .after.as_secs())]
+    TakesLong { after: Duration },
     #[error("the metadata's address answered {status}, expected 200")]
     Status { status: u16 },
     /// SECURITY: lesson 34.
@@ -121,6 +125,7 @@ impl MetadataError {
             Self::FileUnreadable { .. } => "metadata_file_unreadable",
             Self::SourceNotSecure(_) => "metadata_source_not_secure",
             Self::Unreachable(_) => "metadata_unreachable",
+            Self::TakesLong { .. } => "metadata_takes_long",
             Self::Status { .. } => "metadata_status",
             Self::RedirectElsewhere { .. } => "metadata_redirect_elsewhere",
             Self::RedirectsTooOften { .. } => "metadata_redirects_too_often",
@@ -152,9 +157,49 @@ impl MetadataError {
             | Self::EndpointNotUsable { .. }
             | Self::SsoMissing(_)
             | Self::Unreachable(_)
+            | Self::TakesLong { .. }
             | Self::Status { .. }
             | Self::RedirectsTooOften { .. } => Fault::IdentityProvider,
             Self::ReadingEnded(_) => Fault::Us,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identify::saml::testing::is_coded_by_name;
+
+    #[test]
+    fn a_code_is_the_variants_name_behind_metadata() {
+        for error in [
+            MetadataError::Xml(XmlError::NotUtf8),
+            MetadataError::EntityAmbiguous { entities: 2 },
+            MetadataError::NotSigned,
+            MetadataError::Expired { until: UnixTime(0), now: UnixTime(1) },
+            MetadataError::KeyMissing { entity: String::new(), skipped: None },
+            MetadataError::SourceNotSecure(String::new()),
+            MetadataError::RedirectsTooOften { limit: 1 },
+        ] {
+            assert!(is_coded_by_name("metadata", &error, error.code()), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_to_act_is_told_and_what_to_do() {
+        let unknown = MetadataError::EntityNotFound {
+            wanted: "urn:a".to_owned(),
+            entities: 1,
+            other: "urn:b".to_owned(),
+        };
+        assert_eq!(unknown.fault(), Fault::Operator);
+        assert!(unknown.to_string().contains("\"urn:a\" (there is \"urn:b\")"), "{unknown}");
+        let skipped = Some("it is not base64".to_owned());
+        let keyless = MetadataError::KeyMissing { entity: "urn:a".to_owned(), skipped };
+        assert_eq!(keyless.fault(), Fault::IdentityProvider);
+        assert!(keyless.to_string().contains("verified with (it is not base64); RSA"), "{keyless}");
+        let expired = MetadataError::Expired { until: UnixTime(0), now: UnixTime(60) };
+        assert!(expired.to_string().contains("valid until 1970-01-01T00:00:00Z only"), "{expired}");
+        assert_eq!(MetadataError::ReadingEnded(String::new()).fault(), Fault::Us);
     }
 }

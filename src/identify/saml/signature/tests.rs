@@ -1,6 +1,7 @@
 //! Each refusal differs from a good signature in one thing, and is signed over with that thing in it.
 
-use super::super::keys::KeyKind;
+use std::slice::from_ref;
+
 use super::super::sign::{SignError, sign_bytes, sign_enveloped};
 use super::super::testing::{
     OTHER_RSA, P256, P384, P521, Party, RSA, RSA_SHA256, Recipe, SHA256, rsa_signature,
@@ -9,10 +10,10 @@ use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-const MESSAGE: &str = r#"<p:Response xmlns:p="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:a="urn:oasis:names:tc:SAML:2.0:assertion" xmlns:xs="urn:xs" ID="_r"><a:Issuer>https://idp.test</a:Issuer>{SIGNATURE}<a:Assertion ID="_a"><a:Issuer>https://idp.test</a:Issuer><a:Subject t="xs:string">joe</a:Subject></a:Assertion></p:Response>"#;
+const MESSAGE: &str = r#"<p:Response xmlns:p="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:a="urn:oasis:names:tc:SAML:2.0:assertion" xmlns:xs="urn:xs" ID="_r"><a:Issuer>https://idp.test</a:Issuer>{SIGNATURE}<a:Assertion ID="_a"><a:Issuer>https://idp.test</a:Issuer><a:Subject t="xs:string">j.doe</a:Subject></a:Assertion></p:Response>"#;
 
 fn open(xml: &str) -> Result<Signed, SignatureError> {
-    open_with(xml, std::slice::from_ref(&RSA.verifying), AlgorithmPolicy::Sha2)
+    open_with(xml, from_ref(&RSA.verifying), AlgorithmPolicy::Sha2)
 }
 
 fn open_with(xml: &str, keys: &[VerifyingKey], policy: AlgorithmPolicy) -> Result<Signed, SignatureError> {
@@ -63,10 +64,11 @@ fn what_we_sign_verifies() {
     let xml = MESSAGE.replace("{SIGNATURE}", "");
     for party in [&*RSA, &*P256, &*P384, &*P521] {
         let signed = sign_enveloped(&xml, &party.signing).unwrap();
-        assert!(open_with(&signed, std::slice::from_ref(&party.verifying), AlgorithmPolicy::Sha2).is_ok());
+        assert!(open_with(&signed, from_ref(&party.verifying), AlgorithmPolicy::Sha2).is_ok());
         // Right after the Issuer, as the schema wants it.
         assert!(signed.contains("</a:Issuer><ds:Signature"), "{signed}");
         let (algorithm, value) = sign_bytes(b"a=b", &party.signing).unwrap();
+        assert_eq!(algorithm, super::super::sign::algorithm(&party.signing));
         let keys = [party.verifying.clone()];
         assert_eq!(verify_bytes(algorithm, b"a=b", &value, &keys, AlgorithmPolicy::Sha2), Ok(()));
         assert_eq!(
@@ -88,6 +90,7 @@ fn what_cannot_be_signed_is_not() {
     assert_eq!(refused("<a ID='&quot;'><b/></a>"), SignError::IdMissing);
     assert_eq!(refused("<a ID='_a'/>"), SignError::Empty);
     assert_eq!(refused(&open_signed()), SignError::SignedAlready);
+    assert_eq!(SignError::SignedAlready.code(), "sign_signed_already");
 }
 
 fn open_signed() -> String {
@@ -118,6 +121,9 @@ fn every_allowed_algorithm_verifies_with_the_keys_that_fit_it() {
         ("2001/04/xmldsig-more#ecdsa-sha384", &P384, ecdsa),
         ("2001/04/xmldsig-more#ecdsa-sha512", &P521, ecdsa),
     ];
+    let strangers =
+        [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ECDSA_P521_SHA512]
+            .map(Party::new);
     for (name, party, sign) in cases {
         let mut recipe = recipe().with("2001/04/xmldsig-more#rsa-sha256", name);
         (recipe.party, recipe.sign) = (party, sign);
@@ -126,21 +132,13 @@ fn every_allowed_algorithm_verifies_with_the_keys_that_fit_it() {
         let keys: Vec<_> =
             [&*OTHER_RSA, party, &*P256].into_iter().map(|party| party.verifying.clone()).collect();
         assert!(open_with(&xml, &keys, AlgorithmPolicy::Sha2).is_ok(), "{name}");
-        let others = [OTHER_RSA.verifying.clone(), Party::new(kind_of(party)).verifying];
+        let others = strangers.each_ref().map(|party| party.verifying.clone());
+        let others = [&others[..], from_ref(&OTHER_RSA.verifying)].concat();
         assert_eq!(
             open_with(&xml, &others, AlgorithmPolicy::Sha2).unwrap_err(),
             SignatureError::NotByTrustedKey,
             "{name}"
         );
-    }
-}
-
-fn kind_of(party: &Party) -> &'static rcgen::SignatureAlgorithm {
-    match party.verifying.kind() {
-        KeyKind::Rsa => &rcgen::PKCS_RSA_SHA256,
-        KeyKind::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
-        KeyKind::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
-        KeyKind::P521 => &rcgen::PKCS_ECDSA_P521_SHA512,
     }
 }
 
@@ -187,9 +185,7 @@ fn sha1_counts_only_where_the_policy_says_so() {
     recipe.digest = uri;
     let xml = recipe.sign(MESSAGE, "_r");
     assert_eq!(open(&xml).unwrap_err(), SignatureError::Sha1NotAllowed(uri.to_owned()));
-    assert!(
-        open_with(&xml, std::slice::from_ref(&RSA.verifying), AlgorithmPolicy::Sha1Too).unwrap().uses_sha1()
-    );
+    assert!(open_with(&xml, from_ref(&RSA.verifying), AlgorithmPolicy::Sha1Too).unwrap().uses_sha1());
 
     let uri = "http://www.w3.org/2000/09/xmldsig#rsa-sha1";
     assert_eq!(refused(RSA_SHA256, uri), SignatureError::Sha1NotAllowed(uri.to_owned()));
@@ -342,6 +338,19 @@ fn what_no_signature_needs_is_refused_wherever_it_stands() {
         ),
         ("</ds:Signature>", "<x xmlns=''/></ds:Signature>", "Signature", "x"),
         ("</ds:Signature>", "x</ds:Signature>", "Signature", "text"),
+        ("<ds:Signature ", "<ds:Signature xmlns:x='urn:x' x:Id='x' ", "Signature", "Id"),
+        (
+            "xml-exc-c14n#\"/></ds:Transforms>",
+            "xml-exc-c14n#\"><e:InclusiveNamespaces xmlns:e='http://www.w3.org/2001/10/xml-exc-c14n#' x=''/></ds:Transform></ds:Transforms>",
+            "InclusiveNamespaces",
+            "x",
+        ),
+        (
+            "xml-exc-c14n#\"/></ds:Transforms>",
+            "xml-exc-c14n#\"><e:InclusiveNamespaces xmlns:e='http://www.w3.org/2001/10/xml-exc-c14n#'><x/></e:InclusiveNamespaces></ds:Transform></ds:Transforms>",
+            "InclusiveNamespaces",
+            "x",
+        ),
         ("<ds:Signature ", "<ds:Signature ID='x' ", "Signature", "ID"),
         ("</ds:SignedInfo>", &format!("{reference}</ds:SignedInfo>"), "SignedInfo", "Reference"),
         ("</ds:SignedInfo>", "<ds:Manifest/></ds:SignedInfo>", "SignedInfo", "Manifest"),
@@ -450,7 +459,9 @@ fn a_digest_of_another_length_is_no_digest() {
 #[test]
 fn content_changed_after_signing_is_refused() {
     let xml = recipe().sign(MESSAGE, "_r");
-    for (from, to) in [("joe", "eve"), ("_a", "_b"), ("<a:Subject t=", "<a:Subject u="), ("joe<", "joe <")] {
+    for (from, to) in
+        [("j.doe", "eve"), ("_a", "_b"), ("<a:Subject t=", "<a:Subject u="), ("j.doe<", "j.doe <")]
+    {
         assert_eq!(open(&xml.replacen(from, to, 1)).unwrap_err(), SignatureError::DigestMismatch, "{to}");
     }
     assert_eq!(
@@ -477,10 +488,7 @@ fn keys_are_those_given_and_those_in_the_message_are_never_looked_at() {
     let xml = recipe().sign(MESSAGE, "_r");
     let none = SignatureError::NoKeyFits(RSA_SHA256.to_owned());
     assert_eq!(open_with(&xml, &[], AlgorithmPolicy::Sha2).unwrap_err(), none);
-    assert_eq!(
-        open_with(&xml, std::slice::from_ref(&P256.verifying), AlgorithmPolicy::Sha2).unwrap_err(),
-        none
-    );
+    assert_eq!(open_with(&xml, from_ref(&P256.verifying), AlgorithmPolicy::Sha2).unwrap_err(), none);
 }
 
 #[test]
@@ -505,7 +513,7 @@ fn lesson_28_signatures_stand_only_in_what_they_sign() {
         let beside = xml.replacen(place, &format!("{signature}{place}"), 1);
         assert_eq!(open(&beside).unwrap_err(), parent);
     }
-    let wrapped = xml.replacen("joe", &format!("<x ID='_x' xmlns='urn:x'>{signature}</x>"), 1);
+    let wrapped = xml.replacen("j.doe", &format!("<x ID='_x' xmlns='urn:x'>{signature}</x>"), 1);
     assert_eq!(open(&wrapped).unwrap_err(), SignatureError::Misplaced { parent: "x".to_owned() });
     let in_key_info =
         recipe().with("</ds:SignatureValue>", "</ds:SignatureValue><ds:KeyInfo><ds:Signature/></ds:KeyInfo>");
@@ -513,6 +521,17 @@ fn lesson_28_signatures_stand_only_in_what_they_sign() {
         open(&in_key_info.sign(MESSAGE, "_r")).unwrap_err(),
         SignatureError::Misplaced { parent: "KeyInfo".to_owned() }
     );
+}
+
+#[test]
+fn an_element_beside_the_signed_one_has_one_signature_too() {
+    let inner = |count: usize| {
+        let signatures = format!("<ds:Signature xmlns:ds=\"{DSIG}\"/>").repeat(count);
+        recipe().sign(&MESSAGE.replace("<a:Subject ", &format!("{signatures}<a:Subject ")), "_r")
+    };
+    assert!(open(&inner(1)).is_ok());
+    let several = SignatureError::SeveralSignatures { element: "Assertion".to_owned() };
+    assert_eq!(open(&inner(2)).unwrap_err(), several);
 }
 
 #[test]

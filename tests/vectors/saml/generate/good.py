@@ -7,7 +7,7 @@ from documents import (
     REQUEST, RESPONSE, RESPONSE_ID, SAML, SAMLP, SP, replaced,
 )  # fmt: skip
 from signing import (
-    ECDSA_SHA256, ECDSA_SHA384, ENVELOPED, EXC, RSA_SHA1, RSA_SHA384, RSA_SHA512, SHA1, SHA384, SHA512, SIGNATURE, filled,
+    ECDSA_SHA256, ECDSA_SHA384, ENVELOPED, EXC, RSA_PSS_SHA256, RSA_SHA1, RSA_SHA384, RSA_SHA512, SHA1, SHA384, SHA512, SIGNATURE, filled,
     place, reference, resigned, sign_assertion, sign_response, signed, template, transform,
 )  # fmt: skip
 from vectors import changed, said, vector
@@ -59,6 +59,12 @@ def good_rsa_sha384(k):
 def good_rsa_sha512(k):
     """RSA with SHA-512."""
     return sign_assertion(RESPONSE, k.idp, method=RSA_SHA512, digest=SHA512)
+
+
+@vector()
+def good_rsa_pss(k):
+    """RSA-PSS with SHA-256, which the xmlsec1 program of Debian 12 does not know yet."""
+    return sign_assertion(RESPONSE, k.idp, method=RSA_PSS_SHA256)
 
 
 @vector(right=True, keys=["ec256"])

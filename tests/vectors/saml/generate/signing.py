@@ -37,6 +37,7 @@ RSA_SHA1, RSA_SHA256, RSA_SHA384, RSA_SHA512 = (
     MORE + "rsa-sha512",
 )
 ECDSA_SHA256, ECDSA_SHA384 = MORE + "ecdsa-sha256", MORE + "ecdsa-sha384"
+RSA_PSS_SHA256 = "http://www.w3.org/2007/05/xmldsig-more#sha256-rsa-MGF1"
 HMAC_SHA256 = MORE + "hmac-sha256"
 
 
