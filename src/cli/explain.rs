@@ -70,7 +70,13 @@ fn told(refused: &Refused) -> String {
         let _ = writeln!(text, "        expected  {}", step.expected);
         let _ = writeln!(text, "        came      {}", step.found);
     }
-    text
+    printable(&text)
+}
+
+/// SECURITY: some of it is from outside (an entity ID, say), and terminals act on control characters, also on those
+/// that XML allows.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -104,5 +110,10 @@ mod tests {
                         FAILED  Audience  (SAML Core 2.5.1.4)\n        \
                         expected  https://app.example\n        came      https://other.example\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_came_from_outside_does_nothing_to_the_terminal() {
+        assert_eq!(printable("a\u{9b}31m\u{1b}]0;x\u{7}\nü"), "a\u{fffd}31m\u{fffd}]0;x\u{fffd}\nü");
     }
 }

@@ -275,8 +275,8 @@ impl Endpoints {
         let label = known.map_or("unknown", IdpId::as_str);
         observe::login(label, error.code());
         tracing::warn!(
-            error_id = %id, code = error.code(), fault = error.fault().as_str(), idp = label, %error,
-            "a login was refused"
+            error_id = %id, code = error.code(), fault = error.fault().as_str(), idp = label,
+            error = error.told_to_the_operator(), "a login was refused"
         );
         self.record_refusal(&id, error, known, call).await;
         Problem::from(error)
@@ -296,7 +296,7 @@ impl Endpoints {
             idp: idp.cloned(),
             code: error.code().to_owned(),
             fault: error.fault().as_str().to_owned(),
-            message: error.to_string(),
+            message: error.told_to_the_operator(),
             steps: error.steps().to_vec(),
         };
         let Ok(record) = serde_json::to_string(&record) else { return };

@@ -135,6 +135,17 @@ impl LoginError {
         }
     }
 
+    /// What happened, for the log and `explain`: with the reason that the sender must not be told.
+    #[must_use]
+    pub fn told_to_the_operator(&self) -> String {
+        match self {
+            Self::Saml(SamlRefusal { error: SamlError::Gate(error), .. }) if error.reason() != error => {
+                format!("{error} ({})", error.reason())
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// The checks in their order up to the one that failed, where the protocol keeps them.
     #[must_use]
     pub fn steps(&self) -> &[Step] {

@@ -95,7 +95,12 @@ impl Endpoints {
             return Err(SamlError::LogoutNotOffered);
         };
         let mut response = depart(&departure);
-        self.end_in_browser(&call.headers, response.headers_mut());
+        // SECURITY: who has a logout of their own carried by somebody else's browser does not sign that one out. A
+        // cookie that is left behind, as by a cross-site POST, which comes without it, opens nothing any more; and
+        // whoever signs in over it finds the application's own cookies cleared (E7).
+        if call.session.as_ref().is_some_and(|session| session.has_ended()) {
+            self.end_in_browser(&call.headers, response.headers_mut());
+        }
         Ok(response)
     }
 

@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 
 use self::aliases::{ALIASES, is_known, is_reserved};
 use super::assertion::{Attribute, NameId};
-use super::hint::logout_name;
+use super::hint::{UNSPECIFIED, logout_name};
 use super::profile::Checked;
 use crate::identify::shown::shown;
 use crate::model::claims::TooManyClaims;
@@ -47,6 +47,12 @@ pub enum AttributeError {
     TransientSubject,
     #[error("a NameID of format {0:?} names no person; ask for a persistent one (name_id_format)")]
     SubjectFormatUnfit(String),
+    /// SAML Core 3.4.1.1.
+    #[error(
+        "the NameID is of format {found:?}, and name_id_format asks for {expected:?}; have the identity provider send \
+         that one, or leave name_id_format out"
+    )]
+    SubjectFormatMismatch { expected: String, found: String },
     #[error("the claim `{claim}`, which is configured as the subject, is absent or empty")]
     SubjectClaimMissing { claim: String },
     #[error(
@@ -73,6 +79,7 @@ impl AttributeError {
             Self::NameIdMissing => "name_id_missing",
             Self::TransientSubject => "transient_subject",
             Self::SubjectFormatUnfit(_) => "subject_format_unfit",
+            Self::SubjectFormatMismatch { .. } => "subject_format_mismatch",
             Self::SubjectClaimMissing { .. } => "subject_claim_missing",
             Self::SubjectClaimAmbiguous { .. } => "subject_claim_ambiguous",
             Self::SubjectClaimUnfit { .. } => "subject_claim_unfit",
@@ -89,6 +96,7 @@ impl AttributeError {
             Self::NameIdMissing
             | Self::TransientSubject
             | Self::SubjectFormatUnfit(_)
+            | Self::SubjectFormatMismatch { .. }
             | Self::SubjectClaimMissing { .. }
             | Self::SubjectClaimAmbiguous { .. }
             | Self::SubjectClaimUnfit { .. }
@@ -104,6 +112,8 @@ pub struct Parties<'a> {
     pub idp_entity_id: &'a str,
     /// Our own entity ID.
     pub entity_id: &'a str,
+    /// The NameID's format that every request asks for.
+    pub name_id_format: Option<&'a str>,
     /// `subject = { claim }`; `None`: the NameID.
     pub subject_claim: Option<&'a str>,
 }
@@ -202,6 +212,7 @@ fn subject(parties: &Parties<'_>, name: Option<&NameId>, claims: &Claims) -> Res
         Some("name_id") => {
             let name = name.ok_or(AttributeError::NameIdMissing)?;
             lasting(name)?;
+            as_asked(parties, name)?;
             name.value.clone()
         }
         Some(claim) => by_claim(claim, claims)?,
@@ -233,6 +244,7 @@ fn by_claim(claim: &str, claims: &Claims) -> Result<String, AttributeError> {
 fn by_name_id(parties: &Parties<'_>, name: Option<&NameId>) -> Result<String, AttributeError> {
     let name = name.ok_or(AttributeError::NameIdMissing)?;
     lasting(name)?;
+    as_asked(parties, name)?;
     let qualifier = name.name_qualifier.as_deref().unwrap_or(parties.idp_entity_id);
     let sp_qualifier = name.sp_name_qualifier.as_deref().unwrap_or(parties.entity_id);
     let own = qualifier == parties.idp_entity_id && sp_qualifier == parties.entity_id;
@@ -255,6 +267,23 @@ fn lasting(name: &NameId) -> Result<(), AttributeError> {
         return Err(AttributeError::SubjectFormatUnfit(shown(format)));
     }
     Ok(())
+}
+
+/// SAML Core 3.4.1.1: what was asked for is what is sent, unless that was `unspecified`.
+///
+/// SECURITY: the request passes through the person's hands and need not be signed. Who has another format put into it
+/// gets a name of another kind, which they may be free to choose: an e-mail address of somebody as their user name.
+fn as_asked(parties: &Parties<'_>, name: &NameId) -> Result<(), AttributeError> {
+    let Some(asked) = parties.name_id_format else { return Ok(()) };
+    let kind = |format: &str| {
+        let own = format.strip_prefix("urn:oasis:names:tc:SAML:").and_then(|own| own.split_once(':'));
+        own.map_or_else(|| format.to_owned(), |(_, kind)| kind.to_ascii_lowercase())
+    };
+    let sent = name.format.as_deref().unwrap_or(UNSPECIFIED);
+    if kind(asked) == kind(UNSPECIFIED) || kind(asked) == kind(sent) {
+        return Ok(());
+    }
+    Err(AttributeError::SubjectFormatMismatch { expected: asked.to_owned(), found: shown(sent) })
 }
 
 /// Whether the NameID is of this one of SAML's formats, whichever version of SAML the sender takes it for.

@@ -357,18 +357,20 @@ fn check_structure<'t, 'a>(root: Node<'t, 'a>) -> Result<Payload<'t, 'a>, GateEr
     Ok(payload)
 }
 
+/// The Response without what it brings. Its signature is not in what it covers, and an unsigned one has none.
 fn head(
     tree: &Tree<'_>,
     root: Node<'_, '_>,
     payload: Payload<'_, '_>,
     signed: bool,
 ) -> Result<Head, GateError> {
-    let mut without: Vec<_> = root.children_named(DSIG, "Signature").collect();
-    match payload {
-        Payload::None => {}
-        Payload::Plain(assertion) | Payload::Encrypted(assertion) => without.push(assertion),
-    }
-    Ok(Head { bytes: canonical(tree, root, &without, &[])?, signed })
+    let bytes = match payload {
+        Payload::None => canonical(tree, root, &[], &[])?,
+        Payload::Plain(assertion) | Payload::Encrypted(assertion) => {
+            canonical(tree, root, &[assertion], &[])?
+        }
+    };
+    Ok(Head { bytes, signed })
 }
 
 /// XML Encryption 1.1, 4.4: decrypted elements are parsed in the context that they stood in. Of that context there

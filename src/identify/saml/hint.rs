@@ -6,7 +6,8 @@ use super::assertion::NameId;
 use crate::model::Secret;
 use crate::platform::crypto::sha256;
 
-const UNSPECIFIED: &str = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified";
+/// SAML Core 8.3.1; what a NameID without a format is of (2.2.2).
+pub(super) const UNSPECIFIED: &str = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified";
 
 /// The NameID and SessionIndex of a sign-in, with which the provider is told of a logout (SAML Core 2.0, 3.7.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

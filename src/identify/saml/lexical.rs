@@ -6,11 +6,16 @@ use std::borrow::Cow;
 
 use super::xml::XmlError;
 
-/// Attributes and namespace declarations of an element and of those around it, at most.
+/// Attributes and namespace declarations of one element, at most.
 ///
-/// SECURITY: the parser looks at each attribute for each, and at each prefix in scope for each name: 256 kB can
-/// be made to cost seconds. Those who aggregate federations come to fifty.
+/// SECURITY: the parser's time grows with their square: forty thousand in 256 kB are seconds. Those who aggregate
+/// federations declare some twenty namespaces.
 pub(super) const MAX_ATTRIBUTES: usize = 256;
+
+/// Namespace declarations that hold at one place, at most.
+///
+/// SECURITY: the parser goes through them for each name. Eight thousand around as many elements are seconds.
+pub(super) const MAX_NAMESPACES: usize = 512;
 
 /// Sections that are no tags.
 const SECTIONS: [(&str, &str); 3] = [("<![CDATA[", "]]>"), ("<!--", "-->"), ("<?", "?>")];
@@ -53,54 +58,73 @@ fn is_character_data(text: &str) -> bool {
 /// Where tabs and line feeds stand in attributes' values (XML 1.0, 3.3.3).
 fn literal_white_space(text: &str) -> Result<Vec<usize>, XmlError> {
     let mut found = Vec::new();
-    // The attributes of each element that is open, and of all of them.
-    let (mut open, mut in_scope) = (Vec::new(), 0);
+    let mut scope = Scope::default();
     let mut done = 0;
     while let Some(rest) = text.get(done..) {
         let Some(start) = rest.find('<') else { break };
         let Some(rest) = rest.get(start..) else { break };
         let start = done + start;
-        if let Some((_, closes)) = SECTIONS.iter().find(|(opens, _)| rest.starts_with(opens)) {
+        let length = match SECTIONS.iter().find(|(opens, _)| rest.starts_with(opens)) {
             // What is not closed is not well-formed.
-            done = start + rest.find(closes).unwrap_or(rest.len());
-            continue;
-        }
-        let (tag, values) = tag(rest, start, &mut found);
-        done = start + tag.len();
-        if tag.starts_with("</") {
-            in_scope -= open.pop().unwrap_or(0);
-            continue;
-        }
-        in_scope += values;
-        if in_scope > MAX_ATTRIBUTES {
-            return Err(XmlError::TooManyAttributes { limit: MAX_ATTRIBUTES });
-        }
-        if tag.ends_with('/') {
-            in_scope -= values;
-        } else {
-            open.push(values);
-        }
+            Some((_, closes)) => rest.find(closes).unwrap_or(rest.len()),
+            None => {
+                let length = tag(rest, start, &mut found)?;
+                scope.tag(rest.get(..length).unwrap_or_default())?;
+                length
+            }
+        };
+        done = start + length;
     }
     Ok(found)
 }
 
-/// A tag, up to the first `>` outside of quotes (XML 1.0, 3.1), and how many quoted values it has.
-fn tag<'t>(text: &'t str, start: usize, found: &mut Vec<usize>) -> (&'t str, usize) {
+/// How many namespace declarations the open elements have.
+#[derive(Default)]
+struct Scope {
+    open: Vec<usize>,
+    declared: usize,
+}
+
+impl Scope {
+    /// Takes a tag without the `>` at its end.
+    fn tag(&mut self, tag: &str) -> Result<(), XmlError> {
+        if tag.starts_with("</") {
+            self.declared -= self.open.pop().unwrap_or_default();
+            return Ok(());
+        }
+        // One in a value counts too, which does not matter.
+        let own = tag.matches("xmlns").count();
+        if self.declared + own > MAX_NAMESPACES {
+            return Err(XmlError::TooManyNamespaces { limit: MAX_NAMESPACES });
+        }
+        if !tag.ends_with('/') {
+            self.open.push(own);
+            self.declared += own;
+        }
+        Ok(())
+    }
+}
+
+/// The length of a tag, up to the first `>` outside of quotes (XML 1.0, 3.1).
+fn tag(text: &str, start: usize, found: &mut Vec<usize>) -> Result<usize, XmlError> {
     let mut quote = None;
     let mut values = 0;
     for (at, octet) in text.bytes().enumerate() {
         match (quote, octet) {
-            (None, b'>') => return (text.get(..at).unwrap_or(text), values),
+            (None, b'>') => return Ok(at),
             (None, b'"' | b'\'') => {
                 quote = Some(octet);
                 values += 1;
+                if values > MAX_ATTRIBUTES {
+                    return Err(XmlError::TooManyAttributes { limit: MAX_ATTRIBUTES });
+                }
             }
             (Some(_), b'\t' | b'\n') => found.push(start + at),
             (Some(open), _) if open == octet => quote = None,
             _ => {}
         }
     }
-    (text, values)
+    Ok(text.len())
 }
 
 #[cfg(test)]
@@ -127,27 +151,27 @@ mod tests {
     }
 
     #[test]
-    fn attributes_in_scope_are_counted_before_they_are_parsed() {
-        let start = |count: usize| format!("<a{}", " b=\"/>'\"".repeat(count));
-        let half = start(MAX_ATTRIBUTES / 2);
+    fn the_attributes_of_one_element_are_counted_before_they_are_parsed() {
+        let element = |count: usize| format!("<a{}>'\"=</a><b c=''/>", " b=\"'\"".repeat(count));
+        assert!(prepared(&element(MAX_ATTRIBUTES)).is_ok());
         let refused = Err(XmlError::TooManyAttributes { limit: MAX_ATTRIBUTES });
-        for (text, fits) in [
-            (format!("{}>'\"=</a>", start(MAX_ATTRIBUTES)), true),
-            (format!("{}>", start(MAX_ATTRIBUTES + 1)), false),
-            (format!("{}/>", start(MAX_ATTRIBUTES + 1)), false),
-            (format!("{half}>{half}></a></a>"), true),
-            (format!("{half}>{half}><a b=''/></a></a>"), false),
-            (format!("{half}>{half}></a><a b=''/></a>"), true),
-            (format!("{half}>{half}/><a b=''/></a>"), true),
-            (format!("{half}><![CDATA[</a>]]>{half}><a b=''/>"), false),
-            ("<a b='' c=''/>".repeat(MAX_ATTRIBUTES), true),
-            ("<a b='' c=''></a>".repeat(MAX_ATTRIBUTES), true),
-            ("</a>".to_owned(), true),
-        ] {
-            let found = prepared(&text);
-            assert_eq!(found.is_ok(), fits, "{text}");
-            assert!(fits || found == refused);
-        }
+        assert_eq!(prepared(&element(MAX_ATTRIBUTES + 1)), refused);
+        let many = "<a b='' c=''/>".repeat(MAX_ATTRIBUTES);
+        assert!(prepared(&many).is_ok());
+    }
+
+    #[test]
+    fn the_namespaces_that_hold_at_one_place_are_counted_before_they_are_parsed() {
+        let declared = |count: usize| " xmlns:n='u:'".repeat(count);
+        let half = declared(MAX_NAMESPACES / 2);
+        let nested = |inner: &str| format!("<a{half}><b{half}>{inner}</b></a>");
+        assert!(prepared(&nested("<c/>'<![CDATA[<d xmlns=''>]]>")).is_ok());
+        let refused = Err(XmlError::TooManyNamespaces { limit: MAX_NAMESPACES });
+        assert_eq!(prepared(&nested("<c xmlns=''/>")), refused);
+        assert_eq!(prepared(&nested("<c xmlns=''></c>")), refused);
+        // Beside each other they may be as many as there are values with a type.
+        let beside = format!("<a{half}>{}</a>", format!("<b{half}/><b{half}><c/></b>").repeat(8));
+        assert!(prepared(&beside).is_ok());
     }
 
     #[test]

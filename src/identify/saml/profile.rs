@@ -294,7 +294,7 @@ fn unbound(
     let subject = assertion.subject.as_ref().ok_or(ProfileError::SubjectMissing);
     let found = subject.as_ref().map_or("none".to_owned(), |subject| kind(subject));
     let subject = trail.step(("Subject", "SAML Profiles 4.1.4.2"), "a Subject", found, subject)?;
-    let Confirmed { ends_at, in_response_to } =
+    let Confirmed { in_response_to } =
         confirmation::check(trail, expected, head.in_response_to.as_deref(), assertion, subject)?;
 
     let conditions = assertion.conditions.as_ref().ok_or(ProfileError::ConditionsMissing);
@@ -303,7 +303,10 @@ fn unbound(
     conditions::check(trail, expected, assertion, conditions)?;
     let session_ends_at = authentication::check(trail, expected, &assertion.authn_statements)?;
 
-    let ends: Vec<UnixTime> = conditions.not_on_or_after.into_iter().chain([ends_at]).collect();
+    // SECURITY: of every confirmation. Another one than today's may hold longer, and would let the assertion pass
+    // again once it is forgotten.
+    let confirmations = subject.confirmations.iter().filter_map(|one| one.data.as_ref()?.not_on_or_after);
+    let ends: Vec<UnixTime> = conditions.not_on_or_after.into_iter().chain(confirmations).collect();
     Ok(Unbound {
         in_response_to,
         issued_at: assertion.issued_at,

@@ -254,6 +254,7 @@ impl Saml {
             idp: &self.idp.id,
             idp_entity_id: &metadata.entity_id,
             entity_id: &self.idp.entity_id,
+            name_id_format: self.idp.name_id_format.as_deref(),
             subject_claim: self.idp.subject_claim.as_deref(),
         };
         let identity = attributes::identity(&parties, checked)?;
@@ -326,10 +327,15 @@ pub(super) fn policy(idp: &SamlIdp) -> AlgorithmPolicy {
 }
 
 /// Whether a key that the provider's metadata had not yet, when we read it, may have signed.
+///
+/// SECURITY: of an encrypted assertion that could not be used, always. If it depended on what was decrypted, the time
+/// that fetching the metadata takes would tell a sender of forged ciphertexts which of them decrypt to a signature
+/// (Jager and Somorovsky, "How to break XML encryption").
 fn is_of_another_key(error: &GateError) -> bool {
     use super::signature::SignatureError;
 
-    match error.reason() {
+    match error {
+        GateError::Encrypted(_) => true,
         GateError::ResponseSignature(error) | GateError::AssertionSignature(error) => {
             matches!(error, SignatureError::NotByTrustedKey | SignatureError::NoKeyFits(_))
         }
@@ -389,5 +395,25 @@ impl IdentityProtocol for Saml {
 impl std::fmt::Debug for Saml {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Saml").field("idp", &self.idp.id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::signature::SignatureError;
+    use super::*;
+
+    #[test]
+    fn metadata_is_asked_for_whatever_came_out_of_an_encrypted_assertion() {
+        let encrypted = |reason| is_of_another_key(&GateError::Encrypted(Box::new(reason)));
+        let unknown_key = || GateError::AssertionSignature(SignatureError::NotByTrustedKey);
+        assert!(encrypted(unknown_key()));
+        assert!(encrypted(GateError::NotSigned));
+        assert!(encrypted(GateError::DecryptedOther));
+        // What anybody can see may decide.
+        assert!(is_of_another_key(&unknown_key()));
+        assert!(is_of_another_key(&GateError::ResponseSignature(SignatureError::NoKeyFits(String::new()))));
+        assert!(!is_of_another_key(&GateError::NotSigned));
+        assert!(!is_of_another_key(&GateError::AssertionSignature(SignatureError::DigestMismatch)));
     }
 }

@@ -51,6 +51,8 @@ pub enum XmlError {
     Comment,
     #[error("an element of the message has, with those around it, more than {limit} attributes")]
     TooManyAttributes { limit: usize },
+    #[error("more than {limit} namespace declarations hold at one place of the message")]
+    TooManyNamespaces { limit: usize },
     #[error("the message has more than {limit} elements and attributes")]
     TooManyNodes { limit: usize },
     #[error("the message declares version or encoding {0:?}; XML 1.0 in UTF-8 is read")]

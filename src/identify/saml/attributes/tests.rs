@@ -46,7 +46,8 @@ fn of(
     claim: Option<&str>,
 ) -> Result<Identity, AttributeError> {
     let idp: IdpId = "corp".parse().unwrap();
-    let parties = Parties { idp: &idp, idp_entity_id: IDP, entity_id: SP, subject_claim: claim };
+    let parties =
+        Parties { idp: &idp, idp_entity_id: IDP, entity_id: SP, name_id_format: None, subject_claim: claim };
     identity(&parties, &Checked::for_tests(name, attributes))
 }
 
@@ -447,7 +448,13 @@ proptest! {
     ) {
         let idp: IdpId = "corp".parse().unwrap();
         // Our own names are among those that may be drawn.
-        let parties = Parties { idp: &idp, idp_entity_id: "a", entity_id: "b", subject_claim: None };
+        let parties = Parties {
+            idp: &idp,
+            idp_entity_id: "a",
+            entity_id: "b",
+            name_id_format: None,
+            subject_claim: None,
+        };
         let subject = |(qualifier, sp, value): &(String, String, String)| {
             let name = NameId {
                 name_qualifier: Some(qualifier.clone()),
@@ -458,4 +465,38 @@ proptest! {
         };
         prop_assert_eq!(one == other, subject(&one) == subject(&other));
     }
+}
+
+#[test]
+fn a_name_of_another_format_than_was_asked_for_is_nobody() {
+    let idp: IdpId = "corp".parse().unwrap();
+    let of = |asked: Option<&str>, sent: Option<&str>, claim: Option<&str>| {
+        let parties = Parties {
+            idp: &idp,
+            idp_entity_id: IDP,
+            entity_id: SP,
+            name_id_format: asked,
+            subject_claim: claim,
+        };
+        let sent = name_id(sent, "ada@example.com");
+        let uid = attribute("uid", "", &["ada"]);
+        let identity = identity(&parties, &Checked::for_tests(Some(sent), vec![uid]));
+        identity.map(|identity| identity.subject.as_str().to_owned())
+    };
+    let (email, unspecified) = (format("emailAddress"), format("unspecified"));
+    let address = Ok("ada@example.com".to_owned());
+    assert_eq!(of(Some(&email), Some("emailAddress"), None), address);
+    assert_eq!(of(Some(&email.replace("1.1", "2.0")), Some("emailAddress"), None), address);
+    for sent in [Some("unspecified"), Some("persistent"), None] {
+        let found = sent.map_or_else(|| unspecified.clone(), format);
+        let refused = Err(AttributeError::SubjectFormatMismatch { expected: email.clone(), found });
+        assert_eq!(of(Some(&email), sent, None), refused);
+        assert_eq!(of(Some(&email), sent, Some("name_id")), refused);
+        // Where no format is asked for, any is; and where somebody is known by a claim, it does not matter.
+        assert_eq!(of(None, sent, None), address);
+        assert_eq!(of(Some(&unspecified), sent, None), address);
+        assert_eq!(of(Some(&email), sent, Some("uid")), Ok("ada".to_owned()));
+    }
+    let own = "urn:example:staff-number";
+    assert_eq!(of(Some(own), Some("emailAddress"), None).unwrap_err().code(), "subject_format_mismatch");
 }

@@ -1,5 +1,7 @@
 //! What was wrong with metadata or the way to it: one variant per rule.
 
+use std::time::Duration;
+
 use crate::identify::saml::signature::SignatureError;
 use crate::identify::saml::xml::XmlError;
 use crate::model::{Fault, UnixTime};
@@ -82,6 +84,8 @@ pub enum MetadataError {
     SourceNotSecure(String),
     #[error("the metadata could not be fetched: {0}")]
     Unreachable(String),
+    #[error("the metadata has not come after {} s; it goes on being fetched", .after.as_secs())]
+    TakesLong { after: Duration },
     #[error("the metadata's address answered {status}, expected 200")]
     Status { status: u16 },
     /// SECURITY: lesson 34.
@@ -121,6 +125,7 @@ impl MetadataError {
             Self::FileUnreadable { .. } => "metadata_file_unreadable",
             Self::SourceNotSecure(_) => "metadata_source_not_secure",
             Self::Unreachable(_) => "metadata_unreachable",
+            Self::TakesLong { .. } => "metadata_takes_long",
             Self::Status { .. } => "metadata_status",
             Self::RedirectElsewhere { .. } => "metadata_redirect_elsewhere",
             Self::RedirectsTooOften { .. } => "metadata_redirects_too_often",
@@ -152,6 +157,7 @@ impl MetadataError {
             | Self::EndpointNotUsable { .. }
             | Self::SsoMissing(_)
             | Self::Unreachable(_)
+            | Self::TakesLong { .. }
             | Self::Status { .. }
             | Self::RedirectsTooOften { .. } => Fault::IdentityProvider,
             Self::ReadingEnded(_) => Fault::Us,

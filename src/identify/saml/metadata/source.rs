@@ -1,5 +1,6 @@
 //! Where the metadata of an identity provider comes from, and how it stays fresh: a file, or an address.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -7,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -26,7 +28,9 @@ use crate::platform::{Outbound, Platform, Tasks};
 use crate::store::Store;
 
 /// A federation's aggregate takes its time.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+const FETCH_TIMEOUT: Duration = Duration::from_mins(5);
+/// A sign-in waits no longer than this; the background task goes on.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Two fetches that somebody's message asked for lie at least this far apart.
 pub const REFETCH_AFTER: Duration = Duration::from_mins(1);
 /// How often it is asked for where the metadata does not say.
@@ -95,6 +99,9 @@ pub struct MetadataSource {
     platform: Platform,
     /// Of the document that is held, where it came from an address.
     etag: Mutex<Option<HeaderValue>>,
+    /// Somebody ran out of patience: the background task is to ask now.
+    wanted: Notify,
+    patience: Duration,
     first_pause: Duration,
     file_poll: Duration,
 }
@@ -123,6 +130,8 @@ impl MetadataSource {
             outbound,
             platform,
             etag: Mutex::default(),
+            wanted: Notify::new(),
+            patience: PATIENCE,
             first_pause: FIRST_PAUSE,
             file_poll: FILE_POLL,
         }
@@ -154,12 +163,15 @@ impl MetadataSource {
     /// The metadata at hand, else its last good copy, else freshly fetched; only ever one that holds now.
     ///
     /// # Errors
-    /// Where there is none, or the last one has expired and there is no newer one.
+    /// Where there is none within [`PATIENCE`], or the last one has expired and there is no newer one.
     pub async fn current(&self) -> Result<Arc<IdpMetadata>, MetadataError> {
         if self.held.current().is_none() {
             self.restore().await;
         }
-        let Some(current) = self.held.current() else { return self.refresh().await };
+        let Some(current) = self.held.current() else {
+            let refreshed = self.patiently(self.refresh()).await;
+            return refreshed.unwrap_or(Err(MetadataError::TakesLong { after: self.patience }));
+        };
         let now = self.platform.clock.now();
         match current.valid_until.filter(|until| *until <= now) {
             None => Ok(current),
@@ -181,7 +193,13 @@ impl MetadataSource {
     /// Metadata other than `seen`, whose keys did not do: what came in meanwhile, or fresh, though not more often
     /// than every [`REFETCH_AFTER`], since anybody's message can ask for it.
     pub async fn other_than(&self, seen: &Arc<IdpMetadata>) -> Option<Arc<IdpMetadata>> {
-        self.held.other_than(seen, REFETCH_AFTER, self.fetch()).await
+        self.patiently(self.held.other_than(seen, REFETCH_AFTER, self.fetch())).await?
+    }
+
+    /// What `work` gives within [`PATIENCE`].
+    async fn patiently<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let done = tokio::time::timeout(self.patience, work).await;
+        done.inspect_err(|_| self.wanted.notify_one()).ok()
     }
 
     /// A file is as near as the store; what is not in it any more is meant to be gone.
@@ -204,6 +222,7 @@ impl MetadataSource {
             let usual = refreshed.map_or(USUAL, |metadata| interval(&metadata, self.platform.clock.now()));
             tokio::select! {
                 () = tokio::time::sleep(pause(failures, self.first_pause, usual, &*self.platform.entropy)) => {}
+                () = self.wanted.notified() => {}
                 () = stopping.cancelled() => return,
             }
         }

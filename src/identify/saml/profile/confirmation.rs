@@ -5,13 +5,11 @@ use super::step::Trail;
 use super::{Expected, overdue, place, seconds};
 use crate::identify::saml::assertion::{AssertedSubject, Assertion, Confirmation};
 use crate::identify::shown::shown;
-use crate::model::UnixTime;
 
 const BEARER: &str = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
 
 /// What the confirmation that holds says.
 pub(super) struct Confirmed {
-    pub(super) ends_at: UnixTime,
     /// The same in the response and in the confirmation.
     pub(super) in_response_to: Option<String>,
 }
@@ -118,13 +116,13 @@ fn one(
     let ends_at = data.not_on_or_after.ok_or(ProfileError::ConfirmationEndMissing);
     let found = data.not_on_or_after.map_or_else(|| "none".to_owned(), |time| time.to_string());
     let ends_at = ends_at.and_then(|ends_at| match overdue(ends_at, expected) {
-        None => Ok(ends_at),
+        None => Ok(()),
         Some(by) => {
             let age = expected.now.0.saturating_sub(assertion.issued_at.0).max(0);
             Err(ProfileError::ConfirmationExpired { by, skew: seconds(expected.skew), age })
         }
     });
-    let ends_at = trail.step(rule, wanted, found, ends_at)?;
+    trail.step(rule, wanted, found, ends_at)?;
 
     // The address of the client (SAML Profiles 4.1.4.3) MAY be checked: behind the proxies of our time it is
     // another one than the identity provider sees.
@@ -143,5 +141,5 @@ fn one(
         shown(confirmation.unwrap_or("none")),
         outcome,
     )?;
-    Ok(Confirmed { ends_at, in_response_to: confirmation.map(str::to_owned) })
+    Ok(Confirmed { in_response_to: confirmation.map(str::to_owned) })
 }

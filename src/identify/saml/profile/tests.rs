@@ -749,6 +749,21 @@ fn an_assertion_is_remembered_for_as_long_as_it_could_pass() {
 }
 
 #[test]
+fn an_assertion_is_remembered_until_its_last_confirmation_ends() {
+    let mut case = good();
+    case.conditions().not_on_or_after = None;
+    case.data().not_on_or_after = Some(at(10));
+    case.subject().confirmations.push(confirmation());
+    let until = case.unbound().unwrap().replay().until;
+    assert_eq!(until, at(300 + SKEW));
+    // Just before, the second confirmation lets it pass; from then on nothing does.
+    case.expected.now = UnixTime(until.0 - 1);
+    assert!(case.unbound().is_ok());
+    case.expected.now = until;
+    assert_eq!(case.unbound().unwrap_err().code(), "confirmation_expired");
+}
+
+#[test]
 fn the_clocks_are_named_where_they_are_to_blame() {
     let said = |error: &ProfileError, part: &str| {
         let text = error.to_string();

@@ -10,7 +10,7 @@ use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-const MESSAGE: &str = r#"<p:Response xmlns:p="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:a="urn:oasis:names:tc:SAML:2.0:assertion" xmlns:xs="urn:xs" ID="_r"><a:Issuer>https://idp.test</a:Issuer>{SIGNATURE}<a:Assertion ID="_a"><a:Issuer>https://idp.test</a:Issuer><a:Subject t="xs:string">joe</a:Subject></a:Assertion></p:Response>"#;
+const MESSAGE: &str = r#"<p:Response xmlns:p="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:a="urn:oasis:names:tc:SAML:2.0:assertion" xmlns:xs="urn:xs" ID="_r"><a:Issuer>https://idp.test</a:Issuer>{SIGNATURE}<a:Assertion ID="_a"><a:Issuer>https://idp.test</a:Issuer><a:Subject t="xs:string">j.doe</a:Subject></a:Assertion></p:Response>"#;
 
 fn open(xml: &str) -> Result<Signed, SignatureError> {
     open_with(xml, from_ref(&RSA.verifying), AlgorithmPolicy::Sha2)
@@ -225,6 +225,11 @@ fn a_prefix_list_is_honoured_in_both_places() {
     assert!(!matches!(refused(method, &many), SignatureError::PrefixListTooLong { .. }));
     let more = with.replace("xs", &"xs ".repeat(32));
     assert_eq!(refused(method, &more), SignatureError::PrefixListTooLong { limit: 32 });
+
+    // Neither few that are long: each is copied for each element that is canonicalised.
+    let long = |bytes: usize| with.replace("xs  #default\n", &"x".repeat(bytes));
+    assert!(open(&recipe().with(method, &long(1024)).sign(MESSAGE, "_r")).is_ok());
+    assert_eq!(refused(method, &long(1025)), SignatureError::PrefixListTooLong { limit: 32 });
 }
 
 #[test]
@@ -333,6 +338,19 @@ fn what_no_signature_needs_is_refused_wherever_it_stands() {
         ),
         ("</ds:Signature>", "<x xmlns=''/></ds:Signature>", "Signature", "x"),
         ("</ds:Signature>", "x</ds:Signature>", "Signature", "text"),
+        ("<ds:Signature ", "<ds:Signature xmlns:x='urn:x' x:Id='x' ", "Signature", "Id"),
+        (
+            "xml-exc-c14n#\"/></ds:Transforms>",
+            "xml-exc-c14n#\"><e:InclusiveNamespaces xmlns:e='http://www.w3.org/2001/10/xml-exc-c14n#' x=''/></ds:Transform></ds:Transforms>",
+            "InclusiveNamespaces",
+            "x",
+        ),
+        (
+            "xml-exc-c14n#\"/></ds:Transforms>",
+            "xml-exc-c14n#\"><e:InclusiveNamespaces xmlns:e='http://www.w3.org/2001/10/xml-exc-c14n#'><x/></e:InclusiveNamespaces></ds:Transform></ds:Transforms>",
+            "InclusiveNamespaces",
+            "x",
+        ),
         ("<ds:Signature ", "<ds:Signature ID='x' ", "Signature", "ID"),
         ("</ds:SignedInfo>", &format!("{reference}</ds:SignedInfo>"), "SignedInfo", "Reference"),
         ("</ds:SignedInfo>", "<ds:Manifest/></ds:SignedInfo>", "SignedInfo", "Manifest"),
@@ -441,7 +459,7 @@ fn a_digest_of_another_length_is_no_digest() {
 #[test]
 fn content_changed_after_signing_is_refused() {
     let xml = recipe().sign(MESSAGE, "_r");
-    for (from, to) in [("joe", "eve"), ("_a", "_b"), ("<a:Subject t=", "<a:Subject u="), ("joe<", "joe <")] {
+    for (from, to) in [("j.doe", "eve"), ("_a", "_b"), ("<a:Subject t=", "<a:Subject u="), ("j.doe<", "j.doe <")] {
         assert_eq!(open(&xml.replacen(from, to, 1)).unwrap_err(), SignatureError::DigestMismatch, "{to}");
     }
     assert_eq!(
@@ -493,7 +511,7 @@ fn lesson_28_signatures_stand_only_in_what_they_sign() {
         let beside = xml.replacen(place, &format!("{signature}{place}"), 1);
         assert_eq!(open(&beside).unwrap_err(), parent);
     }
-    let wrapped = xml.replacen("joe", &format!("<x ID='_x' xmlns='urn:x'>{signature}</x>"), 1);
+    let wrapped = xml.replacen("j.doe", &format!("<x ID='_x' xmlns='urn:x'>{signature}</x>"), 1);
     assert_eq!(open(&wrapped).unwrap_err(), SignatureError::Misplaced { parent: "x".to_owned() });
     let in_key_info =
         recipe().with("</ds:SignatureValue>", "</ds:SignatureValue><ds:KeyInfo><ds:Signature/></ds:KeyInfo>");
@@ -501,6 +519,17 @@ fn lesson_28_signatures_stand_only_in_what_they_sign() {
         open(&in_key_info.sign(MESSAGE, "_r")).unwrap_err(),
         SignatureError::Misplaced { parent: "KeyInfo".to_owned() }
     );
+}
+
+#[test]
+fn an_element_beside_the_signed_one_has_one_signature_too() {
+    let inner = |count: usize| {
+        let signatures = format!("<ds:Signature xmlns:ds=\"{DSIG}\"/>").repeat(count);
+        recipe().sign(&MESSAGE.replace("<a:Subject ", &format!("{signatures}<a:Subject ")), "_r")
+    };
+    assert!(open(&inner(1)).is_ok());
+    let several = SignatureError::SeveralSignatures { element: "Assertion".to_owned() };
+    assert_eq!(open(&inner(2)).unwrap_err(), several);
 }
 
 #[test]

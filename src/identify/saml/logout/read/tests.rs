@@ -115,7 +115,7 @@ fn expected<'a>(
         decryption_keys,
         endpoint,
         now,
-        skew: Duration::from_secs(60),
+        skew: Duration::from_mins(1),
     }
 }
 

@@ -69,6 +69,22 @@ fn what_an_identity_provider_says_of_itself_is_read() {
 }
 
 #[test]
+fn whether_requests_are_to_be_signed_is_a_boolean_of_xml_schema() {
+    let wanted = |text: &str| {
+        metadata(&with("WantAuthnRequestsSigned=\"true\"", text)).map(|read| read.want_authn_requests_signed)
+    };
+    for (text, wants) in [
+        ("WantAuthnRequestsSigned=\"1\"", true),
+        ("WantAuthnRequestsSigned=\"false\"", false),
+        ("WantAuthnRequestsSigned=\"0\"", false),
+        ("", false),
+    ] {
+        assert_eq!(wanted(text), Ok(wants), "{text}");
+    }
+    assert!(matches!(wanted("WantAuthnRequestsSigned=\"yes\""), Err(MetadataError::NotSchema(_))));
+}
+
+#[test]
 fn what_others_put_around_it_does_no_harm() {
     let federated = with(
         "<md:IDPSSODescriptor",
@@ -108,7 +124,7 @@ fn several_keys_are_taken_during_rollover() {
     // The same one twice is one.
     let second = second.replace(&certificate(&P256), &certificate(&RSA));
     let read = metadata(&with("</md:KeyDescriptor>", &second)).unwrap();
-    assert_eq!(read.signing_keys, [RSA.verifying.clone()]);
+    assert_eq!(read.signing_keys, std::slice::from_ref(&RSA.verifying));
 }
 
 #[test]
@@ -119,7 +135,7 @@ fn a_bad_certificate_beside_a_good_one_is_passed_over() {
              </ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor><md:KeyDescriptor use=\"signing\">"
         );
         let read = metadata(&with("<md:KeyDescriptor use=\"signing\">", &first)).unwrap();
-        assert_eq!(read.signing_keys, [RSA.verifying.clone()], "{bad}");
+        assert_eq!(read.signing_keys, std::slice::from_ref(&RSA.verifying), "{bad}");
     }
 }
 
@@ -149,7 +165,7 @@ fn without_a_usable_signing_key_nothing_is_read() {
 fn the_keys_of_those_who_issued_a_certificate_are_not_taken() {
     let issuers = format!("<ds:X509Certificate>{}</ds:X509Certificate></ds:X509Data>", certificate(&P256));
     let read = metadata(&with("</ds:X509Data>", &issuers)).unwrap();
-    assert_eq!(read.signing_keys, [RSA.verifying.clone()]);
+    assert_eq!(read.signing_keys, std::slice::from_ref(&RSA.verifying));
 }
 
 #[test]
@@ -171,7 +187,7 @@ fn names_count_with_their_namespaces() {
         certificate(&P256)
     );
     let read = metadata(&with("<md:KeyDescriptor use=\"signing\">", &key)).unwrap();
-    assert_eq!(read.signing_keys, [RSA.verifying.clone()]);
+    assert_eq!(read.signing_keys, std::slice::from_ref(&RSA.verifying));
 }
 
 #[test]

@@ -25,6 +25,8 @@ struct Behaviour {
     etag: Option<&'static str>,
     /// Answers that come before the document, one for each request.
     instead: VecDeque<Response>,
+    /// No answer comes.
+    silent: bool,
     /// `If-None-Match` and path of each request.
     asked: Vec<(Option<String>, String)>,
 }
@@ -47,17 +49,29 @@ impl Site {
 }
 
 async fn answer(State(site): State<Site>, request: Request) -> Response {
-    let mut behaviour = site.behaviour();
-    let condition =
-        request.headers().get(header::IF_NONE_MATCH).map(|etag| etag.to_str().unwrap().to_owned());
-    behaviour.asked.push((condition.clone(), request.uri().path().to_owned()));
-    if let Some(instead) = behaviour.instead.pop_front() {
-        return instead;
+    match site.answer(&request) {
+        Some(response) => response,
+        None => std::future::pending().await,
     }
-    match behaviour.etag {
-        Some(etag) if condition.as_deref() == Some(etag) => StatusCode::NOT_MODIFIED.into_response(),
-        Some(etag) => ([(header::ETAG, etag)], behaviour.document.clone()).into_response(),
-        None => behaviour.document.clone().into_response(),
+}
+
+impl Site {
+    fn answer(&self, request: &Request) -> Option<Response> {
+        let mut behaviour = self.behaviour();
+        let condition =
+            request.headers().get(header::IF_NONE_MATCH).map(|etag| etag.to_str().unwrap().to_owned());
+        behaviour.asked.push((condition.clone(), request.uri().path().to_owned()));
+        if behaviour.silent {
+            return None;
+        }
+        if let Some(instead) = behaviour.instead.pop_front() {
+            return Some(instead);
+        }
+        Some(match behaviour.etag {
+            Some(etag) if condition.as_deref() == Some(etag) => StatusCode::NOT_MODIFIED.into_response(),
+            Some(etag) => ([(header::ETAG, etag)], behaviour.document.clone()).into_response(),
+            None => behaviour.document.clone().into_response(),
+        })
     }
 }
 
@@ -203,7 +217,7 @@ async fn unknown_keys_are_asked_for_but_not_oftener_than_every_minute() {
     assert_eq!(source.other_than(&first).await, None);
     scene.clock.advance(1);
     let second = source.other_than(&first).await.unwrap();
-    assert_eq!(second.signing_keys, [P256.verifying.clone()]);
+    assert_eq!(second.signing_keys, std::slice::from_ref(&P256.verifying));
     // Who saw the old one still gets the new one, without another fetch.
     assert_eq!(source.other_than(&first).await, Some(second.clone()));
     assert_eq!(source.other_than(&second).await, None);
@@ -319,6 +333,30 @@ async fn the_background_task_goes_on_until_there_is_metadata() {
     assert!(!source.ready());
     site.behaviour().document = GOOD.as_bytes().to_vec();
     until(|| source.ready()).await;
+    tasks.finish().await;
+}
+
+#[tokio::test]
+async fn a_sign_in_waits_with_patience_and_the_background_task_goes_on() {
+    let (site, url) = Site::start(&GOOD).await;
+    site.behaviour().silent = true;
+    let scene = Scene::of(Origin::Url(url));
+    let mut source = scene.start();
+    source.patience = Duration::from_millis(50);
+    let after = source.patience;
+    assert_eq!(source.current().await, Err(MetadataError::TakesLong { after }));
+    site.behaviour().silent = false;
+    let first = source.current().await.unwrap();
+    scene.clock.advance(60);
+    site.behaviour().silent = true;
+    let asked = site.behaviour().asked.len();
+    assert_eq!(source.other_than(&first).await, None);
+    site.behaviour().silent = false;
+    // Who lost patience left word that it is wanted: once at the start, and once for that.
+    let source = Arc::new(source);
+    let tasks = Tasks::on(tokio::runtime::Handle::current());
+    source.spawn(&tasks);
+    until(|| site.behaviour().asked.len() >= asked + 3).await;
     tasks.finish().await;
 }
 
