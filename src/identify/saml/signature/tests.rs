@@ -459,7 +459,9 @@ fn a_digest_of_another_length_is_no_digest() {
 #[test]
 fn content_changed_after_signing_is_refused() {
     let xml = recipe().sign(MESSAGE, "_r");
-    for (from, to) in [("j.doe", "eve"), ("_a", "_b"), ("<a:Subject t=", "<a:Subject u="), ("j.doe<", "j.doe <")] {
+    for (from, to) in
+        [("j.doe", "eve"), ("_a", "_b"), ("<a:Subject t=", "<a:Subject u="), ("j.doe<", "j.doe <")]
+    {
         assert_eq!(open(&xml.replacen(from, to, 1)).unwrap_err(), SignatureError::DigestMismatch, "{to}");
     }
     assert_eq!(
