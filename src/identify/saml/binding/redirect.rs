@@ -155,32 +155,18 @@ fn signature(parameters: &Parameters<'_>, kind: Kind) -> Result<Option<QuerySign
 
 /// RFC 1951, one whole stream, at most [`MAX_MESSAGE`] bytes of it.
 fn inflated(deflated: &[u8]) -> Result<Vec<u8>, BindingError> {
+    // One byte more than is read tells a message that is too long from one that just fits. All of it at once: a loop
+    // that makes more room bit by bit has to end for every sender.
+    let mut message = Vec::with_capacity(MAX_MESSAGE + 1);
     let mut inflate = Decompress::new(false);
-    // One byte more than is read tells a message that is too long from one that just fits.
-    let mut message = Vec::with_capacity((deflated.len() * 4).clamp(1024, MAX_MESSAGE + 1));
-    loop {
-        let taken = usize::try_from(inflate.total_in()).unwrap_or(usize::MAX);
-        let rest = deflated.get(taken..).unwrap_or_default();
-        let before = (taken, message.len());
-        let status = inflate.decompress_vec(rest, &mut message, FlushDecompress::None);
-        let status = status.map_err(|_| BindingError::NotDeflate)?;
-        if message.len() > MAX_MESSAGE {
-            return Err(BindingError::InflatesTooFar { limit: MAX_MESSAGE });
-        }
-        let taken = usize::try_from(inflate.total_in()).unwrap_or(usize::MAX);
-        match status {
-            Status::StreamEnd if taken == deflated.len() => return Ok(message),
-            Status::StreamEnd => return Err(BindingError::NotDeflate),
-            // More room, or the stream ends before its end.
-            Status::Ok | Status::BufError if message.len() == message.capacity() => {
-                let more = message.capacity().min(MAX_MESSAGE + 1 - message.len());
-                message.reserve_exact(more);
-            }
-            Status::Ok | Status::BufError if before == (taken, message.len()) => {
-                return Err(BindingError::NotDeflate);
-            }
-            Status::Ok | Status::BufError => {}
-        }
+    let status = inflate.decompress_vec(deflated, &mut message, FlushDecompress::Finish);
+    if message.len() > MAX_MESSAGE {
+        return Err(BindingError::InflatesTooFar { limit: MAX_MESSAGE });
+    }
+    let taken = usize::try_from(inflate.total_in()).unwrap_or(usize::MAX);
+    match status {
+        Ok(Status::StreamEnd) if taken == deflated.len() => Ok(message),
+        _ => Err(BindingError::NotDeflate),
     }
 }
 
