@@ -134,8 +134,8 @@ pub struct SamlIdp {
     pub sign_metadata: Option<bool>,
     /// How the authentication request travels. Absent: redirect, where the provider offers it.
     pub request_binding: Option<SamlBinding>,
-    /// The NameID format to ask for: persistent, transient, emailAddress, unspecified, or a URN. Absent: the
-    /// provider's choice.
+    /// The NameID format to ask for, and to insist on: persistent, transient, emailAddress, unspecified, or a URN.
+    /// Absent: the provider's choice; then sign requests, or who signs in may choose.
     pub name_id_format: Option<String>,
     /// Ask the provider to authenticate the person anew.
     #[schemars(extend("default" = false))]
