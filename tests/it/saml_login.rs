@@ -453,6 +453,22 @@ async fn signing_out_at_the_provider_ends_the_sessions_here_by_either_binding() 
 }
 
 #[tokio::test]
+async fn a_logout_that_another_browser_carries_leaves_that_browser_signed_in() {
+    let stack = Stack::by_saml(|_| {}).await;
+    let (attacker, victim) = (Browser::new(), Browser::new());
+    sign_in(&stack, &attacker, "ada").await;
+    sign_in(&stack, &victim, "bob").await;
+    let home = attacker.visit(stack.parties.idp.issuer()).await;
+    let form = home.forms().into_iter().find(|form| form.action.path() == "/sign_out").unwrap();
+    let request = attacker.request(Method::POST, form.action.as_str()).from(&home.url).form(&form.fields);
+    let logout = request.stay().send().await.location();
+    assert!(logout.query().unwrap().contains("SAMLRequest="), "{logout}");
+    victim.visit(logout.as_str()).await;
+    assert!(!is_signed_in(&stack, &attacker).await, "the logout counts");
+    assert!(is_signed_in(&stack, &victim).await, "for who is named in it");
+}
+
+#[tokio::test]
 async fn with_two_providers_the_person_chooses_and_each_identity_has_its_own_account() {
     let chooser = Chooser::Always("ada".to_owned());
     let stack = Stack::with(|config| {

@@ -52,7 +52,8 @@ fn is_character_data(text: &str) -> bool {
     let control = |octet: u8| octet < 0x20 && !matches!(octet, b'\t' | b'\n' | b'\r');
     // U+FFFE and U+FFFF are three octets, of which this is the first.
     let may_be_none = text.bytes().any(|octet| octet == 0xef);
-    !text.bytes().any(control) && !(may_be_none && text.contains(['\u{fffe}', '\u{ffff}']))
+    let none = may_be_none && text.contains(['\u{fffe}', '\u{ffff}']);
+    !none && !text.bytes().any(control)
 }
 
 /// Where tabs and line feeds stand in attributes' values (XML 1.0, 3.3.3).
@@ -64,15 +65,13 @@ fn literal_white_space(text: &str) -> Result<Vec<usize>, XmlError> {
         let Some(start) = rest.find('<') else { break };
         let Some(rest) = rest.get(start..) else { break };
         let start = done + start;
-        let length = match SECTIONS.iter().find(|(opens, _)| rest.starts_with(opens)) {
+        if let Some((_, closes)) = SECTIONS.iter().find(|(opens, _)| rest.starts_with(opens)) {
             // What is not closed is not well-formed.
-            Some((_, closes)) => rest.find(closes).unwrap_or(rest.len()),
-            None => {
-                let length = tag(rest, start, &mut found)?;
-                scope.tag(rest.get(..length).unwrap_or_default())?;
-                length
-            }
-        };
+            done = start + rest.find(closes).unwrap_or(rest.len());
+            continue;
+        }
+        let length = tag(rest, start, &mut found)?;
+        scope.tag(rest.get(..length).unwrap_or_default())?;
         done = start + length;
     }
     Ok(found)

@@ -8,7 +8,9 @@ use narthex::identify::saml::assertion::{Assertion, ResponseHead};
 use narthex::identify::saml::attributes::{Parties, identity};
 use narthex::identify::saml::gate::{Gate, GateError, Opened, RequireSigned};
 use narthex::identify::saml::keys::VerifyingKey;
-use narthex::identify::saml::profile::{Asked, Expected, MAX_AGE, Request, check_bound, check_response, check_unbound};
+use narthex::identify::saml::profile::{
+    Asked, Expected, MAX_AGE, Request, check_bound, check_response, check_unbound,
+};
 use narthex::identify::saml::xml::{DSIG, SAML, Tree};
 use narthex_fuzz::{ACS, ADMIN, DECRYPTION, IDP, OWN, REQUEST, SKEW, SP, TRUSTED, now, signed};
 

@@ -29,7 +29,7 @@ impl Scene {
         let files = tempfile::tempdir().unwrap();
         let file = files.path().join("sp.crt");
         std::fs::write(&file, certificate.pem()).unwrap();
-        let keys = format!("[{{ key = {:?}, certificate = {file:?} }}]", pair.serialize_pem());
+        let keys = format!("[{{ key = {:?}, certificate = '{}' }}]", pair.serialize_pem(), file.display());
         let source = format!(
             r#"
 [[idp]]

@@ -14,7 +14,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
 
-const SKEW: Duration = Duration::from_secs(60);
+const SKEW: Duration = Duration::from_mins(1);
 
 pub struct Keys {
     pub verifying: Vec<VerifyingKey>,
@@ -33,7 +33,7 @@ pub struct Cases {
     /// Who signed in, by the good ones.
     pub name_id: String,
     #[serde(rename = "case")]
-    pub cases: Vec<Case>,
+    pub all: Vec<Case>,
     #[serde(skip)]
     pub folder: PathBuf,
 }
@@ -92,7 +92,7 @@ impl Cases {
     pub fn of(folder: &Path) -> Self {
         let text = std::fs::read_to_string(folder.join("cases.toml")).unwrap();
         let mut cases: Self = toml::from_str(&text).unwrap();
-        cases.folder = folder.to_owned();
+        folder.clone_into(&mut cases.folder);
         cases
     }
 

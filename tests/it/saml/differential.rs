@@ -93,7 +93,7 @@ impl<'c> Good<'c> {
     fn mutant(&self, number: usize) -> String {
         let mut draw = Draw::seeded(number as u64 + 1);
         let mut mutant = self.text.clone();
-        for _ in 0..1 + draw.below(3) {
+        for _ in 0..=draw.below(3) {
             mutant = mutate(&mutant, &mut draw);
         }
         mutant
@@ -118,7 +118,7 @@ impl<'c> Good<'c> {
             // Nothing but what was signed comes out, to the byte.
             let which = || format!("mutant {number} of {}:\n{mutant}", self.case.file);
             assert_eq!(opened.assertion(), self.genuine.assertion(), "{}", which());
-            if self.genuine.response().is_signed() {
+            if opened.response().is_signed() {
                 assert_eq!(opened.response(), self.genuine.response(), "{}", which());
             }
             let tree = Tree::parse(mutant.as_bytes(), mutant.len()).unwrap();
@@ -137,9 +137,10 @@ impl<'c> Good<'c> {
 
 #[test]
 #[ignore = "needs tests/parties/install xmlsec1"]
+#[expect(clippy::print_stderr, reason = "whoever runs it wants to know how many there were")]
 fn lesson_26_what_is_accepted_of_twelve_thousand_mutants_xmlsec1_accepts_too() {
     let cases = Cases::kept();
-    let good = cases.cases.iter().filter(|case| case.error.is_none() && case.right);
+    let good = cases.all.iter().filter(|case| case.error.is_none() && case.right);
     let good: Vec<Good<'_>> = good.map(|case| Good::new(&cases, case)).collect();
     let folder = tempfile::tempdir().unwrap();
     let mutants = std::env::var("NARTHEX_MUTANTS").map_or(MUTANTS, |more| more.parse().unwrap());
@@ -162,10 +163,7 @@ fn lesson_26_what_is_accepted_of_twelve_thousand_mutants_xmlsec1_accepts_too() {
     let (accepted, unchanged) = (count(|outcome| outcome.accepted), count(|outcome| outcome.unchanged));
     let differ: Vec<&String> = outcomes.iter().flat_map(|outcome| &outcome.differ).collect();
     let refusals: BTreeSet<&String> = outcomes.iter().flat_map(|outcome| &outcome.refusals).collect();
-    println!(
-        "{mutants} mutants of {}: {accepted} accepted, {unchanged} unchanged, refused by {refusals:?}",
-        good.len()
-    );
+    eprintln!("{mutants} mutants of {}: {accepted} accepted, {unchanged} unchanged", good.len());
     let shown: Vec<String> = differ.iter().take(10).map(ToString::to_string).collect();
     assert!(differ.is_empty(), "{} of {accepted} accepted ones:\n{}", differ.len(), shown.join("\n\n"));
     // Else the test would hold for a gate that takes nothing, or for changes that change nothing.

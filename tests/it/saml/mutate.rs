@@ -23,6 +23,10 @@ impl Draw {
         usize::try_from(self.next()).unwrap() % end
     }
 
+    fn text(&mut self, of: &[&'static str]) -> &'static str {
+        of[self.below(of.len())]
+    }
+
     pub fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
@@ -180,8 +184,11 @@ const NAMES: &[(&str, &str)] = &[
 
 /// One change more. It may be that nothing comes of it.
 pub fn mutate(text: &str, draw: &mut Draw) -> String {
-    let kind = draw.below(100);
-    match kind {
+    // Nothing may be left of it.
+    if text.is_empty() {
+        return String::new();
+    }
+    match draw.below(100) {
         0..46 => structure(text, draw),
         46..84 => form(text, draw),
         _ => bytes(text, draw),
@@ -261,7 +268,7 @@ fn structure(text: &str, draw: &mut Draw) -> String {
                 1 => spliced(
                     text,
                     attribute.value.clone(),
-                    *draw.one(&["", "x", "_other", "urn:evil", "#_other"]),
+                    draw.text(&["", "x", "_other", "urn:evil", "#_other"]),
                 ),
                 _ => {
                     let other = draw.one(&found);
@@ -284,7 +291,7 @@ fn form(text: &str, draw: &mut Draw) -> String {
         // White space in tags.
         0 => {
             let end = element.open.end - if text[element.open.clone()].ends_with("/>") { 2 } else { 1 };
-            spliced(text, end..end, *draw.one(&[" ", "\n", "\t", "\r\n"]))
+            spliced(text, end..end, draw.text(&[" ", "\n", "\t", "\r\n"]))
         }
         1 if !element.is_empty_tag() => spliced(text, element.close.end - 1..element.close.end - 1, " "),
         // <a/> and <a></a>
@@ -347,7 +354,7 @@ fn form(text: &str, draw: &mut Draw) -> String {
             spliced(
                 text,
                 to..to,
-                *draw.one(&[" ", "\n", "\t", "<!-- x -->", "<?x y?>", "&#32;", "<![CDATA[]]>"]),
+                draw.text(&[" ", "\n", "\t", "<!-- x -->", "<?x y?>", "&#32;", "<![CDATA[]]>"]),
             )
         }
         _ => match draw.below(4) {
@@ -422,7 +429,7 @@ fn bytes(text: &str, draw: &mut Draw) -> String {
             let by = char::from_u32(flipped).unwrap_or('x').to_string();
             spliced(text, one..one + c.len_utf8(), &by)
         }
-        2 | 3 => spliced(text, one..one, *draw.one(TOKENS)),
+        2 | 3 => spliced(text, one..one, draw.text(TOKENS)),
         4 => {
             let to =
                 text[from..].char_indices().map(|(at, _)| from + at).nth(1 + draw.below(8)).unwrap_or(to);

@@ -12,6 +12,8 @@ pub enum BindingError {
     MessageAmbiguous,
     #[error("the parameter {parameter} is there twice")]
     ParameterTwice { parameter: &'static str },
+    #[error("the parameter {parameter} is not written as {parameter}=…")]
+    ParameterMalformed { parameter: &'static str },
     #[error("the parameter {parameter} is not base64")]
     NotBase64 { parameter: &'static str },
     #[error("the parameter {parameter} is not UTF-8")]
@@ -53,6 +55,7 @@ impl BindingError {
             Self::MessageMissing => "binding_message_missing",
             Self::MessageAmbiguous => "binding_message_ambiguous",
             Self::ParameterTwice { .. } => "binding_parameter_twice",
+            Self::ParameterMalformed { .. } => "binding_parameter_malformed",
             Self::NotBase64 { .. } => "binding_not_base64",
             Self::NotUtf8 { .. } => "binding_not_utf8",
             Self::TooLong { .. } => "binding_too_long",
@@ -84,6 +87,7 @@ impl BindingError {
             Self::MessageMissing
             | Self::MessageAmbiguous
             | Self::ParameterTwice { .. }
+            | Self::ParameterMalformed { .. }
             | Self::NotBase64 { .. }
             | Self::NotUtf8 { .. }
             | Self::TooLong { .. }
@@ -107,6 +111,7 @@ mod tests {
         for error in [
             BindingError::MessageMissing,
             BindingError::ParameterTwice { parameter: "x" },
+            BindingError::ParameterMalformed { parameter: "x" },
             BindingError::RelayStateTooLong { found: 1, limit: 2 },
             BindingError::InflatesTooFar { limit: 1 },
             BindingError::Xml(XmlError::NotUtf8),

@@ -85,13 +85,17 @@ impl<'a> Parameters<'a> {
     fn of(encoded: &'a str, known: &[&'static str]) -> Result<Self, BindingError> {
         let mut parameters = Self::default();
         for pair in encoded.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (written, value) = pair.split_once('=').unwrap_or((pair, ""));
             // SECURITY: by decoded name, so that no spelling hides a second one (`SAML%52esponse`).
-            let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
+            let name = percent_encoding::percent_decode_str(written).decode_utf8_lossy();
             let Some(known) = known.iter().find(|known| **known == name) else { continue };
             // SECURITY: of two, readers take different ones: one would be verified and the other believed.
             if parameters.raw(known).is_some() {
                 return Err(BindingError::ParameterTwice { parameter: known });
+            }
+            // Or what a signature is held against would not be what was sent.
+            if written != *known || written.len() == pair.len() {
+                return Err(BindingError::ParameterMalformed { parameter: known });
             }
             parameters.found.push((known, value));
         }

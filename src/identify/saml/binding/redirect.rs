@@ -278,6 +278,21 @@ mod tests {
     }
 
     #[test]
+    fn a_parameter_is_written_as_its_name_and_a_value_or_what_was_signed_would_not_be_what_came() {
+        let query = Query::new(Kind::Request, &message("x"), RelayState::ours("r").as_ref()).unwrap();
+        let query = query.signed(&RSA.signing).unwrap().0;
+        Redirected::read(&query).unwrap();
+        for (from, to, parameter) in [
+            ("RelayState=r", "RelayState", "RelayState"),
+            ("&SigAlg=", "&Sig%41lg=", "SigAlg"),
+            ("SAMLRequest=", "SAML%52equest=", "SAMLRequest"),
+        ] {
+            let refused = Redirected::read(&query.replacen(from, to, 1));
+            assert_eq!(refused, Err(BindingError::ParameterMalformed { parameter }), "{to}");
+        }
+    }
+
+    #[test]
     fn half_a_signature_is_refused() {
         let one = query_of(&deflated(b"<a/>"));
         assert_eq!(
