@@ -6,7 +6,7 @@ use std::slice::from_ref;
 use super::super::keys::VerifyingKey;
 use super::super::signature::SignatureError;
 use super::super::testing::{
-    AES128_CBC, AES128_GCM, AES256_CBC, AES256_GCM, Envelope, OTHER_RSA, Party, RSA, Recipe,
+    AES128_CBC, AES128_GCM, AES256_CBC, AES256_GCM, Envelope, OTHER_RSA, Party, RSA, Recipe, SHA256,
 };
 use super::*;
 
@@ -126,6 +126,22 @@ fn a_signature_that_is_there_must_hold_though_nobody_asked_for_it() {
     assert_eq!(refused(&changed), GateError::ResponseSignature(SignatureError::DigestMismatch));
     let changed = assertion_signed().replacen("j.doe", "eve", 1);
     assert_eq!(refused(&changed), GateError::AssertionSignature(SignatureError::DigestMismatch));
+}
+
+#[test]
+fn a_signature_by_sha1_is_told_whosever_it_is() {
+    let sha1 = "http://www.w3.org/2000/09/xmldsig#sha1";
+    let weakly = |xml: &str, id: &str| {
+        let mut recipe = Recipe::new(&RSA, id).with(SHA256, sha1);
+        recipe.digest = sha1;
+        recipe.sign(xml, id)
+    };
+    let gate = Gate { policy: AlgorithmPolicy::Sha1Too, ..gate() };
+    let told = |xml: &str| gate.open(xml.as_bytes()).unwrap().uses_sha1();
+    let assertion = weakly(ASSERTION, "_a");
+    let response = RESPONSE.replacen("{ASSERTION}", &sign(ASSERTION, "_a"), 1);
+    assert!(told(&around(&assertion)) && told(&signed_around(&assertion)) && told(&weakly(&response, "_r")));
+    assert!(!told(&sign(&response, "_r")));
 }
 
 #[test]
