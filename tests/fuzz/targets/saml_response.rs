@@ -63,7 +63,13 @@ fn profile(opened: &Opened) -> Option<String> {
     let asked = Asked { request, force_authn: false, context_classes: &[], skew: SKEW };
     let checked = check_bound(unbound, &asked).ok()?;
     let idp = "idp".parse().unwrap();
-    let parties = Parties { idp: &idp, idp_entity_id: IDP, entity_id: SP, subject_claim: None };
+    let parties = Parties {
+        idp: &idp,
+        idp_entity_id: IDP,
+        entity_id: SP,
+        name_id_format: None,
+        subject_claim: None,
+    };
     let _ = identity(&parties, &checked);
     checked.name_id().map(|name_id| name_id.value.clone())
 }
