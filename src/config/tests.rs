@@ -752,7 +752,7 @@ fn a_saml_key_that_is_of_another_certificate_is_refused_where_it_stands() {
     // What is no certificate is not no certificate.
     let public = folder.path().join("public.pem");
     fs::write(&public, one.public_key_pem()).unwrap();
-    let more = format!("metadata_certificate = {public:?}\n[provisioning]");
+    let more = format!("metadata_certificate = {public:?}\nidp_entity_id = \"urn:idp\"\n[provisioning]");
     let found = lines(&errors(&SAML.replace("[provisioning]", &more), &[]));
     assert!(found.contains("proxy.toml:10:24: error: `idp[0].metadata_certificate`: "), "{found}");
     // Encryption is for RSA keys.
@@ -776,9 +776,10 @@ fn saml_providers_are_checked() {
         "require_signed = \"none\"",
         "issuer = \"https://login.example.com\"",
         "signing_keys = [{ key = \"x\" }]",
+        "metadata_certificate = \"federation.crt\"",
         "allow_sha1 = true",
     ] {
-        let text = if more.starts_with("metadata") {
+        let text = if more.starts_with("metadata =") {
             SAML.replace("metadata = { url = \"https://idp.partner.example/metadata?tenant=1\" }", more)
         } else {
             SAML.replace("[provisioning]", &format!("{more}\n[provisioning]"))

@@ -42,6 +42,11 @@ impl Meaning<'_> {
         let name_id_format = self.name_id_format(idp.name_id_format.as_ref(), &at("name_id_format"));
         let idp_initiated = self.landing(idp, path);
         self.key_needs(idp, path);
+        if idp.metadata_certificate.is_some() && idp.idp_entity_id.is_none() {
+            // SECURITY: a federation signs for thousands; whoever answers in the provider's place would choose one.
+            let message = "`metadata_certificate` needs `idp_entity_id`: who signs metadata may sign that of others too";
+            self.refuse(&at("metadata_certificate"), message, "name the provider that is meant");
+        }
         if idp.force_authn? && idp.is_passive? {
             // SAML Core 2.0, 3.4.1.
             let message = "`is_passive` and `force_authn` cannot be met together: to authenticate anew, the provider has to ask";

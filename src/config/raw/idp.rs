@@ -116,7 +116,8 @@ pub struct SamlIdp {
     pub metadata: Option<MetadataFrom>,
     /// The provider's entity ID. Required where the metadata names several entities; otherwise checked against it.
     pub idp_entity_id: Option<String>,
-    /// PEM file with the certificate that the metadata must be signed by. Absent: its address (https) is trusted.
+    /// PEM file with the certificate that the metadata must be signed by; needs idp_entity_id, since who signs metadata
+    /// may sign that of others too. Absent: its address (https) is trusted.
     pub metadata_certificate: Option<String>,
     /// narthex's own entity ID at this provider. Absent: public_url/.narthex/saml/ID/metadata.
     pub entity_id: Option<String>,
