@@ -1,3 +1,4 @@
 //! The configuration as meant, without the reading of it.
 
+pub mod raw;
 pub mod settings;
