@@ -485,3 +485,15 @@ async fn a_login_by_openid_connect_goes_through_from_end_to_end() {
         .await;
     assert_eq!(short(outcome), "code_refused");
 }
+
+#[tokio::test]
+async fn a_state_that_went_out_with_a_logout_is_known_again_and_a_logins_is_another() {
+    let scene = scene();
+    let state = scene.logins.logout_state().unwrap();
+    assert!(scene.logins.is_logout_state(&state));
+    assert_ne!(scene.logins.logout_state().unwrap(), state);
+    let (login, _) = scene.begin("/", None).await;
+    for other in [login.as_str(), "", &state[1..], "x"] {
+        assert!(!scene.logins.is_logout_state(other), "{other}");
+    }
+}

@@ -1,7 +1,7 @@
 //! XML Encryption as SAML uses it: one encrypted assertion, its content key wrapped for one of our keys.
 //!
-//! Reading ([`Sealed::read`]) says by name what is wrong with form and algorithms, which anybody can see. Opening
-//! ([`Sealed::open`]) has no errors: a key that does not fit, a tag or a padding that is wrong give bytes that are no
+//! Reading (`Sealed::read`) says by name what is wrong with form and algorithms, which anybody can see. Opening
+//! (`Sealed::open`) has no errors: a key that does not fit, a tag or a padding that is wrong give bytes that are no
 //! assertion, and the gate treats these like all that it cannot read or verify. So there is nothing in between that
 //! could tell a sender how far a forged ciphertext got.
 

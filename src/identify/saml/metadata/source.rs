@@ -163,7 +163,7 @@ impl MetadataSource {
     /// The metadata at hand, else its last good copy, else freshly fetched; only ever one that holds now.
     ///
     /// # Errors
-    /// Where there is none within [`PATIENCE`], or the last one has expired and there is no newer one.
+    /// Where there is none within ten seconds, or the last one has expired and there is no newer one.
     pub async fn current(&self) -> Result<Arc<IdpMetadata>, MetadataError> {
         if self.held.current().is_none() {
             self.restore().await;
