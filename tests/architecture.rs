@@ -529,7 +529,7 @@ fn a_concrete_store_outside_the_composition_root_is_found() {
     assert_eq!(named("identify/login.rs", "use crate::store::sqlite::Sqlite;"), 1);
     assert_eq!(named("store/mod.rs", "use crate::store::sqlite::Sqlite;"), 1);
     assert_eq!(named("provision/plan.rs", "use super::rest::RecipeError;"), 1);
-    assert_eq!(named("store/sqlite/keys.rs", "use super::Sqlite;"), 0);
+    assert_eq!(named("store/sql/keys.rs", "use super::Sqlite;"), 0);
     assert_eq!(named("app.rs", "use crate::store::sqlite::Sqlite;"), 0);
 }
 

@@ -9,15 +9,22 @@
 //!   flight, new sessions, activity, documents: losing the last of them means signing in again.
 //!
 //! The write-ahead log needs a local file system. SQL texts keep to what PostgreSQL takes as well; what the
-//! two do not share (types, `STRICT`, pragmas) stands in the migrations and in `open.rs`.
+//! two do not share (types, `STRICT`, pragmas) stands in the migrations, here and in `open.rs`; the acts
+//! themselves stand in `store/sql/`.
 
-mod keys;
-mod logins;
-mod members;
 mod open;
-mod sessions;
 #[cfg(test)]
 mod tests;
+
+// The acts. Their text is the same for every SQL database; `super` is what differs.
+#[path = "../sql/keys.rs"]
+mod keys;
+#[path = "../sql/logins.rs"]
+mod logins;
+#[path = "../sql/members.rs"]
+mod members;
+#[path = "../sql/sessions.rs"]
+mod sessions;
 
 use std::path::PathBuf;
 
@@ -36,6 +43,8 @@ pub struct Sqlite {
     max_in_flight: usize,
 }
 
+/// The store, as the acts call it.
+type Database = Sqlite;
 type Transaction = sqlx::Transaction<'static, Driver>;
 
 /// What a committed write outlives.

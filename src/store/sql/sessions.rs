@@ -1,16 +1,16 @@
-//! Sessions in SQLite.
+//! Sessions.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Lasting, Sqlite, hash, sql};
+use super::{Database, Lasting, hash, sql};
 use crate::model::session::SessionContent;
 use crate::model::{IdpId, SessionHash, SessionRecord, UnixTime};
 use crate::store::{SessionStore, StoreError};
 
 #[async_trait]
-impl SessionStore for Sqlite {
+impl SessionStore for Database {
     async fn insert_session(
         &self,
         session: &SessionRecord,

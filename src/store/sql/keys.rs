@@ -1,13 +1,13 @@
-//! Keys and fetched documents in SQLite.
+//! Keys and fetched documents.
 
 use async_trait::async_trait;
 
-use super::{Lasting, Sqlite};
+use super::{Database, Lasting};
 use crate::model::UnixTime;
 use crate::store::{DocumentStore, KeyStore, StoreError, StoredKey};
 
 #[async_trait]
-impl KeyStore for Sqlite {
+impl KeyStore for Database {
     async fn list_keys(&self, purpose: &str) -> Result<Vec<StoredKey>, StoreError> {
         let rows: Vec<(String, Vec<u8>, i64, i64, i64)> = sqlx::query_as(
             "SELECT id, sealed, published_at, active_at, retired_at FROM keys WHERE purpose = $1 \
@@ -77,7 +77,7 @@ impl KeyStore for Sqlite {
 }
 
 #[async_trait]
-impl DocumentStore for Sqlite {
+impl DocumentStore for Database {
     async fn put_document(&self, name: &str, body: &[u8], fetched_at: UnixTime) -> Result<(), StoreError> {
         let act = "put_document";
         let mut tx = self.write(act, Lasting::Crash).await?;

@@ -1,8 +1,8 @@
-//! Logins in flight in SQLite.
+//! Logins in flight.
 
 use async_trait::async_trait;
 
-use super::{Lasting, Sqlite, sql};
+use super::{Database, Lasting, sql};
 use crate::model::login::{MAX_PER_BROWSER, MAX_REFUSALS};
 use crate::model::{BrowserHash, ErrorId, LoginAttempt, ReturnTo, Secret, StateHash, UnixTime};
 use crate::store::{LoginStore, StoreError, TakenLogin};
@@ -10,7 +10,7 @@ use crate::store::{LoginStore, StoreError, TakenLogin};
 const CONFLICT: &str = "a login of this state";
 
 #[async_trait]
-impl LoginStore for Sqlite {
+impl LoginStore for Database {
     async fn put_login(&self, attempt: &LoginAttempt) -> Result<(), StoreError> {
         let act = "put_login";
         let mut tx = self.write(act, Lasting::Crash).await?;

@@ -1,15 +1,15 @@
-//! Members, and those in the making, in SQLite.
+//! Members, and those in the making.
 
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Lasting, Sqlite, Transaction, sql};
+use super::{Database, Lasting, Transaction, sql};
 use crate::model::{AccountId, IdpId, Member, MemberId, Subject, UnixTime};
 use crate::store::{CreationLease, MemberStore, StoreError};
 
 #[async_trait]
-impl MemberStore for Sqlite {
+impl MemberStore for Database {
     async fn find_member(&self, idp: &IdpId, subject: &Subject) -> Result<Option<Member>, StoreError> {
         let act = "find_member";
         let mut tx = self.readers.begin().await.map_err(self.fails(act))?;
@@ -181,7 +181,7 @@ impl MemberStore for Sqlite {
     }
 }
 
-impl Sqlite {
+impl Database {
     async fn holds_creation(
         &self,
         act: &'static str,
