@@ -186,6 +186,11 @@ pub enum ConnectorError {
     /// 429 or 503.
     #[error("{operation}: the application asks to wait{}", after.map(|a| format!(" {} s", a.as_secs())).unwrap_or_default())]
     Busy { operation: &'static str, after: Option<Duration> },
+    /// It did not answer lately, so it was not asked (A3).
+    #[error(
+        "{operation}: the application did not answer lately and is left alone for {} s more", left.as_secs()
+    )]
+    LeftAlone { operation: &'static str, left: Duration },
     /// The application has one already (409 or what the recipe maps to it).
     #[error("{operation}: the application says that it exists already: {excerpt}")]
     Conflict { operation: &'static str, excerpt: String },
