@@ -27,7 +27,7 @@ use crate::identify::session::{LiveSession, RenderHeaders, Sessions};
 use crate::identify::throttle::Throttle;
 use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
-use crate::listen::request::{Frontage, NoAuthority};
+use crate::listen::request::{Admission, Frontage, NoAuthority};
 use crate::listen::tls::{TlsError, server_config};
 use crate::observe::health::Health;
 use crate::pipeline::{Core, Shared};
@@ -349,7 +349,10 @@ fn data_plane(
     parts: Parts,
     cold: &Tasks,
 ) -> Result<DataPlane, StartError> {
-    let frontage = Frontage::new(&settings.server.public_url, settings.server.trusted_proxies.clone())?;
+    let admission =
+        Admission { network: settings.network.clone(), open_to_all: parts.endpoints.open_to_servers() };
+    let server = &settings.server;
+    let frontage = Frontage::new(&server.public_url, server.trusted_proxies.clone(), admission)?;
     let token_header = settings.upstream_token.as_ref().map(|token| token.header.as_str());
     let managed = settings
         .headers

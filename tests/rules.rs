@@ -129,8 +129,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("E2", "2026-11-22", "not built yet"),
     ("E3", "2026-11-22", "not built yet"),
     ("E4", "2026-11-22", "not built yet"),
-    ("A3", "2026-11-22", "not built yet"),
-    ("S1", "2026-11-22", "not built yet"),
     ("S3", "2026-11-22", "not built yet"),
     ("S4", "2026-11-22", "not built yet"),
     ("X1", "2026-11-22", "not built yet"),

@@ -1,6 +1,7 @@
 //! The configuration as meant: typed, checked, with every default filled in and every secret read.
 
 mod idp;
+mod network;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use crate::expr::{Condition, Template};
 use crate::model::{IdpId, Secret};
 
 pub use idp::*;
+pub use network::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
 #[derive(Debug, Clone)]
@@ -34,6 +36,7 @@ pub struct Settings {
     /// Absent: nothing is provisioned (`provisioning.mode = "off"`).
     pub application: Option<Application>,
     pub provisioning: Provisioning,
+    pub network: Network,
     pub health: Health,
     pub log: Log,
 }

@@ -281,6 +281,30 @@ fn lesson_4_a_list_of_trusted_hops_never_holds_everyone() {
 }
 
 #[test]
+fn s1_networks_are_read_in_the_form_that_clients_are_known_by() {
+    let networks = "[network]\nallow = [\"10.0.0.0/8\", \"::ffff:192.0.2.0/120\", \"fd00::/8\"]\ndeny = [\"10.1.2.3\"]\n";
+    let network = settings(&format!("{MINIMAL}\n{networks}")).network;
+    for (client, admitted) in [
+        ("10.0.0.1", true),
+        ("10.1.2.3", false),
+        ("10.1.2.4", true),
+        ("192.0.2.255", true),
+        ("192.0.3.0", false),
+        ("fd12::1", true),
+        ("2001:db8::1", false),
+    ] {
+        assert_eq!(network.admits(client.parse().unwrap()), admitted, "{client}");
+    }
+    let everyone = settings(MINIMAL).network;
+    assert!(everyone.admits("192.0.2.1".parse().unwrap()));
+    for (written, told) in [("10.0.0.1/8", "has bits set"), ("office", "is no network")] {
+        let found =
+            refusal("[server]\n", &format!("[network]\ndeny = [\"10.0.0.0/8\", \"{written}\"]\n[server]\n"));
+        assert!(found.contains(told) && found.contains("network.deny"), "{found}");
+    }
+}
+
+#[test]
 fn addresses_and_limits_are_checked() {
     let refusals = [
         refusal("https://app.example.com", "http://app.example.com"),
