@@ -17,6 +17,7 @@ pub mod creation;
 pub mod eligibility;
 pub mod entitle;
 pub mod error;
+pub mod exchange;
 pub mod existing;
 pub mod flights;
 pub mod grant;
@@ -29,7 +30,9 @@ pub mod provisioned;
 pub mod provisioner;
 pub mod resolve;
 pub mod rest;
+pub mod rows;
 pub mod scim;
+pub mod sources;
 
 #[cfg(test)]
 mod tests;
