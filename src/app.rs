@@ -278,9 +278,11 @@ fn wanted_claims(settings: &Settings, features: &Features) -> Vec<String> {
     let mut wanted: Vec<String> = vec!["email".to_owned()];
     wanted.extend(provisioning.role_claim.clone());
     wanted.extend(provisioning.groups_claim.clone());
-    wanted.extend(provisioning.teams_claim.as_ref().map(|teams| teams.claim.clone()));
+    wanted.extend(provisioning.teams_claim.iter().flat_map(|teams| teams.claim.clone()));
+    let conditions = provisioning.mapping.iter().filter_map(|row| row.when.as_ref());
+    wanted.extend(conditions.flat_map(|condition| condition.claims().iter().cloned()));
     wanted.extend(provisioning.attributes.values().filter_map(|attribute| match &attribute.source {
-        AttributeSource::Claim(claim) => Some(claim.clone()),
+        AttributeSource::Claims(claims) => claims.first().cloned(),
         AttributeSource::Connector | AttributeSource::Constant(_) | AttributeSource::Template(_) => None,
     }));
     let required = features.attributes.values().filter(|attribute| attribute.required);

@@ -1,5 +1,7 @@
 //! The loader as an operator meets it: texts of errors, positions, overrides, rules.
 
+mod mapping;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +10,7 @@ use proptest::prelude::*;
 
 use super::settings::*;
 use super::*;
-use crate::provision::connector::{AttributeShape, AttributeSpec, Named};
+use crate::provision::connector::{AttributeShape, AttributeSpec, Kind, Named};
 
 const EXAMPLE: &str = include_str!("../../proxy.toml");
 
@@ -64,6 +66,25 @@ fn features(name: &str) -> Option<Features> {
                 attribute("username", true),
                 attribute("email", true),
                 attribute("display_name", false),
+            ]
+            .into(),
+            ..Features::default()
+        }),
+        // Everything, and something privileged of each kind.
+        "forge" => Some(Features {
+            name: "forge".to_owned(),
+            title: "Forge".to_owned(),
+            roles: true,
+            teams: true,
+            team_roles: true,
+            app_groups: true,
+            permissions: true,
+            owner: true,
+            privileged: [
+                (Kind::Team, vec!["*/Owners".to_owned()]),
+                (Kind::TeamRole, vec!["owner".to_owned()]),
+                (Kind::AppGroup, vec!["staff".to_owned()]),
+                (Kind::Permission, vec!["sudo".to_owned()]),
             ]
             .into(),
             ..Features::default()
@@ -472,7 +493,6 @@ fn applications_and_provisioning_are_checked() {
         jit_added("mapping = [{ group = \"a\", role = \"boss\" }]"),
         jit_added("mapping = [{ group = \"a\", role = \"user\", idp = \"crop\" }]"),
         jit_added("mapping = [{ group = \"a\", team = \"b\", team_role = \"owner\" }]"),
-        jit_added("mapping = [{ group = \"a\", team = \"b\", privileged = true }]"),
         jit_added("mapping = [{ group = \"a\", app_groups = [\"b\"] }]"),
         jit_added("mapping = [{ group = \"a\", permission = \"b\" }]"),
         jit_added("owners_groups = [\"a\"]\nunknown_team = \"create\""),

@@ -18,6 +18,7 @@ pub mod creation;
 pub mod eligibility;
 pub mod entitle;
 pub mod error;
+pub mod exchange;
 pub mod existing;
 pub mod flights;
 pub mod grant;
@@ -30,7 +31,9 @@ pub mod provisioned;
 pub mod provisioner;
 pub mod resolve;
 pub mod rest;
+pub mod rows;
 pub mod scim;
+pub mod sources;
 
 #[cfg(test)]
 mod tests;

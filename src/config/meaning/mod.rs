@@ -3,9 +3,11 @@
 //! Functions give `None` where they reported something, and go on, so that one run tells all.
 
 mod application;
+mod attributes;
 mod idp;
 mod listen;
 mod network;
+mod mapping;
 mod provisioning;
 mod saml;
 mod traffic;
