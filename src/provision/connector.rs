@@ -34,6 +34,9 @@ pub trait Connector: Send + Sync {
 
     async fn deactivate(&self, account: &Account) -> Result<(), ConnectorError>;
 
+    /// Takes back [`Connector::deactivate`] (G4); idempotent.
+    async fn reactivate(&self, account: &Account) -> Result<(), ConnectorError>;
+
     /// Deletes; an account that is gone already is success.
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError>;
 
@@ -104,6 +107,7 @@ pub struct Features {
     pub owner: bool,
     pub can_create_team: bool,
     pub can_deactivate: bool,
+    pub can_reactivate: bool,
     pub can_delete: bool,
     /// Built-in roles, where the API cannot list them.
     pub fixed_roles: Vec<Named>,
