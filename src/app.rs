@@ -127,6 +127,12 @@ impl App {
         ));
         let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
         let signing_keys = signing_keys(&settings, &store, &keys, &platform, &tasks).await?;
+        let (provisioner, ending) = (
+            Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone()),
+            sessions.clone(),
+        );
+        let provisioner = provisioner.telling(Box::new(move |ended| ending.forget_ended(ended)));
+        provisioner.run_jobs(&tasks);
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
             public_url: settings.server.public_url.clone(),
@@ -134,13 +140,7 @@ impl App {
             logins: Logins::new(providers.protocols, store.clone(), platform.clone(), &keys),
             saml: providers.saml,
             sessions: sessions.clone(),
-            provisioner: Arc::new(Provisioner::new(
-                &settings,
-                connector,
-                store.clone(),
-                platform.clone(),
-                tasks.clone(),
-            )),
+            provisioner: Arc::new(provisioner),
             throttle: Throttle::new(),
             csrf: Csrf::new(&keys),
             keys,

@@ -5,6 +5,7 @@
 //! already, and the rest is still read, so that everything wrong is told at once.
 
 mod idp;
+mod lifecycle;
 mod network;
 mod provisioning;
 
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use idp::*;
+pub use lifecycle::*;
 pub use network::*;
 pub use provisioning::*;
 
@@ -162,6 +164,10 @@ pub struct Store {
     /// sqlite:PATH. memory: keeps everything in the process, for tests.
     #[schemars(extend("default" = "sqlite:narthex.db"))]
     pub url: Option<String>,
+    /// Whether the SQLite file outlives a restart of the machine (a disk, a persistent volume). Accounts that end with
+    /// their sessions, and roles that are borrowed, need that.
+    #[schemars(extend("default" = false))]
+    pub durable: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -1,6 +1,7 @@
 //! The configuration as meant: typed, checked, with every default filled in and every secret read.
 
 mod idp;
+mod lifecycle;
 mod network;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use crate::expr::{Condition, Template};
 use crate::model::{IdpId, Secret};
 
 pub use idp::*;
+pub use lifecycle::*;
 pub use network::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
@@ -123,6 +125,8 @@ pub struct Session {
 #[derive(Debug, Clone)]
 pub struct Store {
     pub url: StoreUrl,
+    /// What was recorded is there after a restart of the machine.
+    pub durable: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -266,6 +270,7 @@ pub struct Provisioning {
     pub protected_accounts: Vec<String>,
     /// (L2)
     pub session_roles: SessionRoles,
+    pub lifecycle: Lifecycle,
     /// (L7) True for `groups_absent = "none"`: an absent groups claim counts as empty.
     pub absent_groups_are_none: bool,
     /// (A1) Default 15 s.
@@ -366,6 +371,7 @@ pub enum OnExisting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionRoles {
     Headers,
+    Borrow,
     Off,
 }
 

@@ -20,9 +20,14 @@ pub mod entitle;
 pub mod error;
 pub mod exchange;
 pub mod existing;
+pub mod fate;
+pub mod faults;
 pub mod flights;
 pub mod grant;
 pub mod guard;
+pub mod jobs;
+mod leases;
+pub mod loans;
 pub mod measures;
 pub mod members;
 pub mod names;
@@ -31,9 +36,13 @@ pub mod provisioned;
 pub mod provisioner;
 pub mod resolve;
 pub mod rest;
+mod returning;
 pub mod rows;
 pub mod scim;
+mod settle;
+pub mod settlement;
 pub mod sources;
+pub mod sync;
 
 #[cfg(test)]
 mod tests;

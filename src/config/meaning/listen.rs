@@ -246,7 +246,11 @@ impl Meaning<'_> {
             );
             return None;
         };
-        Some(Store { url })
+        let durable = match &url {
+            StoreUrl::Sqlite { .. } => raw.store.as_ref()?.durable?,
+            StoreUrl::Memory => false,
+        };
+        Some(Store { url, durable })
     }
 
     pub(super) fn keys(&mut self, raw: &Raw, store: Option<&Store>) -> Option<Keys> {

@@ -5,9 +5,10 @@
 mod application;
 mod attributes;
 mod idp;
+mod lifecycle;
 mod listen;
-mod network;
 mod mapping;
+mod network;
 mod provisioning;
 mod saml;
 mod traffic;
@@ -82,6 +83,7 @@ impl Meaning<'_> {
         let upstream_token = self.upstream_token(raw, server.as_ref());
         let (application, features) = self.application(raw);
         let provisioning = self.provisioning(raw, features.as_ref());
+        self.durable(raw, store.as_ref());
         let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
         let log = self.log(raw);

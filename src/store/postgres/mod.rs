@@ -19,6 +19,8 @@ mod tests;
 mod turns;
 
 // The acts. Their text is the same for every SQL database; `super` is what differs.
+#[path = "../sql/jobs.rs"]
+mod jobs;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
@@ -27,6 +29,8 @@ mod logins;
 mod members;
 #[path = "../sql/sessions.rs"]
 mod sessions;
+#[path = "../sql/standing.rs"]
+mod standing;
 
 use sqlx::SqlSafeStr;
 use sqlx::postgres::{PgPool, Postgres as Driver};

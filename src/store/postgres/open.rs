@@ -24,9 +24,10 @@ const LIMITS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
 const OLDEST: i32 = 13;
 /// Where the versions of the tables are; also what tells our schema from another program's.
 const VERSIONS: &str = "narthex_migrations";
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
     (2, "saml", include_str!("../migrations/postgres/0002_saml.sql")),
+    (3, "members", include_str!("../migrations/postgres/0003_members.sql")),
 ];
 
 /// Where the database is, and how to get in.
@@ -127,7 +128,9 @@ enum Refusal {
     OnlyReads,
     NoSchema,
     /// Tables of somebody else.
-    Foreign { schema: String },
+    Foreign {
+        schema: String,
+    },
     Newer(i64),
 }
 
@@ -147,9 +150,11 @@ impl Refusal {
                 format!("it is PostgreSQL {version}; narthex needs {OLDEST} or newer")
             }
             Self::OnlyReads => "it is a standby, which only reads; name the primary".to_owned(),
-            Self::NoSchema => "the schema that its search_path names is not there; make it: CREATE SCHEMA, owned by \
+            Self::NoSchema => {
+                "the schema that its search_path names is not there; make it: CREATE SCHEMA, owned by \
                                narthex's user"
-                .to_owned(),
+                    .to_owned()
+            }
             Self::Foreign { schema } => format!(
                 "the schema {schema} holds tables of another program; name a database of narthex's own, or a schema \
                  by ?options=-csearch_path%3DNAME"
@@ -171,11 +176,10 @@ async fn prepare(pool: &PgPool) -> Result<(), Refusal> {
          SET LOCAL synchronous_commit = on; {}",
         turns::migrating()
     );
-    let (reads, version): (bool, i32) = sqlx::query_as(
-        "SELECT pg_is_in_recovery(), current_setting('server_version_num')::integer / 10000",
-    )
-    .fetch_one(pool)
-    .await?;
+    let (reads, version): (bool, i32) =
+        sqlx::query_as("SELECT pg_is_in_recovery(), current_setting('server_version_num')::integer / 10000")
+            .fetch_one(pool)
+            .await?;
     if version < OLDEST {
         return Err(Refusal::Old(version));
     }

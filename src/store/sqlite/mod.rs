@@ -18,6 +18,8 @@ mod open;
 mod tests;
 
 // The acts. Their text is the same for every SQL database; `super` is what differs.
+#[path = "../sql/jobs.rs"]
+mod jobs;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
@@ -26,6 +28,8 @@ mod logins;
 mod members;
 #[path = "../sql/sessions.rs"]
 mod sessions;
+#[path = "../sql/standing.rs"]
+mod standing;
 
 use std::path::PathBuf;
 
