@@ -26,7 +26,7 @@ use super::sync::{self, Durable, Removals, Wish};
 use super::{ProvisionError, measures};
 
 /// G3 counts within this.
-const REMOVALS_WITHIN: Duration = Duration::from_hours(1);
+pub(super) const REMOVALS_WITHIN: Duration = Duration::from_hours(1);
 
 /// What one sign-in makes of a member's account: all of it pure, so that nothing differs means nothing is written (L4).
 #[derive(Debug)]

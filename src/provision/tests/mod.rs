@@ -1,5 +1,6 @@
 //! Tests of the whole stage against an application in memory; `rules` has those of the pure parts.
 
+mod access;
 mod borrow;
 mod breaker;
 mod crashes;
@@ -12,6 +13,7 @@ mod mapping;
 mod once;
 mod properties;
 mod rules;
+mod settling;
 mod sync;
 
 use std::collections::BTreeMap;
