@@ -38,6 +38,7 @@ use crate::provision::connector::Features;
 use crate::provision::rest::RecipeError;
 use crate::provision::{Connector, Provisioner, catalogue};
 use crate::store::memory::Memory;
+use crate::store::postgres::{Location, Postgres};
 use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 
@@ -106,7 +107,7 @@ impl App {
             SealKey::Given(key) => keyfile::given(key)?,
             SealKey::FileOrMake(path) => keyfile::file_or_make(path, platform.entropy.as_ref())?,
         };
-        let opened = OpenStore::open(&settings.store.url).await?;
+        let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
 
@@ -207,13 +208,27 @@ impl App {
 /// The store as it was opened, to be closed again.
 enum OpenStore {
     Sqlite(Sqlite),
+    Postgres(Postgres),
     Memory(Arc<Memory>),
 }
 
 impl OpenStore {
-    async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
-        Ok(match url {
+    async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        Ok(match &settings.store.url {
             StoreUrl::Sqlite { path } => Self::Sqlite(Sqlite::open(path).await?),
+            StoreUrl::Postgres(postgres) => {
+                let roots = match postgres.roots.as_slice() {
+                    [] => settings.outbound.extra_roots.clone(),
+                    roots => roots.to_vec(),
+                };
+                let location = Location {
+                    url: postgres.url.clone(),
+                    password: postgres.password.clone(),
+                    connections: postgres.connections,
+                    roots,
+                };
+                Self::Postgres(Postgres::open(&location).await?)
+            }
             StoreUrl::Memory => Self::Memory(Arc::default()),
         })
     }
@@ -221,6 +236,7 @@ impl OpenStore {
     fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Sqlite(sqlite) => Arc::new(sqlite.clone()),
+            Self::Postgres(postgres) => Arc::new(postgres.clone()),
             Self::Memory(memory) => memory.clone(),
         }
     }
@@ -228,6 +244,7 @@ impl OpenStore {
     async fn close(self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Postgres(postgres) => postgres.close().await,
             Self::Memory(_) => {}
         }
     }
@@ -250,7 +267,7 @@ fn bind(
 /// # Errors
 /// Where the store cannot be read.
 pub async fn refusal(settings: &Settings, error_id: &str) -> Result<Option<Refused>, StoreError> {
-    let opened = OpenStore::open(&settings.store.url).await?;
+    let opened = OpenStore::open(settings).await?;
     let found = opened.store().find_refusal(error_id).await;
     opened.close().await;
     found?

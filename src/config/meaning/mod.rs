@@ -7,6 +7,7 @@ mod idp;
 mod listen;
 mod provisioning;
 mod saml;
+mod store;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
