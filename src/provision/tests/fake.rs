@@ -282,6 +282,20 @@ impl Connector for Fake {
         .await
     }
 
+    async fn reactivate(&self, account: &Account) -> Result<(), ConnectorError> {
+        self.call("reactivate", format!("!reactivate {}", account.id), |state| {
+            for held in state.accounts.iter_mut().filter(|held| held.id == account.id) {
+                held.active = true;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn transfer(&self, account: &Account, heir: &Account) -> Result<(), ConnectorError> {
+        self.call("transfer", format!("!transfer {} {}", account.id, heir.id), |_| Ok(())).await
+    }
+
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError> {
         self.call("delete", format!("!delete {}", account.id), |state| {
             state.accounts.retain(|held| held.id != account.id);
