@@ -34,8 +34,11 @@ pub trait Connector: Send + Sync {
 
     async fn deactivate(&self, account: &Account) -> Result<(), ConnectorError>;
 
-    /// Takes back [`Connector::deactivate`] (G4); idempotent.
+    /// Undoes [`Connector::deactivate`]; an account that is active is success.
     async fn reactivate(&self, account: &Account) -> Result<(), ConnectorError>;
+
+    /// Hands what `account` owns in the application to `heir` (E6); what is handed over already is success.
+    async fn transfer(&self, account: &Account, heir: &Account) -> Result<(), ConnectorError>;
 
     /// Deletes; an account that is gone already is success.
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError>;
@@ -108,6 +111,7 @@ pub struct Features {
     pub can_create_team: bool,
     pub can_deactivate: bool,
     pub can_reactivate: bool,
+    pub can_transfer: bool,
     pub can_delete: bool,
     /// Built-in roles, where the API cannot list them.
     pub fixed_roles: Vec<Named>,
