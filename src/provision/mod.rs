@@ -19,6 +19,7 @@ pub mod entitle;
 pub mod error;
 pub mod exchange;
 pub mod existing;
+pub mod explain;
 pub mod flights;
 pub mod grant;
 pub mod guard;
@@ -28,10 +29,12 @@ pub mod names;
 pub mod plan;
 pub mod provisioned;
 pub mod provisioner;
+pub mod rehearse;
 pub mod resolve;
 pub mod rest;
 pub mod rows;
 pub mod scim;
+pub mod shadow;
 pub mod sources;
 
 #[cfg(test)]
@@ -41,4 +44,5 @@ pub use connector::{Connector, ConnectorError};
 pub use error::ProvisionError;
 pub use provisioned::Provisioned;
 pub use provisioner::Provisioner;
+pub use rehearse::Telling;
 pub use rest::RecipeError;

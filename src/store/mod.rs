@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod conformance;
 pub mod memory;
+pub mod rehearsals;
 pub mod sqlite;
 
 use std::time::Duration;
@@ -15,6 +16,8 @@ use crate::model::{
     AccountId, BrowserHash, ErrorId, IdpId, LoginAttempt, Member, ReturnTo, SessionHash, SessionRecord,
     StateHash, Subject, UnixTime,
 };
+
+pub use self::rehearsals::RehearsalStore;
 
 /// The store could not do it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -37,8 +40,8 @@ pub enum StoreError {
 }
 
 /// Everything at once: what `app` hands round.
-pub trait Store: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore {}
-impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore> Store for T {}
+pub trait Store: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + RehearsalStore {}
+impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + RehearsalStore> Store for T {}
 
 /// Logins in flight.
 #[async_trait]

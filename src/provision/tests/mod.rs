@@ -33,6 +33,7 @@ use crate::store::memory::Memory;
 fn settings() -> Provisioning {
     Provisioning {
         mode: Mode::Jit,
+        shadow: false,
         unprovisioned: Unprovisioned::Deny,
         default_role: Some("user".to_owned()),
         role_claim: vec!["role".to_owned()],
