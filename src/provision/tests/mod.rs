@@ -1,6 +1,7 @@
 //! Tests of the whole stage against an application in memory; `rules` has those of the pure parts.
 
 mod exchange;
+mod explain;
 mod fake;
 mod flow;
 mod guards;
@@ -8,6 +9,7 @@ mod mapping;
 mod once;
 mod properties;
 mod rules;
+mod shadow;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
