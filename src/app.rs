@@ -1,6 +1,7 @@
 //! The composition root: the only place that names concrete store, protocol and connector types.
 
 mod providers;
+pub mod rehearsal;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -36,8 +37,9 @@ use crate::platform::outbound::OutboundError;
 use crate::platform::{Outbound, Platform, Tasks, keyfile};
 use crate::provision::breaker::Breaker;
 use crate::provision::connector::Features;
+use crate::provision::rehearse::show_headers;
 use crate::provision::rest::RecipeError;
-use crate::provision::{Connector, Provisioner, catalogue};
+use crate::provision::{Connector, Provisioner, Telling, catalogue};
 use crate::store::memory::Memory;
 use crate::store::postgres::{Location, Postgres};
 use crate::store::sqlite::Sqlite;
@@ -135,13 +137,13 @@ impl App {
             logins: Logins::new(providers.protocols, store.clone(), platform.clone(), &keys),
             saml: providers.saml,
             sessions: sessions.clone(),
-            provisioner: Arc::new(Provisioner::new(
-                &settings,
-                connector,
-                store.clone(),
-                platform.clone(),
-                tasks.clone(),
-            )),
+            provisioner: Arc::new(
+                Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
+                    .telling(Telling {
+                        store: store.clone(),
+                        headers: show_headers(render_headers(settings.headers.clone())),
+                    }),
+            ),
             throttle: Throttle::new(),
             csrf: Csrf::new(&keys),
             keys,

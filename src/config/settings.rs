@@ -220,6 +220,8 @@ pub enum Credential {
 #[derive(Debug, Clone)]
 pub struct Provisioning {
     pub mode: Mode,
+    /// (M6)
+    pub shadow: bool,
     /// (M3)
     pub unprovisioned: Unprovisioned,
     /// (F4) Mandatory where the application has roles.

@@ -230,10 +230,12 @@ impl Endpoints {
         call: &Call,
     ) -> Response<Body> {
         let idp = verified.identity().idp.clone();
-        let provisioned = match self.provisioner.provision(verified.clone()).await {
+        // Whatever becomes of it: `narthex explain` finds it under this id.
+        let id = self.platform.entropy.error_id();
+        let provisioned = match self.provisioner.provision_as(verified.clone(), &id).await {
             Ok(provisioned) => provisioned,
             Err(error) => {
-                return self.provision_failed(&error, &verified, (return_to, until), call).await;
+                return self.provision_failed(id, &error, &verified, (return_to, until), call).await;
             }
         };
         let hint = match self.seal_hint(&verified) {
@@ -245,7 +247,6 @@ impl Endpoints {
         let started = match started {
             Ok(started) => started,
             Err(error) => {
-                let id = self.platform.entropy.error_id();
                 tracing::error!(error_id = %id, %error, idp = %idp, "the session could not be begun");
                 observe::login(idp.as_str(), "session_failed");
                 return Problem::from(&error).with_id(id).into_response(call.intent);
@@ -254,7 +255,8 @@ impl Endpoints {
         observe::login(idp.as_str(), "signed_in");
         let identity = verified.identity();
         tracing::info!(
-            target: "narthex::audit", event = "login", idp = %idp, subject = identity.subject.as_str(),
+            target: "narthex::audit", event = "login", login_id = %id, idp = %idp,
+            subject = identity.subject.as_str(),
             "signed in"
         );
         let mut response = see_other(return_to.as_str());
@@ -315,12 +317,12 @@ impl Endpoints {
 
     async fn provision_failed(
         &self,
+        id: ErrorId,
         error: &ProvisionError,
         verified: &Verified,
         onwards: (ReturnTo, UnixTime),
         call: &Call,
     ) -> Response<Body> {
-        let id = self.platform.entropy.error_id();
         let identity = verified.identity();
         observe::login(identity.idp.as_str(), error.code());
         tracing::warn!(

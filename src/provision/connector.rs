@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Account, AccountId, AccountProfile, EmailAddress, Entitlements};
 
@@ -61,7 +62,7 @@ pub enum FindBy<'a> {
 }
 
 /// What to make different. Empty means: nothing to do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntitlementChange {
     pub role: Option<String>,
     pub add: Entitlements,

@@ -5,6 +5,7 @@ mod agreement;
 mod keys;
 mod logins;
 mod members;
+mod rehearsals;
 mod sessions;
 
 use std::future::Future;
@@ -120,6 +121,15 @@ macro_rules! conformance {
                 a_login_of_no_member_is_refused
                 a_login_does_not_take_another_members_account
                 identities_of_two_providers_do_not_mix
+            );
+            conformance!(@tests $maker $marks rehearsals:
+                x1_a_told_login_is_found_as_it_was_told_first
+                x1_the_latest_logins_are_kept
+                m6_the_latest_outcome_of_each_identity_is_kept
+                m6_outcomes_are_listed_page_by_page_in_the_order_of_their_bytes
+                m6_of_a_hundred_outcomes_at_once_the_latest_stays
+                m6_a_forgotten_report_is_empty
+                e6_of_a_forgotten_person_nothing_is_kept_and_of_others_everything
             );
             conformance!(@tests $maker $marks keys:
                 keys_are_listed_by_purpose

@@ -8,6 +8,7 @@ mod conformance;
 mod families;
 pub mod memory;
 pub mod postgres;
+pub mod rehearsals;
 pub mod sqlite;
 
 use std::time::Duration;
@@ -18,6 +19,8 @@ use crate::model::{
     AccountId, BrowserHash, ErrorId, IdpId, LoginAttempt, Member, ReturnTo, SessionHash, SessionRecord,
     StateHash, Subject, UnixTime,
 };
+
+pub use self::rehearsals::RehearsalStore;
 
 /// The store could not do it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -40,8 +43,8 @@ pub enum StoreError {
 }
 
 /// Everything at once: what `app` hands round.
-pub trait Store: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore {}
-impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore> Store for T {}
+pub trait Store: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + RehearsalStore {}
+impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + RehearsalStore> Store for T {}
 
 /// Logins in flight.
 #[async_trait]
