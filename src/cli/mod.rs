@@ -1,5 +1,6 @@
 //! The command line: 0 is fine, 1 means that what was asked about is not so, 2 that it cannot run.
 
+mod audit;
 mod check;
 mod connector;
 mod connector_life;
@@ -46,6 +47,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The audit log: is it what was written, and the log for other tools
+    Audit {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        audit: audit::AuditArgs,
+    },
     /// Print the JSON Schema of proxy.toml
     Schema,
     /// What speaks to applications: list them, show one, try one on the real application
@@ -85,6 +93,7 @@ pub fn run() -> ExitCode {
         Command::Serve(file) => serve::run(&file.config),
         Command::Check { file, json } => check::run(&file.config, json),
         Command::Explain { file, error, json } => explain::run(&file.config, &error, json),
+        Command::Audit { file, audit } => audit::run(&file.config, audit),
         Command::Schema => schema::run(),
         Command::Connector { file, connector } => connector::run_with(&file.config, &connector),
         #[cfg(feature = "demo")]

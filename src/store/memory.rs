@@ -1,5 +1,6 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
+mod audit;
 mod logins;
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::audit::AuditTables;
 use self::logins::Logins;
 use super::{CreationLease, DocumentStore, KeyStore, MemberStore, SessionStore, StoreError, StoredKey};
 use crate::model::login::MAX_IN_FLIGHT;
@@ -32,6 +34,7 @@ struct Tables {
     members: Members,
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
+    audit: AuditTables,
 }
 
 impl Memory {
