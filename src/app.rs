@@ -28,7 +28,7 @@ use crate::identify::session::{LiveSession, RenderHeaders, Sessions};
 use crate::identify::throttle::Throttle;
 use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
-use crate::listen::request::{Frontage, NoAuthority};
+use crate::listen::request::{Admission, Frontage, NoAuthority};
 use crate::listen::tls::{TlsError, server_config};
 use crate::observe::audit::{Audit, AuditWriter, Entry, Event, Plain};
 use crate::observe::health::Health;
@@ -36,10 +36,12 @@ use crate::pipeline::{Core, Shared};
 use crate::platform::keyfile::KeyFileError;
 use crate::platform::outbound::OutboundError;
 use crate::platform::{Outbound, Platform, Tasks, keyfile};
+use crate::provision::breaker::Breaker;
 use crate::provision::connector::Features;
 use crate::provision::rest::RecipeError;
 use crate::provision::{Connector, Provisioner, catalogue};
 use crate::store::memory::Memory;
+use crate::store::postgres::{Location, Postgres};
 use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 
@@ -109,13 +111,14 @@ impl App {
             SealKey::Given(key) => keyfile::given(key)?,
             SealKey::FileOrMake(path) => keyfile::file_or_make(path, platform.entropy.as_ref())?,
         };
-        let opened = OpenStore::open(&settings.store.url).await?;
+        let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
         let (audit, audit_writer) =
             Audit::start(store.clone(), platform.clone(), tokio::runtime::Handle::current());
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
 
         let connector = connector(&settings, &platform)?;
+        let connector = connector.map(|connector| Breaker::around(connector, platform.clock.clone()));
         let features = connector.as_ref().map(|connector| connector.features().clone()).unwrap_or_default();
         let wanted = wanted_claims(&settings, &features);
         let providers = Providers::start(&settings, &wanted, &outbound, &store, &platform, &tasks)?;
@@ -214,13 +217,27 @@ impl App {
 /// The store as it was opened, to be closed again.
 enum OpenStore {
     Sqlite(Sqlite),
+    Postgres(Postgres),
     Memory(Arc<Memory>),
 }
 
 impl OpenStore {
-    async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
-        Ok(match url {
+    async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        Ok(match &settings.store.url {
             StoreUrl::Sqlite { path } => Self::Sqlite(Sqlite::open(path).await?),
+            StoreUrl::Postgres(postgres) => {
+                let roots = match postgres.roots.as_slice() {
+                    [] => settings.outbound.extra_roots.clone(),
+                    roots => roots.to_vec(),
+                };
+                let location = Location {
+                    url: postgres.url.clone(),
+                    password: postgres.password.clone(),
+                    connections: postgres.connections,
+                    roots,
+                };
+                Self::Postgres(Postgres::open(&location).await?)
+            }
             StoreUrl::Memory => Self::Memory(Arc::default()),
         })
     }
@@ -228,6 +245,7 @@ impl OpenStore {
     fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Sqlite(sqlite) => Arc::new(sqlite.clone()),
+            Self::Postgres(postgres) => Arc::new(postgres.clone()),
             Self::Memory(memory) => memory.clone(),
         }
     }
@@ -235,6 +253,7 @@ impl OpenStore {
     async fn close(self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Postgres(postgres) => postgres.close().await,
             Self::Memory(_) => {}
         }
     }
@@ -257,7 +276,7 @@ fn bind(
 /// # Errors
 /// Where the store cannot be read.
 pub async fn refusal(settings: &Settings, error_id: &str) -> Result<Option<Refused>, StoreError> {
-    let opened = OpenStore::open(&settings.store.url).await?;
+    let opened = OpenStore::open(settings).await?;
     let found = opened.store().find_refusal(error_id).await;
     opened.close().await;
     found?
@@ -283,9 +302,11 @@ fn wanted_claims(settings: &Settings, features: &Features) -> Vec<String> {
     let mut wanted: Vec<String> = vec!["email".to_owned()];
     wanted.extend(provisioning.role_claim.clone());
     wanted.extend(provisioning.groups_claim.clone());
-    wanted.extend(provisioning.teams_claim.as_ref().map(|teams| teams.claim.clone()));
+    wanted.extend(provisioning.teams_claim.iter().flat_map(|teams| teams.claim.clone()));
+    let conditions = provisioning.mapping.iter().filter_map(|row| row.when.as_ref());
+    wanted.extend(conditions.flat_map(|condition| condition.claims().iter().cloned()));
     wanted.extend(provisioning.attributes.values().filter_map(|attribute| match &attribute.source {
-        AttributeSource::Claim(claim) => Some(claim.clone()),
+        AttributeSource::Claims(claims) => claims.first().cloned(),
         AttributeSource::Connector | AttributeSource::Constant(_) | AttributeSource::Template(_) => None,
     }));
     let required = features.attributes.values().filter(|attribute| attribute.required);
@@ -355,7 +376,10 @@ fn data_plane(
     parts: Parts,
     cold: &Tasks,
 ) -> Result<DataPlane, StartError> {
-    let frontage = Frontage::new(&settings.server.public_url, settings.server.trusted_proxies.clone())?;
+    let admission =
+        Admission { network: settings.network.clone(), open_to_all: parts.endpoints.open_to_servers() };
+    let server = &settings.server;
+    let frontage = Frontage::new(&server.public_url, server.trusted_proxies.clone(), admission)?;
     let token_header = settings.upstream_token.as_ref().map(|token| token.header.as_str());
     let managed = settings
         .headers

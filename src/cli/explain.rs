@@ -30,7 +30,7 @@ pub(super) fn run(config: &Path, error_id: &str, json: bool) -> u8 {
 }
 
 async fn explain(settings: &Settings, error_id: &str, json: bool, out: &mut (dyn Write + Send)) -> u8 {
-    if settings.store.url == StoreUrl::Memory {
+    if matches!(settings.store.url, StoreUrl::Memory) {
         complain("store.url is memory:, which no other process can read; the log has the refusal");
         return CANNOT;
     }

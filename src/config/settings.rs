@@ -1,6 +1,8 @@
 //! The configuration as meant: typed, checked, with every default filled in and every secret read.
 
 mod idp;
+mod network;
+mod store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,6 +16,8 @@ use crate::expr::{Condition, Template};
 use crate::model::{IdpId, Secret};
 
 pub use idp::*;
+pub use network::*;
+pub use store::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
 #[derive(Debug, Clone)]
@@ -34,6 +38,7 @@ pub struct Settings {
     /// Absent: nothing is provisioned (`provisioning.mode = "off"`).
     pub application: Option<Application>,
     pub provisioning: Provisioning,
+    pub network: Network,
     pub health: Health,
     pub log: Log,
 }
@@ -114,21 +119,6 @@ pub struct Session {
     pub max_per_member: usize,
     /// How long sessions in memory are honoured while the store is away. Default 5 min.
     pub offline_grace: Duration,
-}
-
-/// `[store]`
-#[derive(Debug, Clone)]
-pub struct Store {
-    pub url: StoreUrl,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreUrl {
-    Sqlite {
-        path: PathBuf,
-    },
-    /// `memory:`, for tests: gone with the process.
-    Memory,
 }
 
 /// `[keys]`
@@ -234,10 +224,10 @@ pub struct Provisioning {
     pub unprovisioned: Unprovisioned,
     /// (F4) Mandatory where the application has roles.
     pub default_role: Option<String>,
-    /// (F4) Path of the claim whose first value is the role.
-    pub role_claim: Option<String>,
-    /// (F5) Path of the claim that mapping rows look into.
-    pub groups_claim: Option<String>,
+    /// (F4) Paths of the claims of which the first with a value names the role.
+    pub role_claim: Vec<String>,
+    /// (F5) Paths of the claims that mapping rows look into, together.
+    pub groups_claim: Vec<String>,
     /// (F5)
     pub teams_claim: Option<TeamsClaim>,
     /// (F5) Only these may `teams_claim` name. Patterns: exact, or `prefix/*`. Default: none.
@@ -288,7 +278,8 @@ pub enum Unprovisioned {
 /// `teams_claim = { claim, separator }`
 #[derive(Debug, Clone)]
 pub struct TeamsClaim {
-    pub claim: String,
+    /// Together, in order; at least one.
+    pub claim: Vec<String>,
     /// Splits one value into several, where set.
     pub separator: Option<String>,
 }
@@ -296,16 +287,20 @@ pub struct TeamsClaim {
 /// `[[provisioning.mapping]]`
 #[derive(Debug, Clone)]
 pub struct MappingRow {
-    pub group: String,
+    /// `None`: `when` alone decides.
+    pub group: Option<String>,
     /// For people, where `group` is an opaque id.
     pub label: Option<String>,
     pub idp: Option<IdpId>,
+    pub when: Option<Condition>,
+    /// (F4) What it gives may be privileged in the application.
+    pub privileged: bool,
     pub gives: MappingGives,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MappingGives {
-    Role { role: String, privileged: bool },
+    Role(String),
     Team { team: String, team_role: Option<String> },
     AppGroups(Vec<String>),
     Permission(String),
@@ -343,7 +338,8 @@ pub struct Attribute {
 pub enum AttributeSource {
     /// As the connector pre-fills it (only `required` or `enabled` was said).
     Connector,
-    Claim(String),
+    /// The first of them that has a usable value; at least one.
+    Claims(Vec<String>),
     Constant(String),
     Template(Template),
 }
