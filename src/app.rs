@@ -1,5 +1,6 @@
 //! The composition root: the only place that names concrete store, protocol and connector types.
 
+pub mod audit;
 mod providers;
 pub mod rehearsal;
 
@@ -30,6 +31,7 @@ use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
 use crate::listen::request::{Admission, Frontage, NoAuthority};
 use crate::listen::tls::{TlsError, server_config};
+use crate::observe::audit::{Audit, AuditWriter, Entry, Event, Plain};
 use crate::observe::health::Health;
 use crate::pipeline::{Core, Shared};
 use crate::platform::keyfile::KeyFileError;
@@ -86,6 +88,7 @@ pub struct App {
     probes: Health,
     tasks: Tasks,
     sessions: Arc<Sessions>,
+    audit: AuditWriter,
     store: OpenStore,
 }
 
@@ -112,6 +115,8 @@ impl App {
         };
         let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
+        let (audit, audit_writer) =
+            Audit::start(store.clone(), platform.clone(), tokio::runtime::Handle::current());
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
 
         let connector = connector(&settings, &platform)?;
@@ -125,11 +130,11 @@ impl App {
             &keys,
             names.clone(),
             settings.session.clone(),
-            render_headers(settings.headers.clone()),
+            render_headers(settings.headers.clone(), audit.clone()),
             platform.clone(),
         ));
         let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
-        let signing_keys = signing_keys(&settings, &store, &keys, &platform, &tasks).await?;
+        let signing_keys = signing_keys(&settings, &store, &keys, &platform, &audit, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
             public_url: settings.server.public_url.clone(),
@@ -141,7 +146,7 @@ impl App {
                 Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
                     .telling(Telling {
                         store: store.clone(),
-                        headers: show_headers(render_headers(settings.headers.clone())),
+                        headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
                     }),
             ),
             throttle: Throttle::new(),
@@ -149,6 +154,7 @@ impl App {
             keys,
             store: store.clone(),
             platform: platform.clone(),
+            audit: audit.clone(),
             cookies: cookies.clone(),
             signing_keys: signing_keys.clone(),
         });
@@ -163,7 +169,7 @@ impl App {
                 header_read: settings.server.timeouts.header_read,
                 drain: settings.server.timeouts.drain,
             },
-            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform },
+            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform, audit },
             &tasks,
         )?;
         let probes = health(&sessions);
@@ -177,7 +183,7 @@ impl App {
             listen = %plane.local_addr(), health = %health, public_url = %settings.server.public_url,
             "narthex is ready"
         );
-        Ok(Self { plane, health, probes, tasks, sessions, store: opened })
+        Ok(Self { plane, health, probes, tasks, sessions, audit: audit_writer, store: opened })
     }
 
     /// Where the public listener is.
@@ -205,6 +211,7 @@ impl App {
             tracing::warn!(%error, "the last activity could not be written");
         }
         self.tasks.finish().await;
+        self.audit.finish().await;
         self.store.close().await;
     }
 }
@@ -316,19 +323,21 @@ async fn signing_keys(
     store: &Arc<dyn Store>,
     keys: &crate::platform::KeyRing,
     platform: &Platform,
+    audit: &Audit,
     tasks: &Tasks,
 ) -> Result<Option<Arc<SigningKeys>>, StartError> {
     if settings.upstream_token.is_none() {
         return Ok(None);
     }
-    let keys = Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone()).await?);
+    let keys =
+        Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone(), audit.clone()).await?);
     keys.run(tasks);
     Ok(Some(keys))
 }
 
 /// Renders `[headers]` for a session, once. A value that is absent, empty or not sendable (CR, LF, NUL and
 /// other controls; PROVISIONING.md G5) leaves its header out.
-fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
+fn render_headers(headers: Vec<Header>, audit: Audit) -> Box<RenderHeaders> {
     Box::new(move |context| {
         let render = |header: &Header| {
             let text = match header.template.render(context) {
@@ -343,10 +352,8 @@ fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
             }
             let value = HeaderValue::from_bytes(text.as_bytes());
             if value.is_err() {
-                tracing::warn!(
-                    target: "narthex::audit", event = "header_value_refused", header = %header.name,
-                    "an identity header is left out: its value holds a control character"
-                );
+                let name = Plain::name(header.name.as_str());
+                audit.record(Entry::new(Event::HeaderValueRefused).field("header", name));
             }
             Some((header.name.clone(), value.ok()?))
         };
@@ -362,6 +369,7 @@ struct Parts {
     endpoints: Arc<Endpoints>,
     signing_keys: Option<Arc<SigningKeys>>,
     platform: Platform,
+    audit: Audit,
 }
 
 fn data_plane(
@@ -395,6 +403,7 @@ fn data_plane(
         prefix: settings.server.prefix.clone(),
         application_logout: parts.features.logout_path.clone(),
         entropy: parts.platform.entropy.clone(),
+        audit: parts.audit,
         cold: cold.clone(),
     });
     let plane = DataPlane::start(listening, cold, |tasks| {

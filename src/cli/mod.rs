@@ -1,5 +1,6 @@
 //! The command line: 0 is fine, 1 means that what was asked about is not so, 2 that it cannot run.
 
+mod audit;
 mod check;
 mod connector;
 mod connector_life;
@@ -44,6 +45,13 @@ enum Command {
         file: ConfigFile,
         #[command(flatten)]
         explain: explain::ExplainArgs,
+    },
+    /// The audit log: is it what was written, and the log for other tools
+    Audit {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        audit: audit::AuditArgs,
     },
     /// Print the JSON Schema of proxy.toml
     Schema,
@@ -98,6 +106,7 @@ pub fn run() -> ExitCode {
         Command::Serve(file) => serve::run(&file.config),
         Command::Check { file, json } => check::run(&file.config, json),
         Command::Explain { file, explain } => explain::run(&file.config, explain),
+        Command::Audit { file, audit } => audit::run(&file.config, audit),
         Command::Schema => schema::run(),
         Command::Connector { file, connector } => connector::run_with(&file.config, &connector),
         Command::Mapping { file, mapping } => mapping::run(&file.config, &mapping),

@@ -2,6 +2,7 @@
 //! `conformance!` at the end.
 
 mod agreement;
+mod audit;
 mod keys;
 mod logins;
 mod members;
@@ -141,6 +142,16 @@ macro_rules! conformance {
                 a_sweep_drops_retired_keys_only
                 a_document_is_found_as_it_was_put_last
                 an_unknown_document_is_absent
+            );
+            conformance!(@tests $maker audit:
+                s3_an_entry_is_read_as_it_was_appended
+                s3_a_chain_is_appended_to_at_its_end_only
+                s3_of_a_hundred_appended_at_once_exactly_one_goes_on
+                s3_heads_tell_how_far_each_chain_has_come
+                s3_a_head_is_loose_until_another_chain_has_noted_it
+                s3_the_log_is_read_page_by_page_by_chain
+                s3_entries_are_listed_by_time_member_and_event
+                e6_what_is_said_of_a_person_is_found_and_erased_and_the_digests_stay
             );
         }
     )*};

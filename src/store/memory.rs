@@ -1,5 +1,6 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
+mod audit;
 mod logins;
 mod rehearsals;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::audit::AuditTables;
 use self::logins::Logins;
 use self::rehearsals::Rehearsals;
 use super::{CreationLease, DocumentStore, KeyStore, MemberStore, SessionStore, StoreError, StoredKey};
@@ -35,6 +37,7 @@ struct Tables {
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
     rehearsals: Rehearsals,
+    audit: AuditTables,
 }
 
 impl Memory {

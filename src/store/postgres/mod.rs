@@ -19,6 +19,8 @@ mod tests;
 mod turns;
 
 // The acts. Their text is the same for every SQL database; `super` is what differs.
+#[path = "../sql/audit.rs"]
+mod audit;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
