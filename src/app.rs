@@ -27,13 +27,14 @@ use crate::identify::session::{LiveSession, RenderHeaders, Sessions};
 use crate::identify::throttle::Throttle;
 use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
-use crate::listen::request::{Frontage, NoAuthority};
+use crate::listen::request::{Admission, Frontage, NoAuthority};
 use crate::listen::tls::{TlsError, server_config};
 use crate::observe::health::Health;
 use crate::pipeline::{Core, Shared};
 use crate::platform::keyfile::KeyFileError;
 use crate::platform::outbound::OutboundError;
 use crate::platform::{Outbound, Platform, Tasks, keyfile};
+use crate::provision::breaker::Breaker;
 use crate::provision::connector::Features;
 use crate::provision::rest::RecipeError;
 use crate::provision::{Connector, Provisioner, catalogue};
@@ -111,6 +112,7 @@ impl App {
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
 
         let connector = connector(&settings, &platform)?;
+        let connector = connector.map(|connector| Breaker::around(connector, platform.clock.clone()));
         let features = connector.as_ref().map(|connector| connector.features().clone()).unwrap_or_default();
         let wanted = wanted_claims(&settings, &features);
         let providers = Providers::start(&settings, &wanted, &outbound, &store, &platform, &tasks)?;
@@ -276,9 +278,11 @@ fn wanted_claims(settings: &Settings, features: &Features) -> Vec<String> {
     let mut wanted: Vec<String> = vec!["email".to_owned()];
     wanted.extend(provisioning.role_claim.clone());
     wanted.extend(provisioning.groups_claim.clone());
-    wanted.extend(provisioning.teams_claim.as_ref().map(|teams| teams.claim.clone()));
+    wanted.extend(provisioning.teams_claim.iter().flat_map(|teams| teams.claim.clone()));
+    let conditions = provisioning.mapping.iter().filter_map(|row| row.when.as_ref());
+    wanted.extend(conditions.flat_map(|condition| condition.claims().iter().cloned()));
     wanted.extend(provisioning.attributes.values().filter_map(|attribute| match &attribute.source {
-        AttributeSource::Claim(claim) => Some(claim.clone()),
+        AttributeSource::Claims(claims) => claims.first().cloned(),
         AttributeSource::Connector | AttributeSource::Constant(_) | AttributeSource::Template(_) => None,
     }));
     let required = features.attributes.values().filter(|attribute| attribute.required);
@@ -347,7 +351,10 @@ fn data_plane(
     parts: Parts,
     cold: &Tasks,
 ) -> Result<DataPlane, StartError> {
-    let frontage = Frontage::new(&settings.server.public_url, settings.server.trusted_proxies.clone())?;
+    let admission =
+        Admission { network: settings.network.clone(), open_to_all: parts.endpoints.open_to_servers() };
+    let server = &settings.server;
+    let frontage = Frontage::new(&server.public_url, server.trusted_proxies.clone(), admission)?;
     let token_header = settings.upstream_token.as_ref().map(|token| token.header.as_str());
     let managed = settings
         .headers

@@ -6,6 +6,7 @@ mod connector_life;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod mapping;
 mod schema;
 mod serve;
 
@@ -55,6 +56,13 @@ enum Command {
         #[command(flatten)]
         connector: connector::ConnectorArgs,
     },
+    /// The group mapping in its JSON form: read one, or write the configuration's
+    Mapping {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        mapping: mapping::MappingArgs,
+    },
     /// Try it: an identity provider, an application and the proxy, all on this machine
     #[cfg(feature = "demo")]
     Demo {
@@ -87,6 +95,7 @@ pub fn run() -> ExitCode {
         Command::Explain { file, error, json } => explain::run(&file.config, &error, json),
         Command::Schema => schema::run(),
         Command::Connector { file, connector } => connector::run_with(&file.config, &connector),
+        Command::Mapping { file, mapping } => mapping::run(&file.config, &mapping),
         #[cfg(feature = "demo")]
         Command::Demo { port } => demo::run(port),
     };

@@ -5,6 +5,7 @@
 //! already, and the rest is still read, so that everything wrong is told at once.
 
 mod idp;
+mod network;
 mod provisioning;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use idp::*;
+pub use network::*;
 pub use provisioning::*;
 
 /// Configuration of narthex: one process fronts one application. Every key can be overridden by the environment:
@@ -60,6 +62,10 @@ pub struct Raw {
     /// Accounts: who gets one, with which role and teams.
     #[schemars(extend("default" = {}))]
     pub provisioning: Option<Provisioning>,
+    /// Which networks people may come from, for everyone and before any identity provider is asked. What other
+    /// servers ask narthex (its SAML metadata, logout messages and keys) is not held back.
+    #[schemars(extend("default" = {}))]
+    pub network: Option<Network>,
     /// Liveness, readiness and metrics; carries nothing personal.
     #[schemars(extend("default" = {}))]
     pub health: Option<Health>,

@@ -1,6 +1,7 @@
 //! The configuration as meant: typed, checked, with every default filled in and every secret read.
 
 mod idp;
+mod network;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use crate::expr::{Condition, Template};
 use crate::model::{IdpId, Secret};
 
 pub use idp::*;
+pub use network::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
 #[derive(Debug, Clone)]
@@ -34,6 +36,7 @@ pub struct Settings {
     /// Absent: nothing is provisioned (`provisioning.mode = "off"`).
     pub application: Option<Application>,
     pub provisioning: Provisioning,
+    pub network: Network,
     pub health: Health,
     pub log: Log,
 }
@@ -234,10 +237,10 @@ pub struct Provisioning {
     pub unprovisioned: Unprovisioned,
     /// (F4) Mandatory where the application has roles.
     pub default_role: Option<String>,
-    /// (F4) Path of the claim whose first value is the role.
-    pub role_claim: Option<String>,
-    /// (F5) Path of the claim that mapping rows look into.
-    pub groups_claim: Option<String>,
+    /// (F4) Paths of the claims of which the first with a value names the role.
+    pub role_claim: Vec<String>,
+    /// (F5) Paths of the claims that mapping rows look into, together.
+    pub groups_claim: Vec<String>,
     /// (F5)
     pub teams_claim: Option<TeamsClaim>,
     /// (F5) Only these may `teams_claim` name. Patterns: exact, or `prefix/*`. Default: none.
@@ -288,7 +291,8 @@ pub enum Unprovisioned {
 /// `teams_claim = { claim, separator }`
 #[derive(Debug, Clone)]
 pub struct TeamsClaim {
-    pub claim: String,
+    /// Together, in order; at least one.
+    pub claim: Vec<String>,
     /// Splits one value into several, where set.
     pub separator: Option<String>,
 }
@@ -296,16 +300,20 @@ pub struct TeamsClaim {
 /// `[[provisioning.mapping]]`
 #[derive(Debug, Clone)]
 pub struct MappingRow {
-    pub group: String,
+    /// `None`: `when` alone decides.
+    pub group: Option<String>,
     /// For people, where `group` is an opaque id.
     pub label: Option<String>,
     pub idp: Option<IdpId>,
+    pub when: Option<Condition>,
+    /// (F4) What it gives may be privileged in the application.
+    pub privileged: bool,
     pub gives: MappingGives,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MappingGives {
-    Role { role: String, privileged: bool },
+    Role(String),
     Team { team: String, team_role: Option<String> },
     AppGroups(Vec<String>),
     Permission(String),
@@ -343,7 +351,8 @@ pub struct Attribute {
 pub enum AttributeSource {
     /// As the connector pre-fills it (only `required` or `enabled` was said).
     Connector,
-    Claim(String),
+    /// The first of them that has a usable value; at least one.
+    Claims(Vec<String>),
     Constant(String),
     Template(Template),
 }

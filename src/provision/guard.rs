@@ -160,6 +160,11 @@ impl Connector for Guarded {
         self.inner.deactivate(account).await
     }
 
+    async fn reactivate(&self, account: &Account) -> Result<(), ConnectorError> {
+        self.untouchable("reactivate", account).await?;
+        self.inner.reactivate(account).await
+    }
+
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError> {
         self.untouchable("delete", account).await?;
         let _one_at_a_time = self.privileges.lock().await;

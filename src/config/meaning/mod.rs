@@ -3,8 +3,11 @@
 //! Functions give `None` where they reported something, and go on, so that one run tells all.
 
 mod application;
+mod attributes;
 mod idp;
 mod listen;
+mod network;
+mod mapping;
 mod provisioning;
 mod saml;
 mod traffic;
@@ -79,6 +82,7 @@ impl Meaning<'_> {
         let upstream_token = self.upstream_token(raw, server.as_ref());
         let (application, features) = self.application(raw);
         let provisioning = self.provisioning(raw, features.as_ref());
+        let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
         let log = self.log(raw);
         Some(Settings {
@@ -94,6 +98,7 @@ impl Meaning<'_> {
             upstream_token: upstream_token.ok()?,
             application: application.ok()?,
             provisioning: provisioning?,
+            network: network?,
             health: health?,
             log: log?,
         })
