@@ -203,6 +203,10 @@ impl Connector for Breaker {
         self.through("deactivate", self.inner.deactivate(account)).await
     }
 
+    async fn reactivate(&self, account: &Account) -> Result<(), ConnectorError> {
+        self.through("reactivate", self.inner.reactivate(account)).await
+    }
+
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError> {
         self.through("delete", self.inner.delete(account)).await
     }

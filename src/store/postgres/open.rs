@@ -127,7 +127,9 @@ enum Refusal {
     OnlyReads,
     NoSchema,
     /// Tables of somebody else.
-    Foreign { schema: String },
+    Foreign {
+        schema: String,
+    },
     Newer(i64),
 }
 
@@ -147,9 +149,11 @@ impl Refusal {
                 format!("it is PostgreSQL {version}; narthex needs {OLDEST} or newer")
             }
             Self::OnlyReads => "it is a standby, which only reads; name the primary".to_owned(),
-            Self::NoSchema => "the schema that its search_path names is not there; make it: CREATE SCHEMA, owned by \
+            Self::NoSchema => {
+                "the schema that its search_path names is not there; make it: CREATE SCHEMA, owned by \
                                narthex's user"
-                .to_owned(),
+                    .to_owned()
+            }
             Self::Foreign { schema } => format!(
                 "the schema {schema} holds tables of another program; name a database of narthex's own, or a schema \
                  by ?options=-csearch_path%3DNAME"
@@ -171,11 +175,10 @@ async fn prepare(pool: &PgPool) -> Result<(), Refusal> {
          SET LOCAL synchronous_commit = on; {}",
         turns::migrating()
     );
-    let (reads, version): (bool, i32) = sqlx::query_as(
-        "SELECT pg_is_in_recovery(), current_setting('server_version_num')::integer / 10000",
-    )
-    .fetch_one(pool)
-    .await?;
+    let (reads, version): (bool, i32) =
+        sqlx::query_as("SELECT pg_is_in_recovery(), current_setting('server_version_num')::integer / 10000")
+            .fetch_one(pool)
+            .await?;
     if version < OLDEST {
         return Err(Refusal::Old(version));
     }

@@ -30,7 +30,9 @@ pub(super) fn reason(shown: &str, error: &sqlx::Error) -> String {
 
 fn by_code(shown: &str, code: &str, error: &sqlx::Error) -> String {
     let helps = match code {
-        "28P01" | "28000" => "check user, password (store.password or PGPASSFILE) and the server's pg_hba.conf",
+        "28P01" | "28000" => {
+            "check user, password (store.password or PGPASSFILE) and the server's pg_hba.conf"
+        }
         "3D000" => "make it: CREATE DATABASE, owned by narthex's user",
         "3F000" => "make it: CREATE SCHEMA, owned by narthex's user",
         "42501" => "narthex's user must own its schema, or be granted USAGE and CREATE on it",
@@ -39,9 +41,13 @@ fn by_code(shown: &str, code: &str, error: &sqlx::Error) -> String {
         }
         "53300" => "raise the server's max_connections, or have fewer replicas",
         "53100" => "free some space on the server's disk",
-        "57P01" | "57P02" | "57P03" => "the server is ending or starting; narthex goes on when it is there again",
+        "57P01" | "57P02" | "57P03" => {
+            "the server is ending or starting; narthex goes on when it is there again"
+        }
         "25006" => "that server only reads; name the primary, or put it back in charge",
-        "55P03" | "57014" => "another write took too long; look for a transaction that hangs in pg_stat_activity",
+        "55P03" | "57014" => {
+            "another write took too long; look for a transaction that hangs in pg_stat_activity"
+        }
         "25P03" => "this replica stood still in the middle of a write, which the server undid",
         _ => return format!("{shown}: {error} ({code})"),
     };

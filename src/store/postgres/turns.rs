@@ -57,8 +57,7 @@ pub(super) fn statements(turn: Turn) -> String {
 }
 
 /// The statement that takes the turn at a key; `$1` is the family, `$2` the key.
-pub(super) const AT_KEY: &str =
-    "SELECT pg_advisory_xact_lock(hashtextextended('narthex ' || current_schema() || ' ' || $1 || ' ' || $2, 0))";
+pub(super) const AT_KEY: &str = "SELECT pg_advisory_xact_lock(hashtextextended('narthex ' || current_schema() || ' ' || $1 || ' ' || $2, 0))";
 
 /// The statement that has one replica at a time bring the tables up to date.
 pub(super) fn migrating() -> String {
