@@ -7,6 +7,7 @@
 mod idp;
 mod network;
 mod provisioning;
+mod scim;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use serde::Deserialize;
 pub use idp::*;
 pub use network::*;
 pub use provisioning::*;
+pub use scim::*;
 
 /// Configuration of narthex: one process fronts one application. Every key can be overridden by the environment:
 /// NARTHEX__SERVER__LISTEN for server.listen, NARTHEX__IDP__CORP__CLIENT_SECRET for the client_secret of the
@@ -66,6 +68,8 @@ pub struct Raw {
     /// servers ask narthex (its SAML metadata, logout messages and keys) is not held back.
     #[schemars(extend("default" = {}))]
     pub network: Option<Network>,
+    /// A SCIM 2.0 server, by which a directory makes accounts; with provisioning.mode "scim", and only then.
+    pub scim: Option<Scim>,
     /// Liveness, readiness and metrics; carries nothing personal.
     #[schemars(extend("default" = {}))]
     pub health: Option<Health>,

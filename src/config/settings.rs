@@ -2,6 +2,7 @@
 
 mod idp;
 mod network;
+mod scim;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use crate::model::{IdpId, Secret};
 
 pub use idp::*;
 pub use network::*;
+pub use scim::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub struct Settings {
     pub application: Option<Application>,
     pub provisioning: Provisioning,
     pub network: Network,
+    /// There exactly where `provisioning.mode = "scim"`.
+    pub scim: Option<Scim>,
     pub health: Health,
     pub log: Log,
 }
@@ -280,6 +284,7 @@ pub struct Provisioning {
 pub enum Mode {
     Off,
     Jit,
+    Scim,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
 mod logins;
+mod scim;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::logins::Logins;
+use self::scim::Scim;
 use super::{CreationLease, DocumentStore, KeyStore, MemberStore, SessionStore, StoreError, StoredKey};
 use crate::model::login::MAX_IN_FLIGHT;
 use crate::model::{AccountId, IdpId, Member, MemberId, SessionHash, SessionRecord, Subject, UnixTime};
@@ -32,6 +34,7 @@ struct Tables {
     members: Members,
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
+    scim: Scim,
 }
 
 impl Memory {

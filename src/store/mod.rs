@@ -8,11 +8,14 @@ mod conformance;
 mod families;
 pub mod memory;
 pub mod postgres;
+mod scim;
 pub mod sqlite;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
 
 use crate::model::{
     AccountId, BrowserHash, ErrorId, IdpId, LoginAttempt, Member, ReturnTo, SessionHash, SessionRecord,
@@ -40,8 +43,8 @@ pub enum StoreError {
 }
 
 /// Everything at once: what `app` hands round.
-pub trait Store: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore {}
-impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore> Store for T {}
+pub trait Store: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + ScimStore {}
+impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + ScimStore> Store for T {}
 
 /// Logins in flight.
 #[async_trait]

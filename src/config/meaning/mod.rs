@@ -10,6 +10,7 @@ mod mapping;
 mod network;
 mod provisioning;
 mod saml;
+mod scim;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,6 +85,7 @@ impl Meaning<'_> {
         let provisioning = self.provisioning(raw, features.as_ref());
         let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
+        let scim = self.scim(raw, server.as_ref(), health.as_ref());
         let log = self.log(raw);
         Some(Settings {
             server: server?,
@@ -99,6 +101,7 @@ impl Meaning<'_> {
             application: application.ok()?,
             provisioning: provisioning?,
             network: network?,
+            scim: scim.ok()?,
             health: health?,
             log: log?,
         })

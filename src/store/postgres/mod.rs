@@ -25,6 +25,8 @@ mod keys;
 mod logins;
 #[path = "../sql/members.rs"]
 mod members;
+#[path = "../sql/scim.rs"]
+mod scim;
 #[path = "../sql/sessions.rs"]
 mod sessions;
 

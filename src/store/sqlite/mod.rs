@@ -24,6 +24,8 @@ mod keys;
 mod logins;
 #[path = "../sql/members.rs"]
 mod members;
+#[path = "../sql/scim.rs"]
+mod scim;
 #[path = "../sql/sessions.rs"]
 mod sessions;
 

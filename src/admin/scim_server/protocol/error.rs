@@ -26,6 +26,8 @@ pub enum ScimError {
     /// No such token.
     #[error("a bearer token of this server is needed")]
     Unauthorized,
+    #[error("{0}")]
+    Forbidden(&'static str),
     #[error("there is no {0}")]
     NotFound(String),
     #[error("{method} is not possible here; possible: {possible}")]
@@ -56,6 +58,7 @@ impl ScimError {
             | Self::NoTarget(_)
             | Self::InvalidValue(_) => 400,
             Self::Unauthorized => 401,
+            Self::Forbidden(_) => 403,
             Self::NotFound(_) => 404,
             Self::Method { .. } => 405,
             Self::Uniqueness(_) => 409,
@@ -79,6 +82,7 @@ impl ScimError {
             Self::NoTarget(_) => Some("noTarget"),
             Self::InvalidValue(_) => Some("invalidValue"),
             Self::Unauthorized
+            | Self::Forbidden(_)
             | Self::NotFound(_)
             | Self::Method { .. }
             | Self::VersionMismatch

@@ -1,7 +1,5 @@
 //! The order of a list (RFC 7644, 3.4.2.3).
 
-use std::cmp::Ordering;
-
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
@@ -16,7 +14,6 @@ use super::schema::{Attribute, ResourceType, Type};
 #[derive(Debug, Clone, Copy)]
 pub struct Sorting {
     located: Located,
-    pub descending: bool,
 }
 
 /// What one resource is sorted by.
@@ -32,7 +29,7 @@ pub enum SortKey {
 impl Sorting {
     /// # Errors
     /// [`ScimError::InvalidPath`]: no such attribute, or one that has parts and no value.
-    pub fn new(resource: &ResourceType, by: &str, descending: bool) -> Result<Self, ScimError> {
+    pub fn new(resource: &ResourceType, by: &str) -> Result<Self, ScimError> {
         let Some(Place::Attribute(located)) = resolve(resource, by) else {
             let what = format!("sortBy: {} has no attribute {by:?}", resource.schema.name);
             return Err(ScimError::InvalidPath(what));
@@ -40,7 +37,7 @@ impl Sorting {
         if leaf(located).is_complex() {
             return Err(ScimError::InvalidPath(format!("sortBy: {by} has several parts; name one of them")));
         }
-        Ok(Self { located, descending })
+        Ok(Self { located })
     }
 
     /// Whether the key is in this top-level attribute of the core schema.
@@ -72,11 +69,6 @@ impl Sorting {
             Some(Json::String(text)) => SortKey::Text(folded(text)),
             _ => SortKey::None,
         }
-    }
-
-    #[must_use]
-    pub fn order(&self, one: &SortKey, other: &SortKey) -> Ordering {
-        if self.descending { other.cmp(one) } else { one.cmp(other) }
     }
 }
 
