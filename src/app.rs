@@ -3,6 +3,7 @@
 pub mod audit;
 mod providers;
 pub mod rehearsal;
+mod scim;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -84,6 +85,8 @@ pub enum StartError {
 /// A running narthex.
 pub struct App {
     plane: DataPlane,
+    /// With mode `scim`.
+    scim: Option<DataPlane>,
     health: SocketAddr,
     probes: Health,
     tasks: Tasks,
@@ -96,6 +99,7 @@ pub struct App {
 #[derive(Default)]
 pub struct Sockets {
     pub public: Option<TcpListener>,
+    pub scim: Option<TcpListener>,
     pub health: Option<TcpListener>,
 }
 
@@ -159,6 +163,7 @@ impl App {
             signing_keys: signing_keys.clone(),
         });
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
+        let scim = scim::start(&settings, sockets.scim, &store, &platform, &tasks)?;
 
         let plane = data_plane(
             &settings,
@@ -183,13 +188,19 @@ impl App {
             listen = %plane.local_addr(), health = %health, public_url = %settings.server.public_url,
             "narthex is ready"
         );
-        Ok(Self { plane, health, probes, tasks, sessions, audit: audit_writer, store: opened })
+        Ok(Self { plane, scim, health, probes, tasks, sessions, audit: audit_writer, store: opened })
     }
 
     /// Where the public listener is.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.plane.local_addr()
+    }
+
+    /// Where the SCIM listener is, with mode `scim`.
+    #[must_use]
+    pub fn scim_addr(&self) -> Option<SocketAddr> {
+        self.scim.as_ref().map(DataPlane::local_addr)
     }
 
     /// Where the health listener is.
@@ -207,6 +218,9 @@ impl App {
     pub async fn shut_down(self) {
         self.probes.set_draining();
         self.plane.shut_down().await;
+        if let Some(scim) = self.scim {
+            scim.shut_down().await;
+        }
         if let Err(error) = self.sessions.flush().await {
             tracing::warn!(%error, "the last activity could not be written");
         }

@@ -11,6 +11,7 @@ pub mod ids;
 pub mod login;
 pub mod member;
 pub mod return_to;
+pub mod scim;
 pub mod secret;
 pub mod session;
 pub mod time;

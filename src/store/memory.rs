@@ -3,6 +3,7 @@
 mod audit;
 mod logins;
 mod rehearsals;
+mod scim;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use self::audit::AuditTables;
 use self::logins::Logins;
 use self::rehearsals::Rehearsals;
+use self::scim::Scim;
 use super::{CreationLease, DocumentStore, KeyStore, MemberStore, SessionStore, StoreError, StoredKey};
 use crate::model::login::MAX_IN_FLIGHT;
 use crate::model::{AccountId, IdpId, Member, MemberId, SessionHash, SessionRecord, Subject, UnixTime};
@@ -38,6 +40,7 @@ struct Tables {
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
     rehearsals: Rehearsals,
     audit: AuditTables,
+    scim: Scim,
 }
 
 impl Memory {

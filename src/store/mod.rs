@@ -9,6 +9,7 @@ mod families;
 pub mod memory;
 pub mod postgres;
 pub mod rehearsals;
+mod scim;
 pub mod sqlite;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::model::{
 };
 
 pub use self::rehearsals::RehearsalStore;
+pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
 
 /// The store could not do it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -45,11 +47,18 @@ pub enum StoreError {
 
 /// Everything at once: what `app` hands round.
 pub trait Store:
-    LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + RehearsalStore + AuditStore
+    LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + RehearsalStore + AuditStore + ScimStore
 {
 }
 impl<T> Store for T where
-    T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + RehearsalStore + AuditStore
+    T: LoginStore
+        + SessionStore
+        + MemberStore
+        + KeyStore
+        + DocumentStore
+        + RehearsalStore
+        + AuditStore
+        + ScimStore
 {
 }
 

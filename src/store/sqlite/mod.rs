@@ -28,6 +28,8 @@ mod logins;
 mod members;
 #[path = "../sql/rehearsals.rs"]
 mod rehearsals;
+#[path = "../sql/scim.rs"]
+mod scim;
 #[path = "../sql/sessions.rs"]
 mod sessions;
 

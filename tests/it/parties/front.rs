@@ -64,7 +64,7 @@ impl Front {
         put(&mut config, "server.timeouts.drain", "2s");
         let folder = tempfile::tempdir().unwrap();
         let settings = load(&config, folder.path());
-        let sockets = Sockets { public: Some(public), health: Some(health) };
+        let sockets = Sockets { public: Some(public), health: Some(health), ..Sockets::default() };
         let clock = Arc::<Forward>::default();
         let platform = Platform { clock: Arc::clone(&clock) as _, ..Platform::system() };
         let app = App::start(settings.clone(), platform, sockets).await.unwrap();

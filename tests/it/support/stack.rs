@@ -85,7 +85,7 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
             .register(&format!("{url}/.narthex/oidc/demo/callback"), &format!("{url}/.narthex/logout"));
         let settings = load(&config, folder.path());
         let health_url = format!("http://{}", health.local_addr().unwrap());
-        let sockets = Sockets { public: Some(public), health: Some(health) };
+        let sockets = Sockets { public: Some(public), health: Some(health), ..Sockets::default() };
         let app = App::start(settings, parties.platform.clone(), sockets).await.unwrap();
         Self { parties, url, health: health_url, app: Some(app), config, folder }
     }
@@ -167,6 +167,7 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
         let sockets = Sockets {
             public: Some(TcpListener::bind(address).unwrap()),
             health: Some(TcpListener::bind(health).unwrap()),
+            ..Sockets::default()
         };
         let settings = load(&self.config, self.folder.path());
         self.app = Some(App::start(settings, self.parties.platform.clone(), sockets).await.unwrap());
