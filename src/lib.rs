@@ -29,6 +29,9 @@ pub mod authorise;
 
 pub mod forward;
 
+// What administers them.
+pub mod admin;
+
 // What the stages stand on.
 pub mod cli;
 pub mod config;

@@ -24,13 +24,31 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "forward",
         &["authorise::Permitted", "config::settings", "identify::session", "model", "platform", "store"],
     ),
-    ("problem", &["authorise", "forward", "identify", "listen", "model", "pages", "provision"]),
+    (
+        "problem",
+        &["admin::AdminError", "authorise", "forward", "identify", "listen", "model", "pages", "provision"],
+    ),
     ("pipeline", &["authorise", "forward", "identify", "listen", "model", "observe", "platform", "problem"]),
+    (
+        "admin",
+        &[
+            "config",
+            "identify::intent",
+            "identify::refused",
+            "identify::session",
+            "model",
+            "platform",
+            "problem",
+            "provision",
+            "store",
+        ],
+    ),
     ("demo", &["model", "platform"]),
     // The composition root and what starts it.
     (
         "app",
         &[
+            "admin",
             "authorise",
             "config",
             "expr",
@@ -48,6 +66,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "admin",
             "app",
             "config",
             "demo",
@@ -58,6 +77,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "observe",
             "platform",
             "provision",
+            "store::StoreError",
+            "store::lists",
         ],
     ),
     ("main", &["cli"]),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 
-use super::{CANNOT, FINE, NOT_SO, block_on, complain};
+use super::{CANNOT, FINE, NOT_SO, block_on, complain, printable};
 use crate::app;
 use crate::config::settings::StoreUrl;
 use crate::config::{self, Purpose, Settings};
@@ -71,12 +71,6 @@ fn told(refused: &Refused) -> String {
         let _ = writeln!(text, "        came      {}", step.found);
     }
     printable(&text)
-}
-
-/// SECURITY: some of it is from outside (an entity ID, say), and terminals act on control characters, also on those
-/// that XML allows.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

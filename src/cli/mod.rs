@@ -1,13 +1,16 @@
 //! The command line: 0 is fine, 1 means that what was asked about is not so, 2 that it cannot run.
 
+mod admin;
 mod check;
 mod connector;
 mod connector_life;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod member;
 mod schema;
 mod serve;
+mod session;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -55,6 +58,27 @@ enum Command {
         #[command(flatten)]
         connector: connector::ConnectorArgs,
     },
+    /// Who is signed in; ending it
+    Session {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        session: session::SessionCommand,
+    },
+    /// Who is a member
+    Member {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        member: member::MemberCommand,
+    },
+    /// The way into the admin API
+    Admin {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        admin: admin::AdminCommand,
+    },
     /// Try it: an identity provider, an application and the proxy, all on this machine
     #[cfg(feature = "demo")]
     Demo {
@@ -87,6 +111,9 @@ pub fn run() -> ExitCode {
         Command::Explain { file, error, json } => explain::run(&file.config, &error, json),
         Command::Schema => schema::run(),
         Command::Connector { file, connector } => connector::run_with(&file.config, &connector),
+        Command::Session { file, session } => session::run(&file.config, session),
+        Command::Member { file, member } => member::run(&file.config, member),
+        Command::Admin { file, admin } => admin::run(&file.config, &admin),
         #[cfg(feature = "demo")]
         Command::Demo { port } => demo::run(port),
     };
@@ -123,4 +150,10 @@ async fn asked_to_end() -> Result<&'static str, std::io::Error> {
 #[expect(clippy::print_stderr, reason = "before the log is set up, standard error is the only place")]
 fn complain(text: &str) {
     eprintln!("narthex: {text}");
+}
+
+/// SECURITY: some of it is from outside (an entity ID, say), and terminals act on control characters, also on those
+/// that XML allows.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }

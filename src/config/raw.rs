@@ -4,6 +4,7 @@
 //! Every field is optional here, also the required ones: what is missing or of a wrong type was reported
 //! already, and the rest is still read, so that everything wrong is told at once.
 
+mod admin;
 mod idp;
 mod provisioning;
 
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use admin::*;
 pub use idp::*;
 pub use provisioning::*;
 
@@ -60,6 +62,9 @@ pub struct Raw {
     /// Accounts: who gets one, with which role and teams.
     #[schemars(extend("default" = {}))]
     pub provisioning: Option<Provisioning>,
+    /// The admin API, for scripts and administrators; on a listener of its own.
+    #[schemars(extend("default" = {}))]
+    pub admin: Option<Admin>,
     /// Liveness, readiness and metrics; carries nothing personal.
     #[schemars(extend("default" = {}))]
     pub health: Option<Health>,

@@ -1,5 +1,6 @@
 //! The configuration as meant: typed, checked, with every default filled in and every secret read.
 
+mod admin;
 mod idp;
 
 use std::collections::BTreeMap;
@@ -10,9 +11,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use super::written::Written;
 use crate::expr::{Condition, Template};
 use crate::model::{IdpId, Secret};
 
+pub use admin::*;
 pub use idp::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
@@ -34,8 +37,11 @@ pub struct Settings {
     /// Absent: nothing is provisioned (`provisioning.mode = "off"`).
     pub application: Option<Application>,
     pub provisioning: Provisioning,
+    pub admin: Admin,
     pub health: Health,
     pub log: Log,
+    /// What all this was read from.
+    pub written: Written,
 }
 
 /// `[server]`

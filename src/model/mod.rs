@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod claims;
+pub mod console;
 pub mod email;
 pub mod entitlements;
 pub mod fault;
@@ -16,6 +17,7 @@ pub mod time;
 
 pub use account::{Account, AccountProfile};
 pub use claims::Claims;
+pub use console::ConsoleRole;
 pub use email::EmailAddress;
 pub use entitlements::{Entitlements, Grant, GrantSource};
 pub use fault::Fault;

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod keys;
+mod lists;
 mod logins;
 mod members;
 mod sessions;
@@ -125,6 +126,16 @@ macro_rules! conformance {
                 a_sweep_drops_retired_keys_only
                 a_document_is_found_as_it_was_put_last
                 an_unknown_document_is_absent
+            );
+            conformance!(@tests $maker lists:
+                sessions_are_listed_newest_first_and_in_pages
+                sessions_are_listed_by_member_and_by_identity
+                e4_all_sessions_of_a_member_end_and_no_others
+                sessions_that_the_store_lacks_are_named
+                what_this_process_writes_is_no_mark_of_others
+                members_are_listed_by_id_and_in_pages
+                members_are_found_by_the_beginning_of_address_or_username
+                members_are_found_by_account_and_by_identity
             );
         }
     )*};

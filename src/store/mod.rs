@@ -4,12 +4,15 @@
 
 #[cfg(test)]
 mod conformance;
+pub mod lists;
 pub mod memory;
 pub mod sqlite;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use self::lists::AdminStore;
 
 use crate::model::{
     AccountId, BrowserHash, ErrorId, IdpId, LoginAttempt, Member, ReturnTo, SessionHash, SessionRecord,
@@ -37,8 +40,8 @@ pub enum StoreError {
 }
 
 /// Everything at once: what `app` hands round.
-pub trait Store: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore {}
-impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore> Store for T {}
+pub trait Store: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + AdminStore {}
+impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + AdminStore> Store for T {}
 
 /// Logins in flight.
 #[async_trait]

@@ -50,7 +50,7 @@ impl Meaning<'_> {
         })
     }
 
-    fn address(&mut self, text: Option<&String>, path: &[Step]) -> Option<SocketAddr> {
+    pub(super) fn address(&mut self, text: Option<&String>, path: &[Step]) -> Option<SocketAddr> {
         let text = text?;
         let parsed = text.parse().ok();
         if parsed.is_none() {

@@ -2,6 +2,7 @@
 //!
 //! Functions give `None` where they reported something, and go on, so that one run tells all.
 
+mod admin;
 mod application;
 mod idp;
 mod listen;
@@ -20,6 +21,7 @@ use super::document::{Node, Origin, Step, shown};
 use super::problem::{Problem, Problems};
 use super::raw::Raw;
 use super::settings::Settings;
+use super::written::Written;
 use crate::expr::{Located, nearest};
 use crate::provision::connector::Features;
 
@@ -80,6 +82,7 @@ impl Meaning<'_> {
         let (application, features) = self.application(raw);
         let provisioning = self.provisioning(raw, features.as_ref());
         let health = self.health(raw, server.as_ref());
+        let admin = self.admin(raw, server.as_ref(), health.as_ref());
         let log = self.log(raw);
         Some(Settings {
             server: server?,
@@ -94,8 +97,10 @@ impl Meaning<'_> {
             upstream_token: upstream_token.ok()?,
             application: application.ok()?,
             provisioning: provisioning?,
+            admin: admin?,
             health: health?,
             log: log?,
+            written: Written::default(),
         })
     }
 

@@ -20,9 +20,10 @@ const TURN: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 /// "nrtx": says in the file's header whose it is.
 const APPLICATION_ID: i64 = 0x6e72_7478;
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "first", include_str!("../migrations/sqlite/0001_first.sql")),
     (2, "saml", include_str!("../migrations/sqlite/0002_saml.sql")),
+    (11, "search", include_str!("../migrations/sqlite/0011_search.sql")),
 ];
 
 impl Sqlite {
@@ -156,7 +157,7 @@ impl From<sqlx::Error> for Refusal {
 
 impl Refusal {
     fn text(&self, path: &Path) -> String {
-        let known = MIGRATIONS.len();
+        let known = MIGRATIONS.iter().map(|(version, _, _)| *version).max().unwrap_or(0);
         match self {
             Self::Failed(error) | Self::Migration(MigrateError::Execute(error)) => remedy(path, error),
             Self::Migration(error) => format!("its tables could not be brought up to date: {error}"),
