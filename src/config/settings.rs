@@ -1,8 +1,11 @@
 //! The configuration as meant: typed, checked, with every default filled in and every secret read.
 
+mod admin;
 mod idp;
 mod lifecycle;
 mod network;
+mod scim;
+mod store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,12 +15,16 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use super::written::Written;
 use crate::expr::{Condition, Template};
 use crate::model::{IdpId, Secret};
 
+pub use admin::*;
 pub use idp::*;
 pub use lifecycle::*;
 pub use network::*;
+pub use scim::*;
+pub use store::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
 #[derive(Debug, Clone)]
@@ -39,8 +46,13 @@ pub struct Settings {
     pub application: Option<Application>,
     pub provisioning: Provisioning,
     pub network: Network,
+    /// There exactly where `provisioning.mode = "scim"`.
+    pub scim: Option<Scim>,
+    pub admin: Admin,
     pub health: Health,
     pub log: Log,
+    /// What all this was read from.
+    pub written: Written,
 }
 
 /// `[server]`
@@ -119,23 +131,6 @@ pub struct Session {
     pub max_per_member: usize,
     /// How long sessions in memory are honoured while the store is away. Default 5 min.
     pub offline_grace: Duration,
-}
-
-/// `[store]`
-#[derive(Debug, Clone)]
-pub struct Store {
-    pub url: StoreUrl,
-    /// What was recorded is there after a restart of the machine.
-    pub durable: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreUrl {
-    Sqlite {
-        path: PathBuf,
-    },
-    /// `memory:`, for tests: gone with the process.
-    Memory,
 }
 
 /// `[keys]`
@@ -237,6 +232,8 @@ pub enum Credential {
 #[derive(Debug, Clone)]
 pub struct Provisioning {
     pub mode: Mode,
+    /// (M6)
+    pub shadow: bool,
     /// (M3)
     pub unprovisioned: Unprovisioned,
     /// (F4) Mandatory where the application has roles.
@@ -285,6 +282,7 @@ pub struct Provisioning {
 pub enum Mode {
     Off,
     Jit,
+    Scim,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use crate::store::{CreationIntent, CreationLease, OnUpdate};
 
 use super::apply::{Calls, TRIES};
 use super::connector::{Connector, ConnectorError, FindBy};
+use super::explain::{Found, Story};
 use super::faults::fault_point;
 use super::guard::Guarded;
 use super::leases::{FIRST_LOOK, LANDING, LAST_LOOK, MARGIN};
@@ -42,6 +43,8 @@ pub(super) struct Creation<'a> {
     leased: bool,
     /// An account may exist of which no member tells.
     in_doubt: bool,
+    /// What was found and done, for `explain`.
+    story: Story,
 }
 
 /// What became of the call that creates.
@@ -60,7 +63,16 @@ impl<'a> Creation<'a> {
     ) -> Result<Self, ProvisionError> {
         let holder = u64::from_be_bytes(core.platform.entropy.bytes()?);
         let connector = core.guarded()?;
-        Ok(Self { core, connector, identity, deadline, holder, leased: false, in_doubt: false })
+        Ok(Self {
+            core,
+            connector,
+            identity,
+            deadline,
+            holder,
+            leased: false,
+            in_doubt: false,
+            story: Story::default(),
+        })
     }
 
     /// Until the person has a member with a whole account.
@@ -150,13 +162,8 @@ impl<'a> Creation<'a> {
         let wanted = resolved.wanted.ok_or(ProvisionError::Interrupted)?;
         report_skipped(self.identity, &wanted.entitled.skipped);
         let profile = &wanted.profile.profile;
-        if existing::is_protected(
-            &core.settings.protected_accounts,
-            &profile.username,
-            profile.email.as_deref(),
-        ) {
-            return Err(ProvisionError::ProtectedAccount { username: profile.username.clone() });
-        }
+        core.not_protected(&wanted)?;
+        self.story.wanted = Some(Box::new(wanted.clone()));
         let verified = wanted.email.as_ref().map(|email| email.address.to_string());
         core.email_is_admitted(self.identity, profile.email.as_deref()).await?;
         core.email_is_admitted(self.identity, verified.as_deref()).await?;
@@ -169,10 +176,12 @@ impl<'a> Creation<'a> {
         if let Some(intended) = &earlier_intent
             && let Some(account) = self.ours(intended, &wanted).await?
         {
+            self.story.found = Found::Unfinished(Box::new(account.clone()));
             let account = self.complete(account, &wanted).await?;
             return self.finish(vanished, account, &wanted, How::Completed).await;
         }
         if let Some(account) = self.existing(&wanted).await? {
+            self.story.found = Found::Existing(Box::new(account.clone()));
             return self.finish(vanished, account, &wanted, How::Adopted).await;
         }
         // F9: recorded after "not found" and before the call, so that a crash between them is known of.
@@ -193,16 +202,21 @@ impl<'a> Creation<'a> {
         }
         fault_point!(core, CreationIntended);
         self.in_doubt = true;
+        self.story.found = Found::Nothing;
         let earlier = earlier_intent.as_ref() == Some(&profile.username);
         match self.bear(&wanted, earlier).await? {
             Born::Ours(account) => {
+                self.story.done.extend(creation(&wanted));
                 fault_point!(core, AccountCreated);
                 let account = self.complete(*account, &wanted).await?;
                 let how = if vanished.is_some() { How::Recreated } else { How::Created };
                 self.finish(vanished, account, &wanted, how).await
             }
             Born::Conflict { excerpt } => match self.existing(&wanted).await? {
-                Some(account) => self.finish(vanished, account, &wanted, How::Adopted).await,
+                Some(account) => {
+                    self.story.found = Found::Existing(Box::new(account.clone()));
+                    self.finish(vanished, account, &wanted, How::Adopted).await
+                }
                 None => Err(ProvisionError::UnexplainedConflict { excerpt }),
             },
         }
@@ -212,11 +226,10 @@ impl<'a> Creation<'a> {
     async fn bear(&mut self, wanted: &Wanted, earlier: bool) -> Result<Born, ProvisionError> {
         let profile = &wanted.profile.profile;
         let calls = self.calls();
-        let role =
-            plan(wanted, Situation::Absent).operations.into_iter().find_map(|operation| match operation {
-                Operation::Create { role, .. } => role,
-                Operation::CreateTeam(_) | Operation::Entitle(_) => None,
-            });
+        let role = creation(wanted).and_then(|operation| match operation {
+            Operation::Create { role, .. } => role,
+            Operation::CreateTeam(_) | Operation::Entitle(_) => None,
+        });
         let mut may_be_ours = earlier;
         for tried in 1..=TRIES {
             let error = match self.connector.create(profile, role.as_deref()).await {
@@ -258,9 +271,10 @@ impl<'a> Creation<'a> {
     }
 
     /// The roles, teams and so on that the account lacks yet (F10).
-    async fn complete(&self, account: Account, wanted: &Wanted) -> Result<Account, ProvisionError> {
+    async fn complete(&mut self, account: Account, wanted: &Wanted) -> Result<Account, ProvisionError> {
         let plan = plan(wanted, Situation::Ours(&account));
         let account = self.calls().complete(account, &plan).await?;
+        self.story.done.extend(plan.operations);
         fault_point!(self.core, AccountCompleted);
         Ok(account)
     }
@@ -279,7 +293,7 @@ impl<'a> Creation<'a> {
     }
 
     /// F7.
-    async fn existing(&self, wanted: &Wanted) -> Result<Option<Account>, ProvisionError> {
+    pub(super) async fn existing(&self, wanted: &Wanted) -> Result<Option<Account>, ProvisionError> {
         let features = self.connector.features();
         let mut by_email = Vec::new();
         if let Some(email) = &wanted.email {
@@ -401,7 +415,8 @@ impl<'a> Creation<'a> {
             generation = member.generation,
             entitlements = ?account.entitlements,
         );
-        Ok(Settled { member, account, grant: None, how })
+        let story = std::mem::take(&mut self.story);
+        Ok(Settled { member, account, grant: None, how, story })
     }
 
     fn is_this_person(&self, member: &Member) -> bool {
@@ -412,6 +427,12 @@ impl<'a> Creation<'a> {
     fn calls(&self) -> Calls<'a> {
         self.core.calls(self.connector, self.deadline)
     }
+}
+
+/// The write that makes the account.
+fn creation(wanted: &Wanted) -> Option<Operation> {
+    let mut operations = plan(wanted, Situation::Absent).operations.into_iter();
+    operations.find(|operation| matches!(operation, Operation::Create { .. }))
 }
 
 /// A4: what was created is what was asked for.

@@ -38,7 +38,8 @@ enum Went {
 impl Provisioner {
     /// Works on jobs until the process is asked to end.
     pub fn run_jobs(&self, tasks: &crate::platform::Tasks) {
-        if !self.core.has_application() {
+        // M6: in shadow mode nothing is written, so what is due waits.
+        if !self.core.has_application() || self.core.settings.shadow {
             return;
         }
         if self.core.settings.lifecycle.deactivate_after_inactive.is_some() {

@@ -12,6 +12,7 @@ use crate::store::{Landing, OnUpdate};
 
 use super::connector::Connector;
 use super::creation::Creation;
+use super::explain::Story;
 use super::fate::is_ephemeral;
 use super::faults::fault_point;
 use super::leases::{LANDING, Lease, contested};
@@ -87,7 +88,8 @@ impl Core {
         }
         let member = members::again(member, &account, self.platform.clock.now());
         self.store.record_login(&member, None).await?;
-        Ok(Settled { member, account, grant, how: How::Existing })
+        let story = Story::of_member(&account);
+        Ok(Settled { member, account, grant, how: How::Existing, story })
     }
 
     async fn under_lease(
@@ -117,15 +119,15 @@ impl Core {
         let settled = match account {
             Some(account) => {
                 let (member, account) = self.stays((member, holder), account, deadline).await?;
-                self.adjusted(identity, (member, holder), (account, How::Existing), &sessions, deadline)
-                    .await?
+                let story = Story::of_member(&account);
+                let found = Settled { member, account, grant: None, how: How::Existing, story };
+                self.adjusted(identity, found, holder, &sessions, deadline).await?
             }
             None => {
                 self.recreates(&member)?;
                 let creation = Creation::new(self, identity, deadline)?;
                 let settled = creation.again(member, holder).await?;
-                let Settled { member, account, how, .. } = settled;
-                self.adjusted(identity, (member, holder), (account, how), &sessions, deadline).await?
+                self.adjusted(identity, settled, holder, &sessions, deadline).await?
             }
         };
         self.landed(settled, holder).await
@@ -182,17 +184,18 @@ impl Core {
     async fn adjusted(
         &self,
         identity: &Identity,
-        (member, holder): (Member, u64),
-        (account, how): (Account, How),
+        settled: Settled,
+        holder: u64,
         sessions: &[crate::store::StandingSession],
         deadline: Instant,
     ) -> Result<Settled, ProvisionError> {
+        let Settled { member, account, how, story, .. } = settled;
         if !self.adjusts() && member.borrowed.is_empty() {
-            return Ok(Settled { member, account, grant: None, how });
+            return Ok(Settled { member, account, grant: None, how, story });
         }
         let (member, account, grant) =
             self.fit(identity, (member, holder), account, sessions, deadline).await?;
-        Ok(Settled { member, account, grant: Some(grant), how })
+        Ok(Settled { member, account, grant: Some(grant), how, story })
     }
 
     /// The right is given up; the account is kept for the session that is about to begin, where a job could take it.

@@ -1,8 +1,12 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
+mod audit;
 mod jobs;
+mod lists;
 mod logins;
 mod members;
+mod rehearsals;
+mod scim;
 mod standing;
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,9 +15,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::audit::AuditTables;
 use self::jobs::Jobs;
 use self::logins::Logins;
 use self::members::Members;
+use self::rehearsals::Rehearsals;
+use self::scim::Scim;
 use super::{DocumentStore, KeyStore, SessionStore, StoreError, StoredKey};
 use crate::model::login::MAX_IN_FLIGHT;
 use crate::model::{IdpId, MemberId, SessionHash, SessionRecord, UnixTime};
@@ -40,6 +47,9 @@ struct Tables {
     removals: Vec<(UnixTime, u32)>,
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
+    rehearsals: Rehearsals,
+    audit: AuditTables,
+    scim: Scim,
 }
 
 impl Memory {
@@ -66,6 +76,8 @@ impl Tables {
                 self.jobs.hasten_member(member);
             }
         }
+        let rows = &self.sessions.rows;
+        self.sessions.order.retain(|_, hash| rows.contains_key(hash));
         ended
     }
 }
@@ -73,6 +85,8 @@ impl Tables {
 #[derive(Default)]
 struct Sessions {
     next: u64,
+    /// All sessions in the order of their recording.
+    order: BTreeMap<i64, SessionHash>,
     rows: HashMap<SessionHash, SessionRecord>,
     /// A member's sessions in the order of their recording.
     of_member: HashMap<MemberId, BTreeMap<u64, SessionHash>>,
@@ -125,8 +139,10 @@ impl SessionStore for Memory {
             tables.members.landed(member);
         }
         sessions.rows.insert(session.hash, session.clone());
-        let Some(member) = member_of(session) else { return Ok(Vec::new()) };
         sessions.next += 1;
+        let ordinal = i64::try_from(sessions.next).unwrap_or(i64::MAX);
+        sessions.order.insert(ordinal, session.hash);
+        let Some(member) = member_of(session) else { return Ok(Vec::new()) };
         let hashes = sessions.of_member.entry(member).or_default();
         hashes.insert(sessions.next, session.hash);
         let mut ended = Vec::new();

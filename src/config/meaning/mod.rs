@@ -2,6 +2,7 @@
 //!
 //! Functions give `None` where they reported something, and go on, so that one run tells all.
 
+mod admin;
 mod application;
 mod attributes;
 mod idp;
@@ -11,6 +12,8 @@ mod mapping;
 mod network;
 mod provisioning;
 mod saml;
+mod scim;
+mod store;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +27,7 @@ use super::document::{Node, Origin, Step, shown};
 use super::problem::{Problem, Problems};
 use super::raw::Raw;
 use super::settings::Settings;
+use super::written::Written;
 use crate::expr::{Located, nearest};
 use crate::provision::connector::Features;
 
@@ -86,6 +90,8 @@ impl Meaning<'_> {
         self.durable(raw, store.as_ref());
         let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
+        let scim = self.scim(raw, server.as_ref(), health.as_ref());
+        let admin = self.admin(raw, server.as_ref(), health.as_ref());
         let log = self.log(raw);
         Some(Settings {
             server: server?,
@@ -101,8 +107,11 @@ impl Meaning<'_> {
             application: application.ok()?,
             provisioning: provisioning?,
             network: network?,
+            scim: scim.ok()?,
+            admin: admin?,
             health: health?,
             log: log?,
+            written: Written::default(),
         })
     }
 

@@ -28,7 +28,7 @@ async fn e4_revoking_ends_the_sessions_at_once_and_the_account_by_a_job() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let hears = told.clone();
         let process =
-            world.process().telling(Box::new(move |ended| hears.lock().unwrap().extend_from_slice(ended)));
+            world.process().ending(Box::new(move |ended| hears.lock().unwrap().extend_from_slice(ended)));
         process.revoke(member.id).await.unwrap();
         assert!(!world.has_session(1).await);
         assert_eq!(*told.lock().unwrap(), [SessionHash([1; 32])], "this process hears of it");

@@ -6,6 +6,7 @@ mod breaker;
 mod crashes;
 mod ephemeral;
 mod exchange;
+mod explain;
 mod fake;
 mod flow;
 mod guards;
@@ -14,6 +15,7 @@ mod once;
 mod properties;
 mod rules;
 mod settling;
+mod shadow;
 mod sync;
 
 use std::collections::BTreeMap;
@@ -41,6 +43,7 @@ use crate::store::{JobStore, MemberStore, SessionStore, StoreError};
 fn settings() -> Provisioning {
     Provisioning {
         mode: Mode::Jit,
+        shadow: false,
         unprovisioned: Unprovisioned::Deny,
         default_role: Some("user".to_owned()),
         role_claim: vec!["role".to_owned()],

@@ -163,7 +163,7 @@ type Ended = (Vec<u8>, Option<String>);
 
 impl Database {
     /// What ended, with what waited for that made due.
-    async fn ended(
+    pub(super) async fn ended(
         &self,
         act: &'static str,
         tx: &mut Transaction,
