@@ -1,5 +1,7 @@
 //! The composition root: the only place that names concrete store, protocol and connector types.
 
+mod changes;
+mod opened;
 mod providers;
 
 use std::net::{SocketAddr, TcpListener};
@@ -9,10 +11,12 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+use self::changes::Listeners;
+use self::opened::OpenStore;
 use self::providers::Providers;
 use crate::authorise::Routes;
 use crate::config::Settings;
-use crate::config::settings::{AttributeSource, Header, SealKey, StoreUrl, UpstreamTarget};
+use crate::config::settings::{AttributeSource, Header, SealKey, UpstreamTarget};
 use crate::forward::keys::{SigningKeys, TokenError};
 use crate::forward::send::{Forwarder, MintToken};
 use crate::forward::token::UpstreamToken;
@@ -38,9 +42,6 @@ use crate::provision::breaker::Breaker;
 use crate::provision::connector::Features;
 use crate::provision::rest::RecipeError;
 use crate::provision::{Connector, Provisioner, catalogue};
-use crate::store::memory::Memory;
-use crate::store::postgres::{Location, Postgres};
-use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 
 /// How often expired sessions are looked for; streams end within this time of their session.
@@ -151,6 +152,8 @@ impl App {
             signing_keys: signing_keys.clone(),
         });
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
+        opened.listen(&tasks);
+        changes::follow(&tasks, &store, Listeners { sessions: sessions.clone() });
 
         let plane = data_plane(
             &settings,
@@ -204,51 +207,6 @@ impl App {
         }
         self.tasks.finish().await;
         self.store.close().await;
-    }
-}
-
-/// The store as it was opened, to be closed again.
-enum OpenStore {
-    Sqlite(Sqlite),
-    Postgres(Postgres),
-    Memory(Arc<Memory>),
-}
-
-impl OpenStore {
-    async fn open(settings: &Settings) -> Result<Self, StoreError> {
-        Ok(match &settings.store.url {
-            StoreUrl::Sqlite { path } => Self::Sqlite(Sqlite::open(path).await?),
-            StoreUrl::Postgres(postgres) => {
-                let roots = match postgres.roots.as_slice() {
-                    [] => settings.outbound.extra_roots.clone(),
-                    roots => roots.to_vec(),
-                };
-                let location = Location {
-                    url: postgres.url.clone(),
-                    password: postgres.password.clone(),
-                    connections: postgres.connections,
-                    roots,
-                };
-                Self::Postgres(Postgres::open(&location).await?)
-            }
-            StoreUrl::Memory => Self::Memory(Arc::default()),
-        })
-    }
-
-    fn store(&self) -> Arc<dyn Store> {
-        match self {
-            Self::Sqlite(sqlite) => Arc::new(sqlite.clone()),
-            Self::Postgres(postgres) => Arc::new(postgres.clone()),
-            Self::Memory(memory) => memory.clone(),
-        }
-    }
-
-    async fn close(self) {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.close().await,
-            Self::Postgres(postgres) => postgres.close().await,
-            Self::Memory(_) => {}
-        }
     }
 }
 

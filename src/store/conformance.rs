@@ -2,6 +2,7 @@
 //! `conformance!` at the end.
 
 mod agreement;
+mod feed;
 mod keys;
 mod logins;
 mod members;
@@ -131,6 +132,14 @@ macro_rules! conformance {
                 a_sweep_drops_retired_keys_only
                 a_document_is_found_as_it_was_put_last
                 an_unknown_document_is_absent
+            );
+            conformance!(@tests $maker $marks feed:
+                changes_are_numbered_from_one_and_found_from_a_number_on
+                a_page_of_changes_is_found_at_once
+                a_sweep_leaves_the_newest_changes_and_the_numbers_go_on
+                lesson_38_each_way_for_a_session_to_end_is_a_change
+                sessions_that_are_there_are_told_from_those_that_are_not
+                of_a_hundred_changes_at_once_none_becomes_visible_before_an_earlier_one
             );
         }
     )*};

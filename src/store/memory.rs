@@ -1,5 +1,6 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
+mod feed;
 mod logins;
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,7 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::feed::Changes;
 use self::logins::Logins;
+use super::feed::{Changed, session_key};
 use super::{CreationLease, DocumentStore, KeyStore, MemberStore, SessionStore, StoreError, StoredKey};
 use crate::model::login::MAX_IN_FLIGHT;
 use crate::model::{AccountId, IdpId, Member, MemberId, SessionHash, SessionRecord, Subject, UnixTime};
@@ -29,9 +32,20 @@ impl Default for Memory {
 struct Tables {
     logins: Logins,
     sessions: Sessions,
+    changes: Changes,
     members: Members,
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
+}
+
+impl Tables {
+    fn end(&mut self, hash: &SessionHash) -> bool {
+        let was_there = self.sessions.remove(hash);
+        if was_there {
+            self.changes.note(Changed::Session, session_key(hash));
+        }
+        was_there
+    }
 }
 
 impl Memory {
@@ -81,7 +95,8 @@ impl SessionStore for Memory {
         session: &SessionRecord,
         max_per_member: usize,
     ) -> Result<Vec<SessionHash>, StoreError> {
-        let sessions = &mut self.tables().sessions;
+        let mut tables = self.tables();
+        let Tables { sessions, changes, .. } = &mut *tables;
         if sessions.rows.contains_key(&session.hash) {
             return Err(StoreError::Conflict { act: "insert_session", what: "a session of this hash" });
         }
@@ -94,6 +109,7 @@ impl SessionStore for Memory {
         while hashes.len() > max_per_member.max(1) {
             let Some((_, oldest)) = hashes.pop_first() else { break };
             sessions.rows.remove(&oldest);
+            changes.note(Changed::Session, session_key(&oldest));
             ended.push(oldest);
         }
         Ok(ended)
@@ -113,8 +129,13 @@ impl SessionStore for Memory {
         Ok(())
     }
 
+    async fn sessions_among(&self, hashes: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError> {
+        let sessions = &self.tables().sessions;
+        Ok(hashes.iter().filter(|hash| sessions.rows.contains_key(hash)).copied().collect())
+    }
+
     async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError> {
-        Ok(self.tables().sessions.remove(hash))
+        Ok(self.tables().end(hash))
     }
 
     async fn end_sessions_of(
@@ -123,7 +144,7 @@ impl SessionStore for Memory {
         name: &str,
         idp_sessions: &[String],
     ) -> Result<Vec<SessionHash>, StoreError> {
-        let sessions = &mut self.tables().sessions;
+        let mut tables = self.tables();
         let is_one = |record: &&SessionRecord| {
             let content = &record.content;
             content.idp == *idp
@@ -132,20 +153,21 @@ impl SessionStore for Memory {
                     || content.idp_session.as_ref().is_some_and(|session| idp_sessions.contains(session)))
         };
         let ended: Vec<SessionHash> =
-            sessions.rows.values().filter(is_one).map(|record| record.hash).collect();
+            tables.sessions.rows.values().filter(is_one).map(|record| record.hash).collect();
         for hash in &ended {
-            sessions.remove(hash);
+            tables.end(hash);
         }
         Ok(ended)
     }
 
     async fn sweep_sessions(&self, now: UnixTime, idle: Duration) -> Result<Vec<SessionHash>, StoreError> {
-        let sessions = &mut self.tables().sessions;
+        let mut tables = self.tables();
         let over =
             |record: &&SessionRecord| record.expires_at <= now || record.last_seen_at < now.before(idle);
-        let ended: Vec<SessionHash> = sessions.rows.values().filter(over).map(|record| record.hash).collect();
+        let ended: Vec<SessionHash> =
+            tables.sessions.rows.values().filter(over).map(|record| record.hash).collect();
         for hash in &ended {
-            sessions.remove(hash);
+            tables.end(hash);
         }
         Ok(ended)
     }

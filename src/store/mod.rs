@@ -6,6 +6,7 @@ mod columns;
 #[cfg(test)]
 mod conformance;
 mod families;
+pub mod feed;
 pub mod memory;
 pub mod postgres;
 pub mod sqlite;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::feed::FeedStore;
 use crate::model::{
     AccountId, BrowserHash, ErrorId, IdpId, LoginAttempt, Member, ReturnTo, SessionHash, SessionRecord,
     StateHash, Subject, UnixTime,
@@ -40,8 +42,8 @@ pub enum StoreError {
 }
 
 /// Everything at once: what `app` hands round.
-pub trait Store: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore {}
-impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore> Store for T {}
+pub trait Store: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + FeedStore {}
+impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + FeedStore> Store for T {}
 
 /// Logins in flight.
 #[async_trait]
@@ -95,7 +97,7 @@ pub enum TakenLogin {
     Unknown,
 }
 
-/// Sessions.
+/// Sessions. Whatever ends one records that as a change ([`feed`]), which other replicas hear of.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
     /// Records a new session. Beyond `max_per_member` (where it has a member) the member's oldest sessions
@@ -112,6 +114,9 @@ pub trait SessionStore: Send + Sync {
 
     /// Notes activity, a batch at a time; never moves a time backwards, ignores unknown hashes.
     async fn touch_sessions(&self, seen: &[(SessionHash, UnixTime)]) -> Result<(), StoreError>;
+
+    /// Which of these are there.
+    async fn sessions_among(&self, hashes: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError>;
 
     /// Ends this session; `false` where there was none.
     async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError>;

@@ -10,6 +10,7 @@
 //!   (`synchronous_commit = off`).
 
 mod dialect;
+mod listen;
 mod open;
 mod reason;
 #[cfg(test)]
@@ -19,6 +20,8 @@ mod tests;
 mod turns;
 
 // The acts. Their text is the same for every SQL database; `super` is what differs.
+#[path = "../sql/feed.rs"]
+mod feed;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
@@ -44,6 +47,7 @@ pub struct Postgres {
     /// Reads are of one moment each (REPEATABLE READ); writes say otherwise.
     readers: PgPool,
     max_in_flight: usize,
+    hints: listen::Hints,
 }
 
 /// The store, as the acts call it.
@@ -61,7 +65,7 @@ enum Lasting {
 
 impl Postgres {
     fn new(shown: String, pool: PgPool) -> Self {
-        Self { shown, readers: pool, max_in_flight: MAX_IN_FLIGHT }
+        Self { shown, readers: pool, max_in_flight: MAX_IN_FLIGHT, hints: listen::Hints::default() }
     }
 
     /// With another limit than [`MAX_IN_FLIGHT`].

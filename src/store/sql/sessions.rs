@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use super::{Database, Lasting, Transaction, hash, sql};
 use crate::model::session::SessionContent;
 use crate::model::{IdpId, SessionHash, SessionRecord, UnixTime};
-use crate::store::families::{ENDING, SESSIONS_OF};
+use crate::store::families::{CHANGES, SESSIONS_OF};
+use crate::store::feed::{Changed, session_key};
 use crate::store::{SessionStore, StoreError};
 
 #[async_trait]
@@ -94,6 +95,25 @@ impl SessionStore for Database {
         self.commit(act, tx).await
     }
 
+    async fn sessions_among(&self, hashes: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError> {
+        let act = "sessions_among";
+        let mut there = Vec::with_capacity(hashes.len());
+        for some in hashes.chunks(1000) {
+            let keys: Vec<String> = some.iter().map(session_key).collect();
+            let keys = serde_json::to_string(&keys)
+                .map_err(|error| StoreError::Unavailable { act, reason: error.to_string() })?;
+            let rows: Vec<(Vec<u8>,)> = sqlx::query_as(
+                "SELECT hash FROM sessions WHERE hash IN (SELECT unhex(value) FROM json_each($1))",
+            )
+            .bind(keys)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.fails(act))?;
+            there.extend(self::hashes(&rows)?);
+        }
+        Ok(there)
+    }
+
     async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError> {
         let act = "end_session";
         let mut tx = self.write(act, Lasting::PowerCut).await?;
@@ -102,8 +122,12 @@ impl SessionStore for Database {
             .execute(&mut *tx)
             .await
             .map_err(self.fails(act))?;
+        let found = ended.rows_affected() > 0;
+        if found {
+            self.note_ended(act, &mut tx, &[*hash]).await?;
+        }
         self.commit(act, tx).await?;
-        Ok(ended.rows_affected() > 0)
+        Ok(found)
     }
 
     async fn end_sessions_of(
@@ -128,12 +152,26 @@ impl SessionStore for Database {
         .await
         .map_err(self.fails(act))?;
         let ended = hashes(&ended)?;
+        self.note_ended(act, &mut tx, &ended).await?;
         self.commit(act, tx).await?;
         Ok(ended)
     }
 
     async fn sweep_sessions(&self, now: UnixTime, idle: Duration) -> Result<Vec<SessionHash>, StoreError> {
         let act = "sweep_sessions";
+        // Most sweeps find nothing, and should not wait for those who write.
+        let (due,): (i64,) = sqlx::query_as(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE expires_at <= $1 OR last_seen_at < $2 LIMIT 1) \
+             AS due",
+        )
+        .bind(now.0)
+        .bind(now.before(idle).0)
+        .fetch_one(&self.readers)
+        .await
+        .map_err(self.fails(act))?;
+        if due == 0 {
+            return Ok(Vec::new());
+        }
         let mut tx = self.write(act, Lasting::Crash).await?;
         let ended: Vec<(Vec<u8>,)> =
             sqlx::query_as("DELETE FROM sessions WHERE expires_at <= $1 OR last_seen_at < $2 RETURNING hash")
@@ -143,6 +181,7 @@ impl SessionStore for Database {
                 .await
                 .map_err(self.fails(act))?;
         let ended = hashes(&ended)?;
+        self.note_ended(act, &mut tx, &ended).await?;
         self.commit(act, tx).await?;
         Ok(ended)
     }
@@ -165,7 +204,7 @@ impl Database {
         if there <= sql(max) {
             return Ok(Vec::new());
         }
-        self.in_turn(act, tx, ENDING, "").await?;
+        self.in_turn(act, tx, CHANGES, "").await?;
         let ended: Vec<(Vec<u8>,)> = sqlx::query_as(
             "DELETE FROM sessions WHERE member = $1 AND ordinal <= (SELECT ordinal FROM sessions \
              WHERE member = $1 ORDER BY ordinal DESC LIMIT 1 OFFSET $2) RETURNING hash",
@@ -175,7 +214,20 @@ impl Database {
         .fetch_all(&mut **tx)
         .await
         .map_err(self.fails(act))?;
-        hashes(&ended)
+        let ended = hashes(&ended)?;
+        self.note_ended(act, tx, &ended).await?;
+        Ok(ended)
+    }
+
+    /// For the other replicas to hear of.
+    async fn note_ended(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        ended: &[SessionHash],
+    ) -> Result<(), StoreError> {
+        let keys: Vec<String> = ended.iter().map(session_key).collect();
+        self.note_changes(act, tx, Changed::Session, &keys).await
     }
 }
 

@@ -18,6 +18,8 @@ mod open;
 mod tests;
 
 // The acts. Their text is the same for every SQL database; `super` is what differs.
+#[path = "../sql/feed.rs"]
+mod feed;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
