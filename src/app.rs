@@ -1,8 +1,11 @@
 //! The composition root: the only place that names concrete store, protocol and connector types.
 
+pub mod audit;
 mod changes;
 mod opened;
 mod providers;
+pub mod rehearsal;
+mod scim;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -33,6 +36,7 @@ use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
 use crate::listen::request::{Admission, Frontage, NoAuthority};
 use crate::listen::tls::{TlsError, server_config};
+use crate::observe::audit::{Audit, AuditWriter, Entry, Event, Plain};
 use crate::observe::health::Health;
 use crate::pipeline::{Core, Shared};
 use crate::platform::keyfile::KeyFileError;
@@ -40,8 +44,9 @@ use crate::platform::outbound::OutboundError;
 use crate::platform::{Outbound, Platform, Tasks, keyfile};
 use crate::provision::breaker::Breaker;
 use crate::provision::connector::Features;
+use crate::provision::rehearse::show_headers;
 use crate::provision::rest::RecipeError;
-use crate::provision::{Connector, Provisioner, catalogue};
+use crate::provision::{Connector, Provisioner, Telling, catalogue};
 use crate::store::{Store, StoreError};
 
 /// How often expired sessions are looked for; streams end within this time of their session.
@@ -81,10 +86,13 @@ pub enum StartError {
 /// A running narthex.
 pub struct App {
     plane: DataPlane,
+    /// With mode `scim`.
+    scim: Option<DataPlane>,
     health: SocketAddr,
     probes: Health,
     tasks: Tasks,
     sessions: Arc<Sessions>,
+    audit: AuditWriter,
     store: OpenStore,
 }
 
@@ -92,6 +100,7 @@ pub struct App {
 #[derive(Default)]
 pub struct Sockets {
     pub public: Option<TcpListener>,
+    pub scim: Option<TcpListener>,
     pub health: Option<TcpListener>,
 }
 
@@ -111,6 +120,8 @@ impl App {
         };
         let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
+        let (audit, audit_writer) =
+            Audit::start(store.clone(), platform.clone(), tokio::runtime::Handle::current());
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
 
         let connector = connector(&settings, &platform)?;
@@ -124,11 +135,11 @@ impl App {
             &keys,
             names.clone(),
             settings.session.clone(),
-            render_headers(settings.headers.clone()),
+            render_headers(settings.headers.clone(), audit.clone()),
             platform.clone(),
         ));
         let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
-        let signing_keys = signing_keys(&settings, &store, &keys, &platform, &tasks).await?;
+        let signing_keys = signing_keys(&settings, &store, &keys, &platform, &audit, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
             public_url: settings.server.public_url.clone(),
@@ -136,24 +147,26 @@ impl App {
             logins: Logins::new(providers.protocols, store.clone(), platform.clone(), &keys),
             saml: providers.saml,
             sessions: sessions.clone(),
-            provisioner: Arc::new(Provisioner::new(
-                &settings,
-                connector,
-                store.clone(),
-                platform.clone(),
-                tasks.clone(),
-            )),
+            provisioner: Arc::new(
+                Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
+                    .telling(Telling {
+                        store: store.clone(),
+                        headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
+                    }),
+            ),
             throttle: Throttle::new(),
             csrf: Csrf::new(&keys),
             keys,
             store: store.clone(),
             platform: platform.clone(),
+            audit: audit.clone(),
             cookies: cookies.clone(),
             signing_keys: signing_keys.clone(),
         });
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
         opened.listen(&tasks);
         changes::follow(&tasks, &store, Listeners { sessions: sessions.clone() });
+        let scim = scim::start(&settings, sockets.scim, &store, &platform, &tasks)?;
 
         let plane = data_plane(
             &settings,
@@ -164,7 +177,7 @@ impl App {
                 header_read: settings.server.timeouts.header_read,
                 drain: settings.server.timeouts.drain,
             },
-            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform },
+            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform, audit },
             &tasks,
         )?;
         let probes = health(&sessions);
@@ -178,13 +191,19 @@ impl App {
             listen = %plane.local_addr(), health = %health, public_url = %settings.server.public_url,
             "narthex is ready"
         );
-        Ok(Self { plane, health, probes, tasks, sessions, store: opened })
+        Ok(Self { plane, scim, health, probes, tasks, sessions, audit: audit_writer, store: opened })
     }
 
     /// Where the public listener is.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.plane.local_addr()
+    }
+
+    /// Where the SCIM listener is, with mode `scim`.
+    #[must_use]
+    pub fn scim_addr(&self) -> Option<SocketAddr> {
+        self.scim.as_ref().map(DataPlane::local_addr)
     }
 
     /// Where the health listener is.
@@ -202,10 +221,14 @@ impl App {
     pub async fn shut_down(self) {
         self.probes.set_draining();
         self.plane.shut_down().await;
+        if let Some(scim) = self.scim {
+            scim.shut_down().await;
+        }
         if let Err(error) = self.sessions.flush().await {
             tracing::warn!(%error, "the last activity could not be written");
         }
         self.tasks.finish().await;
+        self.audit.finish().await;
         self.store.close().await;
     }
 }
@@ -272,19 +295,21 @@ async fn signing_keys(
     store: &Arc<dyn Store>,
     keys: &crate::platform::KeyRing,
     platform: &Platform,
+    audit: &Audit,
     tasks: &Tasks,
 ) -> Result<Option<Arc<SigningKeys>>, StartError> {
     if settings.upstream_token.is_none() {
         return Ok(None);
     }
-    let keys = Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone()).await?);
+    let keys =
+        Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone(), audit.clone()).await?);
     keys.run(tasks);
     Ok(Some(keys))
 }
 
 /// Renders `[headers]` for a session, once. A value that is absent, empty or not sendable (CR, LF, NUL and
 /// other controls; PROVISIONING.md G5) leaves its header out.
-fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
+fn render_headers(headers: Vec<Header>, audit: Audit) -> Box<RenderHeaders> {
     Box::new(move |context| {
         let render = |header: &Header| {
             let text = match header.template.render(context) {
@@ -299,10 +324,8 @@ fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
             }
             let value = HeaderValue::from_bytes(text.as_bytes());
             if value.is_err() {
-                tracing::warn!(
-                    target: "narthex::audit", event = "header_value_refused", header = %header.name,
-                    "an identity header is left out: its value holds a control character"
-                );
+                let name = Plain::name(header.name.as_str());
+                audit.record(Entry::new(Event::HeaderValueRefused).field("header", name));
             }
             Some((header.name.clone(), value.ok()?))
         };
@@ -318,6 +341,7 @@ struct Parts {
     endpoints: Arc<Endpoints>,
     signing_keys: Option<Arc<SigningKeys>>,
     platform: Platform,
+    audit: Audit,
 }
 
 fn data_plane(
@@ -351,6 +375,7 @@ fn data_plane(
         prefix: settings.server.prefix.clone(),
         application_logout: parts.features.logout_path.clone(),
         entropy: parts.platform.entropy.clone(),
+        audit: parts.audit,
         cold: cold.clone(),
     });
     let plane = DataPlane::start(listening, cold, |tasks| {

@@ -7,6 +7,7 @@
 mod idp;
 mod network;
 mod provisioning;
+mod scim;
 mod store;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 pub use idp::*;
 pub use network::*;
 pub use provisioning::*;
+pub use scim::*;
 pub use store::*;
 
 /// Configuration of narthex: one process fronts one application. Every key can be overridden by the environment:
@@ -68,6 +70,8 @@ pub struct Raw {
     /// servers ask narthex (its SAML metadata, logout messages and keys) is not held back.
     #[schemars(extend("default" = {}))]
     pub network: Option<Network>,
+    /// A SCIM 2.0 server, by which a directory makes accounts; with provisioning.mode "scim", and only then.
+    pub scim: Option<Scim>,
     /// Liveness, readiness and metrics; carries nothing personal.
     #[schemars(extend("default" = {}))]
     pub health: Option<Health>,

@@ -2,6 +2,7 @@
 
 mod idp;
 mod network;
+mod scim;
 mod store;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::model::{IdpId, Secret};
 
 pub use idp::*;
 pub use network::*;
+pub use scim::*;
 pub use store::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
@@ -39,6 +41,8 @@ pub struct Settings {
     pub application: Option<Application>,
     pub provisioning: Provisioning,
     pub network: Network,
+    /// There exactly where `provisioning.mode = "scim"`.
+    pub scim: Option<Scim>,
     pub health: Health,
     pub log: Log,
 }
@@ -220,6 +224,8 @@ pub enum Credential {
 #[derive(Debug, Clone)]
 pub struct Provisioning {
     pub mode: Mode,
+    /// (M6)
+    pub shadow: bool,
     /// (M3)
     pub unprovisioned: Unprovisioned,
     /// (F4) Mandatory where the application has roles.
@@ -267,6 +273,7 @@ pub struct Provisioning {
 pub enum Mode {
     Off,
     Jit,
+    Scim,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The nouns: plain records without I/O, shared by every stage.
 
 pub mod account;
+pub mod audit;
 pub mod claims;
 pub mod email;
 pub mod entitlements;
@@ -10,11 +11,13 @@ pub mod ids;
 pub mod login;
 pub mod member;
 pub mod return_to;
+pub mod scim;
 pub mod secret;
 pub mod session;
 pub mod time;
 
 pub use account::{Account, AccountProfile};
+pub use audit::{AuditHead, AuditRecord, ChainId};
 pub use claims::Claims;
 pub use email::EmailAddress;
 pub use entitlements::{Entitlements, Grant, GrantSource};

@@ -2,10 +2,13 @@
 //! `conformance!` at the end.
 
 mod agreement;
+mod audit;
 mod feed;
 mod keys;
 mod logins;
 mod members;
+mod rehearsals;
+mod scim;
 mod sessions;
 
 use std::future::Future;
@@ -122,6 +125,15 @@ macro_rules! conformance {
                 a_login_does_not_take_another_members_account
                 identities_of_two_providers_do_not_mix
             );
+            conformance!(@tests $maker $marks rehearsals:
+                x1_a_told_login_is_found_as_it_was_told_first
+                x1_the_latest_logins_are_kept
+                m6_the_latest_outcome_of_each_identity_is_kept
+                m6_outcomes_are_listed_page_by_page_in_the_order_of_their_bytes
+                m6_of_a_hundred_outcomes_at_once_the_latest_stays
+                m6_a_forgotten_report_is_empty
+                e6_of_a_forgotten_person_nothing_is_kept_and_of_others_everything
+            );
             conformance!(@tests $maker $marks keys:
                 keys_are_listed_by_purpose
                 a_purpose_has_one_first_key
@@ -140,6 +152,31 @@ macro_rules! conformance {
                 lesson_38_each_way_for_a_session_to_end_is_a_change
                 sessions_that_are_there_are_told_from_those_that_are_not
                 of_a_hundred_changes_at_once_none_becomes_visible_before_an_earlier_one
+            );
+            conformance!(@tests $maker $marks audit:
+                s3_an_entry_is_read_as_it_was_appended
+                s3_a_chain_is_appended_to_at_its_end_only
+                s3_of_a_hundred_appended_at_once_exactly_one_goes_on
+                s3_heads_tell_how_far_each_chain_has_come
+                s3_a_head_is_loose_until_another_chain_has_noted_it
+                s3_the_log_is_read_page_by_page_by_chain
+                s3_entries_are_listed_by_time_member_and_event
+                e6_what_is_said_of_a_person_is_found_and_erased_and_the_digests_stay
+            );
+            conformance!(@tests $maker $marks scim:
+                a_resource_is_found_as_it_was_made
+                a_user_name_is_had_once
+                of_a_hundred_creations_of_one_user_name_exactly_one_is_done
+                a_change_wants_the_revision_that_there_is
+                of_a_hundred_changes_of_one_revision_exactly_one_is_done
+                a_change_does_not_take_another_users_name
+                members_are_users_that_are_there
+                of_a_hundred_changes_of_members_none_is_lost
+                a_deleted_user_leaves_its_groups
+                a_deleted_group_lets_its_members_be
+                resources_are_listed_page_by_page
+                resources_are_found_by_what_is_indexed
+                links_are_told_of_either_side
             );
         }
     )*};

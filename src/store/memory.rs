@@ -1,7 +1,10 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
+mod audit;
 mod feed;
 mod logins;
+mod rehearsals;
+mod scim;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,8 +12,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::audit::AuditTables;
 use self::feed::Changes;
 use self::logins::Logins;
+use self::rehearsals::Rehearsals;
+use self::scim::Scim;
 use super::feed::{Changed, session_key};
 use super::{CreationLease, DocumentStore, KeyStore, MemberStore, SessionStore, StoreError, StoredKey};
 use crate::model::login::MAX_IN_FLIGHT;
@@ -36,6 +42,9 @@ struct Tables {
     members: Members,
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
+    rehearsals: Rehearsals,
+    audit: AuditTables,
+    scim: Scim,
 }
 
 impl Tables {

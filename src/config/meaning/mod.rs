@@ -10,6 +10,7 @@ mod mapping;
 mod network;
 mod provisioning;
 mod saml;
+mod scim;
 mod store;
 mod traffic;
 
@@ -85,6 +86,7 @@ impl Meaning<'_> {
         let provisioning = self.provisioning(raw, features.as_ref());
         let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
+        let scim = self.scim(raw, server.as_ref(), health.as_ref());
         let log = self.log(raw);
         Some(Settings {
             server: server?,
@@ -100,6 +102,7 @@ impl Meaning<'_> {
             application: application.ok()?,
             provisioning: provisioning?,
             network: network?,
+            scim: scim.ok()?,
             health: health?,
             log: log?,
         })

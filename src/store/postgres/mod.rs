@@ -20,6 +20,8 @@ mod tests;
 mod turns;
 
 // The acts. Their text is the same for every SQL database; `super` is what differs.
+#[path = "../sql/audit.rs"]
+mod audit;
 #[path = "../sql/feed.rs"]
 mod feed;
 #[path = "../sql/keys.rs"]
@@ -28,6 +30,10 @@ mod keys;
 mod logins;
 #[path = "../sql/members.rs"]
 mod members;
+#[path = "../sql/rehearsals.rs"]
+mod rehearsals;
+#[path = "../sql/scim.rs"]
+mod scim;
 #[path = "../sql/sessions.rs"]
 mod sessions;
 

@@ -85,7 +85,7 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
             .register(&format!("{url}/.narthex/oidc/demo/callback"), &format!("{url}/.narthex/logout"));
         let settings = load(&config, folder.path());
         let health_url = format!("http://{}", health.local_addr().unwrap());
-        let sockets = Sockets { public: Some(public), health: Some(health) };
+        let sockets = Sockets { public: Some(public), health: Some(health), ..Sockets::default() };
         let app = App::start(settings, parties.platform.clone(), sockets).await.unwrap();
         Self { parties, url, health: health_url, app: Some(app), config, folder }
     }
@@ -102,6 +102,11 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
         let output = program.args(arguments).arg("--config").arg(config).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    /// A file in the folder of the configuration.
+    pub fn file(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
     }
 
     /// A page of the proxy's own or of the application.
@@ -162,6 +167,7 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
         let sockets = Sockets {
             public: Some(TcpListener::bind(address).unwrap()),
             health: Some(TcpListener::bind(health).unwrap()),
+            ..Sockets::default()
         };
         let settings = load(&self.config, self.folder.path());
         self.app = Some(App::start(settings, self.parties.platform.clone(), sockets).await.unwrap());
