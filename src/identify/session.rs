@@ -1,6 +1,7 @@
 //! Sessions: in the store for good, in memory in a compact form for the requests.
 
 mod elsewhere;
+mod revocation;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

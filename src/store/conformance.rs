@@ -5,6 +5,7 @@ mod agreement;
 mod audit;
 mod feed;
 mod keys;
+mod lists;
 mod logins;
 mod members;
 mod rehearsals;
@@ -177,6 +178,14 @@ macro_rules! conformance {
                 resources_are_listed_page_by_page
                 resources_are_found_by_what_is_indexed
                 links_are_told_of_either_side
+            );
+            conformance!(@tests $maker $marks lists:
+                sessions_are_listed_newest_first_and_in_pages
+                sessions_are_listed_by_member_and_by_identity
+                e4_all_sessions_of_a_member_end_and_no_others
+                members_are_listed_by_id_and_in_pages
+                members_are_found_by_the_beginning_of_address_or_username
+                members_are_found_by_account_and_by_identity
             );
         }
     )*};

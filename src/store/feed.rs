@@ -31,7 +31,8 @@ pub struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Changed {
-    /// A session has ended. The key is its hash, as [`session_key`] writes it.
+    /// A session has ended: the database notes it by itself, whoever took the row away. The key is its hash, as
+    /// [`session_key`] writes it.
     Session,
     /// Of a newer version of narthex, and nothing that this one knows.
     #[serde(other)]

@@ -2,6 +2,7 @@
 
 mod audit;
 mod feed;
+mod lists;
 mod logins;
 mod rehearsals;
 mod scim;
@@ -38,23 +39,12 @@ impl Default for Memory {
 struct Tables {
     logins: Logins,
     sessions: Sessions,
-    changes: Changes,
     members: Members,
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
     rehearsals: Rehearsals,
     audit: AuditTables,
     scim: Scim,
-}
-
-impl Tables {
-    fn end(&mut self, hash: &SessionHash) -> bool {
-        let was_there = self.sessions.remove(hash);
-        if was_there {
-            self.changes.note(Changed::Session, session_key(hash));
-        }
-        was_there
-    }
 }
 
 impl Memory {
@@ -73,14 +63,18 @@ impl Memory {
 #[derive(Default)]
 struct Sessions {
     next: u64,
+    /// All sessions in the order of their recording.
+    order: BTreeMap<i64, SessionHash>,
     rows: HashMap<SessionHash, SessionRecord>,
     /// A member's sessions in the order of their recording.
     of_member: HashMap<MemberId, BTreeMap<u64, SessionHash>>,
+    changes: Changes,
 }
 
 impl Sessions {
     fn remove(&mut self, hash: &SessionHash) -> bool {
         let Some(record) = self.rows.remove(hash) else { return false };
+        self.changes.note(Changed::Session, session_key(hash));
         if let Some(member) = member_of(&record)
             && let Some(hashes) = self.of_member.get_mut(&member)
         {
@@ -104,21 +98,22 @@ impl SessionStore for Memory {
         session: &SessionRecord,
         max_per_member: usize,
     ) -> Result<Vec<SessionHash>, StoreError> {
-        let mut tables = self.tables();
-        let Tables { sessions, changes, .. } = &mut *tables;
+        let sessions = &mut self.tables().sessions;
         if sessions.rows.contains_key(&session.hash) {
             return Err(StoreError::Conflict { act: "insert_session", what: "a session of this hash" });
         }
         sessions.rows.insert(session.hash, session.clone());
-        let Some(member) = member_of(session) else { return Ok(Vec::new()) };
         sessions.next += 1;
+        let ordinal = i64::try_from(sessions.next).unwrap_or(i64::MAX);
+        sessions.order.insert(ordinal, session.hash);
+        let Some(member) = member_of(session) else { return Ok(Vec::new()) };
         let hashes = sessions.of_member.entry(member).or_default();
         hashes.insert(sessions.next, session.hash);
         let mut ended = Vec::new();
         while hashes.len() > max_per_member.max(1) {
             let Some((_, oldest)) = hashes.pop_first() else { break };
             sessions.rows.remove(&oldest);
-            changes.note(Changed::Session, session_key(&oldest));
+            sessions.changes.note(Changed::Session, session_key(&oldest));
             ended.push(oldest);
         }
         Ok(ended)
@@ -144,7 +139,7 @@ impl SessionStore for Memory {
     }
 
     async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError> {
-        Ok(self.tables().end(hash))
+        Ok(self.tables().sessions.remove(hash))
     }
 
     async fn end_sessions_of(
@@ -153,7 +148,7 @@ impl SessionStore for Memory {
         name: &str,
         idp_sessions: &[String],
     ) -> Result<Vec<SessionHash>, StoreError> {
-        let mut tables = self.tables();
+        let sessions = &mut self.tables().sessions;
         let is_one = |record: &&SessionRecord| {
             let content = &record.content;
             content.idp == *idp
@@ -162,22 +157,23 @@ impl SessionStore for Memory {
                     || content.idp_session.as_ref().is_some_and(|session| idp_sessions.contains(session)))
         };
         let ended: Vec<SessionHash> =
-            tables.sessions.rows.values().filter(is_one).map(|record| record.hash).collect();
+            sessions.rows.values().filter(is_one).map(|record| record.hash).collect();
         for hash in &ended {
-            tables.end(hash);
+            sessions.remove(hash);
         }
         Ok(ended)
     }
 
     async fn sweep_sessions(&self, now: UnixTime, idle: Duration) -> Result<Vec<SessionHash>, StoreError> {
-        let mut tables = self.tables();
+        let sessions = &mut self.tables().sessions;
         let over =
             |record: &&SessionRecord| record.expires_at <= now || record.last_seen_at < now.before(idle);
-        let ended: Vec<SessionHash> =
-            tables.sessions.rows.values().filter(over).map(|record| record.hash).collect();
+        let ended: Vec<SessionHash> = sessions.rows.values().filter(over).map(|record| record.hash).collect();
         for hash in &ended {
-            tables.end(hash);
+            sessions.remove(hash);
         }
+        let rows = &sessions.rows;
+        sessions.order.retain(|_, hash| rows.contains_key(hash));
         Ok(ended)
     }
 }

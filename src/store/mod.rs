@@ -7,6 +7,7 @@ mod columns;
 mod conformance;
 mod families;
 pub mod feed;
+pub mod lists;
 pub mod memory;
 pub mod postgres;
 pub mod rehearsals;
@@ -24,6 +25,7 @@ use crate::model::{
     ReturnTo, SessionHash, SessionRecord, StateHash, Subject, UnixTime,
 };
 
+pub use self::lists::AdminStore;
 pub use self::rehearsals::RehearsalStore;
 pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
 
@@ -58,6 +60,7 @@ pub trait Store:
     + AuditStore
     + ScimStore
     + FeedStore
+    + AdminStore
 {
 }
 impl<T> Store for T where
@@ -70,6 +73,7 @@ impl<T> Store for T where
         + AuditStore
         + ScimStore
         + FeedStore
+        + AdminStore
 {
 }
 
@@ -125,7 +129,7 @@ pub enum TakenLogin {
     Unknown,
 }
 
-/// Sessions. Whatever ends one records that as a change ([`feed`]), which other replicas hear of.
+/// Sessions. The end of each, whatever ends it, is a change ([`feed`]) that all replicas hear of.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
     /// Records a new session. Beyond `max_per_member` (where it has a member) the member's oldest sessions

@@ -20,22 +20,22 @@ impl Changes {
 #[async_trait]
 impl FeedStore for Memory {
     async fn newest_change(&self) -> Result<Option<Change>, StoreError> {
-        Ok(self.tables().changes.0.last().cloned())
+        Ok(self.tables().sessions.changes.0.last().cloned())
     }
 
     async fn changes_from(&self, number: i64) -> Result<Vec<Change>, StoreError> {
         let tables = self.tables();
-        let new = tables.changes.0.iter().filter(|change| change.number >= number);
+        let new = tables.sessions.changes.0.iter().filter(|change| change.number >= number);
         Ok(new.take(PAGE).cloned().collect())
     }
 
     async fn announce(&self, what: Changed, key: &str) -> Result<(), StoreError> {
-        self.tables().changes.note(what, key.to_owned());
+        self.tables().sessions.changes.note(what, key.to_owned());
         Ok(())
     }
 
     async fn sweep_changes(&self, keep: usize) -> Result<u64, StoreError> {
-        let changes = &mut self.tables().changes.0;
+        let changes = &mut self.tables().sessions.changes.0;
         let going = changes.len().saturating_sub(keep.max(1));
         changes.drain(..going);
         Ok(u64::try_from(going).unwrap_or(u64::MAX))

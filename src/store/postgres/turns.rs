@@ -39,6 +39,7 @@ const KNOWN: &[(&str, Turn)] = &[
     ("end_session", Turn::One(CHANGES)),
     ("end_sessions_of", Turn::One(CHANGES)),
     ("sweep_sessions", Turn::One(CHANGES)),
+    ("end_sessions_of_member", Turn::One(CHANGES)),
     ("announce", Turn::One(CHANGES)),
     // Several heads are told of one another, in any order.
     ("append_audit", Turn::One("audit")),
@@ -95,6 +96,7 @@ mod tests {
             include_str!("../sql/members.rs"),
             include_str!("../sql/rehearsals.rs"),
             include_str!("../sql/sessions.rs"),
+            include_str!("../sql/sessions_list.rs"),
         ];
         for (act, _) in KNOWN {
             let begins = format!("let act = \"{act}\";");

@@ -8,7 +8,7 @@ use super::{Database, Lasting, Transaction, hash, sql};
 use crate::model::session::SessionContent;
 use crate::model::{IdpId, SessionHash, SessionRecord, UnixTime};
 use crate::store::families::{CHANGES, SESSIONS_OF};
-use crate::store::feed::{Changed, session_key};
+use crate::store::feed::session_key;
 use crate::store::{SessionStore, StoreError};
 
 #[async_trait]
@@ -122,12 +122,8 @@ impl SessionStore for Database {
             .execute(&mut *tx)
             .await
             .map_err(self.fails(act))?;
-        let found = ended.rows_affected() > 0;
-        if found {
-            self.note_ended(act, &mut tx, &[*hash]).await?;
-        }
         self.commit(act, tx).await?;
-        Ok(found)
+        Ok(ended.rows_affected() > 0)
     }
 
     async fn end_sessions_of(
@@ -152,7 +148,6 @@ impl SessionStore for Database {
         .await
         .map_err(self.fails(act))?;
         let ended = hashes(&ended)?;
-        self.note_ended(act, &mut tx, &ended).await?;
         self.commit(act, tx).await?;
         Ok(ended)
     }
@@ -181,7 +176,6 @@ impl SessionStore for Database {
                 .await
                 .map_err(self.fails(act))?;
         let ended = hashes(&ended)?;
-        self.note_ended(act, &mut tx, &ended).await?;
         self.commit(act, tx).await?;
         Ok(ended)
     }
@@ -214,20 +208,7 @@ impl Database {
         .fetch_all(&mut **tx)
         .await
         .map_err(self.fails(act))?;
-        let ended = hashes(&ended)?;
-        self.note_ended(act, tx, &ended).await?;
-        Ok(ended)
-    }
-
-    /// For the other replicas to hear of.
-    async fn note_ended(
-        &self,
-        act: &'static str,
-        tx: &mut Transaction,
-        ended: &[SessionHash],
-    ) -> Result<(), StoreError> {
-        let keys: Vec<String> = ended.iter().map(session_key).collect();
-        self.note_changes(act, tx, Changed::Session, &keys).await
+        hashes(&ended)
     }
 }
 

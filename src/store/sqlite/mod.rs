@@ -28,12 +28,16 @@ mod keys;
 mod logins;
 #[path = "../sql/members.rs"]
 mod members;
+#[path = "../sql/members_list.rs"]
+mod members_list;
 #[path = "../sql/rehearsals.rs"]
 mod rehearsals;
 #[path = "../sql/scim.rs"]
 mod scim;
 #[path = "../sql/sessions.rs"]
 mod sessions;
+#[path = "../sql/sessions_list.rs"]
+mod sessions_list;
 
 use std::path::PathBuf;
 

@@ -4,3 +4,9 @@ CREATE TABLE changes (
     what TEXT NOT NULL,
     key TEXT NOT NULL
 ) STRICT;
+
+-- Whoever ends a session, and however.
+CREATE TRIGGER note_ended_session AFTER DELETE ON sessions BEGIN
+    INSERT INTO changes (number, what, key)
+    SELECT COALESCE(MAX(number), 0) + 1, 'session', lower(hex(OLD.hash)) FROM changes;
+END;
