@@ -229,7 +229,8 @@ pub fn load(config: &Table, folder: &Path) -> Settings {
     }
 }
 
-fn usual(parties: &Parties, url: &str) -> Table {
+/// The usual configuration of a proxy at `url` between these.
+pub fn usual(parties: &Parties, url: &str) -> Table {
     let source = format!(
         r#"
 [server]
