@@ -18,6 +18,7 @@ mod login;
 mod main_job;
 mod parties;
 mod provisioning;
+mod rehearsal;
 mod saml;
 mod saml_login;
 mod sessions;

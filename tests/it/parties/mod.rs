@@ -3,6 +3,7 @@
 
 mod front;
 mod gitea;
+mod gitea_shadow;
 mod jupyterhub;
 mod keycloak;
 mod keycloak_saml;
