@@ -28,18 +28,20 @@ use crate::identify::session::{LiveSession, RenderHeaders, Sessions};
 use crate::identify::throttle::Throttle;
 use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
-use crate::listen::request::{Frontage, NoAuthority};
+use crate::listen::request::{Admission, Frontage, NoAuthority};
 use crate::listen::tls::{TlsError, server_config};
 use crate::observe::health::Health;
 use crate::pipeline::{Core, Shared};
 use crate::platform::keyfile::KeyFileError;
 use crate::platform::outbound::OutboundError;
 use crate::platform::{Outbound, Platform, Tasks, keyfile};
+use crate::provision::breaker::Breaker;
 use crate::provision::connector::Features;
 use crate::provision::rehearse::show_headers;
 use crate::provision::rest::RecipeError;
 use crate::provision::{Connector, Provisioner, Telling, catalogue};
 use crate::store::memory::Memory;
+use crate::store::postgres::{Location, Postgres};
 use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 
@@ -108,11 +110,12 @@ impl App {
             SealKey::Given(key) => keyfile::given(key)?,
             SealKey::FileOrMake(path) => keyfile::file_or_make(path, platform.entropy.as_ref())?,
         };
-        let opened = OpenStore::open(&settings.store.url).await?;
+        let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
 
         let connector = connector(&settings, &platform)?;
+        let connector = connector.map(|connector| Breaker::around(connector, platform.clock.clone()));
         let features = connector.as_ref().map(|connector| connector.features().clone()).unwrap_or_default();
         let wanted = wanted_claims(&settings, &features);
         let providers = Providers::start(&settings, &wanted, &outbound, &store, &platform, &tasks)?;
@@ -209,13 +212,27 @@ impl App {
 /// The store as it was opened, to be closed again.
 enum OpenStore {
     Sqlite(Sqlite),
+    Postgres(Postgres),
     Memory(Arc<Memory>),
 }
 
 impl OpenStore {
-    async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
-        Ok(match url {
+    async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        Ok(match &settings.store.url {
             StoreUrl::Sqlite { path } => Self::Sqlite(Sqlite::open(path).await?),
+            StoreUrl::Postgres(postgres) => {
+                let roots = match postgres.roots.as_slice() {
+                    [] => settings.outbound.extra_roots.clone(),
+                    roots => roots.to_vec(),
+                };
+                let location = Location {
+                    url: postgres.url.clone(),
+                    password: postgres.password.clone(),
+                    connections: postgres.connections,
+                    roots,
+                };
+                Self::Postgres(Postgres::open(&location).await?)
+            }
             StoreUrl::Memory => Self::Memory(Arc::default()),
         })
     }
@@ -223,6 +240,7 @@ impl OpenStore {
     fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Sqlite(sqlite) => Arc::new(sqlite.clone()),
+            Self::Postgres(postgres) => Arc::new(postgres.clone()),
             Self::Memory(memory) => memory.clone(),
         }
     }
@@ -230,6 +248,7 @@ impl OpenStore {
     async fn close(self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Postgres(postgres) => postgres.close().await,
             Self::Memory(_) => {}
         }
     }
@@ -252,7 +271,7 @@ fn bind(
 /// # Errors
 /// Where the store cannot be read.
 pub async fn refusal(settings: &Settings, error_id: &str) -> Result<Option<Refused>, StoreError> {
-    let opened = OpenStore::open(&settings.store.url).await?;
+    let opened = OpenStore::open(settings).await?;
     let found = opened.store().find_refusal(error_id).await;
     opened.close().await;
     found?
@@ -351,7 +370,10 @@ fn data_plane(
     parts: Parts,
     cold: &Tasks,
 ) -> Result<DataPlane, StartError> {
-    let frontage = Frontage::new(&settings.server.public_url, settings.server.trusted_proxies.clone())?;
+    let admission =
+        Admission { network: settings.network.clone(), open_to_all: parts.endpoints.open_to_servers() };
+    let server = &settings.server;
+    let frontage = Frontage::new(&server.public_url, server.trusted_proxies.clone(), admission)?;
     let token_header = settings.upstream_token.as_ref().map(|token| token.header.as_str());
     let managed = settings
         .headers

@@ -105,6 +105,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 const CONCRETE: &[(&str, &[&str])] = &[
     ("store::memory", &["app"]),
     ("store::sqlite", &["app"]),
+    ("store::postgres", &["app"]),
     // The protocol trait's error has a variant per protocol.
     ("identify::oidc", &["app", "identify/protocol.rs"]),
     ("provision::catalogue", &["app", "cli"]),

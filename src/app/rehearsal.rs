@@ -27,7 +27,7 @@ pub async fn rehearsal(
 ) -> Result<Explanation, StartError> {
     let connector = connector(settings, platform)?
         .map(|inner| Arc::new(ReadOnly::new(inner, reach)) as Arc<dyn Connector>);
-    let opened = OpenStore::open(&readable(&settings.store.url)).await?;
+    let opened = OpenStore::open_to_look(settings).await?;
     let store = opened.store();
     let tasks = Tasks::on(tokio::runtime::Handle::current());
     let telling =
@@ -38,11 +38,13 @@ pub async fn rehearsal(
     Ok(explanation)
 }
 
-/// To look at what is not there yet makes no file.
-fn readable(url: &StoreUrl) -> StoreUrl {
-    match url {
-        StoreUrl::Sqlite { path } if !path.exists() => StoreUrl::Memory,
-        url => url.clone(),
+impl OpenStore {
+    /// To look at what is not there yet makes no file.
+    async fn open_to_look(settings: &Settings) -> Result<Self, StoreError> {
+        match &settings.store.url {
+            StoreUrl::Sqlite { path } if !path.exists() => Ok(Self::Memory(Arc::default())),
+            StoreUrl::Sqlite { .. } | StoreUrl::Postgres(_) | StoreUrl::Memory => Self::open(settings).await,
+        }
     }
 }
 
@@ -51,7 +53,7 @@ fn readable(url: &StoreUrl) -> StoreUrl {
 /// # Errors
 /// Where the store cannot be read.
 pub async fn told(settings: &Settings, id: &str) -> Result<Option<Explanation>, StoreError> {
-    let opened = OpenStore::open(&settings.store.url).await?;
+    let opened = OpenStore::open(settings).await?;
     let found = opened.store().find_told(id).await;
     opened.close().await;
     found?
@@ -67,7 +69,7 @@ pub async fn told(settings: &Settings, id: &str) -> Result<Option<Explanation>, 
 /// # Errors
 /// Where the store cannot be read.
 pub async fn shadow_report(settings: &Settings) -> Result<Report, StoreError> {
-    let opened = OpenStore::open(&readable(&settings.store.url)).await?;
+    let opened = OpenStore::open_to_look(settings).await?;
     let report = shadow::report(opened.store().as_ref()).await;
     opened.close().await;
     report
@@ -78,7 +80,7 @@ pub async fn shadow_report(settings: &Settings) -> Result<Report, StoreError> {
 /// # Errors
 /// Where the store cannot be written.
 pub async fn forget_shadow(settings: &Settings) -> Result<u64, StoreError> {
-    let opened = OpenStore::open(&readable(&settings.store.url)).await?;
+    let opened = OpenStore::open_to_look(settings).await?;
     let forgotten = opened.store().forget_outcomes().await;
     opened.close().await;
     forgotten

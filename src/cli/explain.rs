@@ -104,7 +104,7 @@ async fn rehearse(
 }
 
 async fn recall(settings: &Settings, id: &str, json: bool, out: &mut (dyn Write + Send)) -> u8 {
-    if settings.store.url == StoreUrl::Memory {
+    if matches!(settings.store.url, StoreUrl::Memory) {
         complain("store.url is memory:, which no other process can read; the log has the refusal");
         return CANNOT;
     }

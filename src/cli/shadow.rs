@@ -34,7 +34,7 @@ pub(super) fn run(config: &Path, arguments: &ShadowArgs) -> u8 {
             return CANNOT;
         }
     };
-    if settings.store.url == StoreUrl::Memory {
+    if matches!(settings.store.url, StoreUrl::Memory) {
         complain(
             "store.url is memory:, which no other process can read; the audit log has every shadow_outcome",
         );

@@ -1,6 +1,8 @@
 //! The configuration as meant: typed, checked, with every default filled in and every secret read.
 
 mod idp;
+mod network;
+mod store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,6 +16,8 @@ use crate::expr::{Condition, Template};
 use crate::model::{IdpId, Secret};
 
 pub use idp::*;
+pub use network::*;
+pub use store::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
 #[derive(Debug, Clone)]
@@ -34,6 +38,7 @@ pub struct Settings {
     /// Absent: nothing is provisioned (`provisioning.mode = "off"`).
     pub application: Option<Application>,
     pub provisioning: Provisioning,
+    pub network: Network,
     pub health: Health,
     pub log: Log,
 }
@@ -114,21 +119,6 @@ pub struct Session {
     pub max_per_member: usize,
     /// How long sessions in memory are honoured while the store is away. Default 5 min.
     pub offline_grace: Duration,
-}
-
-/// `[store]`
-#[derive(Debug, Clone)]
-pub struct Store {
-    pub url: StoreUrl,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreUrl {
-    Sqlite {
-        path: PathBuf,
-    },
-    /// `memory:`, for tests: gone with the process.
-    Memory,
 }
 
 /// `[keys]`

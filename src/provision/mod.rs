@@ -11,6 +11,7 @@
 
 pub mod apply;
 pub mod attributes;
+pub mod breaker;
 pub mod catalogue;
 pub mod connector;
 pub mod creation;

@@ -82,6 +82,14 @@ impl Connector for ReadOnly {
         refuse("deactivate")
     }
 
+    async fn reactivate(&self, _: &Account) -> Result<(), ConnectorError> {
+        refuse("reactivate")
+    }
+
+    async fn transfer(&self, _: &Account, _: &Account) -> Result<(), ConnectorError> {
+        refuse("transfer")
+    }
+
     async fn delete(&self, _: &Account) -> Result<(), ConnectorError> {
         refuse("delete")
     }

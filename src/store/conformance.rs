@@ -12,6 +12,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::memory::Memory;
+use super::postgres::scratch;
 use super::sqlite::Sqlite;
 use super::{Store, StoreError};
 use crate::model::UnixTime;
@@ -38,6 +39,11 @@ async fn sqlite() -> Fresh {
     Fresh { store: Arc::new(store.with_max_in_flight(MAX_IN_FLIGHT)), _folder: Some(folder) }
 }
 
+async fn postgres() -> Fresh {
+    let store = scratch::open().await;
+    Fresh { store: Arc::new(store.with_max_in_flight(MAX_IN_FLIGHT)), _folder: None }
+}
+
 /// Runs `act` a hundred times at once, on several threads.
 async fn a_hundred_times<F, T>(store: &Arc<dyn Store>, act: impl Fn(Arc<dyn Store>, u64) -> F) -> Vec<T>
 where
@@ -54,9 +60,9 @@ where
 }
 
 macro_rules! conformance {
-    ($($maker:ident)*) => {$(
+    ($($maker:ident $marks:tt)*) => {$(
         mod $maker {
-            conformance!(@tests $maker logins:
+            conformance!(@tests $maker $marks logins:
                 a_recorded_login_is_taken_whole
                 a_second_taking_is_told_that_it_was_used_and_where_it_went
                 another_browser_does_not_get_the_login_nor_spoil_it
@@ -78,7 +84,7 @@ macro_rules! conformance {
                 the_latest_refusals_are_kept
                 a_sweep_drops_expired_logins_and_parked_things_only
             );
-            conformance!(@tests $maker sessions:
+            conformance!(@tests $maker $marks sessions:
                 a_session_is_found_as_it_was_recorded
                 a_provider_ends_the_sessions_that_it_names_and_no_others
                 a_session_without_account_is_kept_too
@@ -94,7 +100,7 @@ macro_rules! conformance {
                 an_ended_session_is_gone_and_ends_once
                 a_sweep_ends_what_is_past_its_end_or_idle_for_too_long
             );
-            conformance!(@tests $maker members:
+            conformance!(@tests $maker $marks members:
                 f9_a_finished_member_is_found_by_each_identity_and_by_account
                 f9_of_a_hundred_beginnings_at_once_exactly_one_may_create
                 f9_another_holder_is_told_until_when_to_wait
@@ -116,7 +122,7 @@ macro_rules! conformance {
                 a_login_does_not_take_another_members_account
                 identities_of_two_providers_do_not_mix
             );
-            conformance!(@tests $maker rehearsals:
+            conformance!(@tests $maker $marks rehearsals:
                 x1_a_told_login_is_found_as_it_was_told_first
                 x1_the_latest_logins_are_kept
                 m6_the_latest_outcome_of_each_identity_is_kept
@@ -125,7 +131,7 @@ macro_rules! conformance {
                 m6_a_forgotten_report_is_empty
                 e6_of_a_forgotten_person_nothing_is_kept_and_of_others_everything
             );
-            conformance!(@tests $maker keys:
+            conformance!(@tests $maker $marks keys:
                 keys_are_listed_by_purpose
                 a_purpose_has_one_first_key
                 a_key_has_one_successor
@@ -138,13 +144,17 @@ macro_rules! conformance {
             );
         }
     )*};
-    (@tests $maker:ident $topic:ident: $($test:ident)*) => {$(
+    (@tests $maker:ident $marks:tt $topic:ident: $($test:ident)*) => {$(
+        conformance!(@test $maker $marks $topic $test);
+    )*};
+    (@test $maker:ident { $($mark:tt)* } $topic:ident $test:ident) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        $($mark)*
         async fn $test() {
             let fresh = super::$maker().await;
             super::$topic::$test(&fresh.store).await;
         }
-    )*};
+    };
 }
 
-conformance! { memory sqlite }
+conformance! { memory {} sqlite {} postgres { #[ignore = "real parties: tests/run"] } }

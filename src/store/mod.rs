@@ -2,9 +2,12 @@
 //!
 //! Every method is one transaction: it happens whole or not at all, and two callers see one order.
 
+mod columns;
 #[cfg(test)]
 mod conformance;
+mod families;
 pub mod memory;
+pub mod postgres;
 pub mod rehearsals;
 pub mod sqlite;
 

@@ -7,8 +7,10 @@ mod attributes;
 mod idp;
 mod listen;
 mod mapping;
+mod network;
 mod provisioning;
 mod saml;
+mod store;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +83,7 @@ impl Meaning<'_> {
         let upstream_token = self.upstream_token(raw, server.as_ref());
         let (application, features) = self.application(raw);
         let provisioning = self.provisioning(raw, features.as_ref());
+        let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
         let log = self.log(raw);
         Some(Settings {
@@ -96,6 +99,7 @@ impl Meaning<'_> {
             upstream_token: upstream_token.ok()?,
             application: application.ok()?,
             provisioning: provisioning?,
+            network: network?,
             health: health?,
             log: log?,
         })

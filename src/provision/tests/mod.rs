@@ -1,5 +1,6 @@
 //! Tests of the whole stage against an application in memory; `rules` has those of the pure parts.
 
+mod breaker;
 mod exchange;
 mod explain;
 mod fake;

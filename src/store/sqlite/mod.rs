@@ -12,6 +12,7 @@
 //! two do not share (types, `STRICT`, pragmas) stands in the migrations, here and in `open.rs`; the acts
 //! themselves stand in `store/sql/`.
 
+mod dialect;
 mod open;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use sqlx::SqlSafeStr;
 use sqlx::sqlite::{Sqlite as Driver, SqlitePool};
 
 use super::StoreError;
+use super::columns::{hash, sql};
 use crate::model::login::MAX_IN_FLIGHT;
 
 /// An opened SQLite file. Cheap to clone; [`Sqlite::close`] it at the end.
@@ -128,17 +130,4 @@ impl Sqlite {
 fn primary_code(error: &sqlx::Error) -> Option<u32> {
     let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)
-}
-
-/// A hash as it comes out of a column.
-fn hash<const N: usize>(what: &'static str, bytes: &[u8]) -> Result<[u8; N], StoreError> {
-    bytes.try_into().map_err(|_| StoreError::Unreadable {
-        what,
-        reason: format!("a hash of {} bytes, {N} were expected", bytes.len()),
-    })
-}
-
-/// Sizes as SQL knows them.
-fn sql(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
