@@ -27,6 +27,7 @@ const KNOWN: &[(&str, Turn)] = &[
     ("take_parked", Turn::Beside),
     ("first_use", Turn::Beside),
     ("put_document", Turn::Beside),
+    ("record_outcome", Turn::Beside),
     // Takes its turn at the sessions of its member, and at ending where some end; see the act.
     ("insert_session", Turn::Beside),
     // Waits for no row; see `note_seen`.
@@ -36,6 +37,7 @@ const KNOWN: &[(&str, Turn)] = &[
     ("park", Turn::One("logins")),
     ("sweep_logins", Turn::One("logins")),
     ("record_refusal", Turn::One("refusals")),
+    ("tell_login", Turn::One("told logins")),
     ("end_session", Turn::One(ENDING)),
     ("end_sessions_of", Turn::One(ENDING)),
     ("sweep_sessions", Turn::One(ENDING)),
@@ -84,6 +86,7 @@ mod tests {
             include_str!("../sql/keys.rs"),
             include_str!("../sql/logins.rs"),
             include_str!("../sql/members.rs"),
+            include_str!("../sql/rehearsals.rs"),
             include_str!("../sql/sessions.rs"),
         ];
         for (act, _) in KNOWN {
