@@ -59,7 +59,7 @@ impl InUse {
         if page.text().is_empty() { Value::Null } else { page.json() }
     }
 
-    /// Everything that there is of people: each account whole but for its last sign-in, and each team's members.
+    /// Everything that there is of people: each account but for what a sign-in leaves, and each team's members.
     async fn listing(&self) -> (BTreeMap<String, Value>, BTreeMap<String, Vec<String>>) {
         let get = async |path: &str| {
             let all = self.call(Method::GET, path, Value::Null).await;
@@ -68,7 +68,10 @@ impl InUse {
         let mut users = BTreeMap::new();
         for mut user in get("/admin/users?limit=50").await {
             let name = user["login"].as_str().unwrap().to_owned();
-            user.as_object_mut().unwrap().remove("last_login");
+            // What Gitea itself notes at a sign-in.
+            for noted in ["last_login", "language"] {
+                user.as_object_mut().unwrap().remove(noted);
+            }
             users.insert(name, user);
         }
         let mut teams = BTreeMap::new();
