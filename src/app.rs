@@ -1,7 +1,10 @@
 //! The composition root: the only place that names concrete store, protocol and connector types.
 
+mod administration;
+pub mod audit;
 mod providers;
 pub mod rehearsal;
+mod scim;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -10,6 +13,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+pub use self::administration::{Beside, bootstrap, refusal};
 use self::providers::Providers;
 use crate::authorise::Routes;
 use crate::config::Settings;
@@ -22,7 +26,6 @@ use crate::identify::Logins;
 use crate::identify::cookie::CookieNames;
 use crate::identify::csrf::Csrf;
 use crate::identify::endpoints::Endpoints;
-use crate::identify::refused::Refused;
 use crate::identify::saml::UnusableKey;
 use crate::identify::session::{LiveSession, RenderHeaders, Sessions};
 use crate::identify::throttle::Throttle;
@@ -30,6 +33,7 @@ use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
 use crate::listen::request::{Admission, Frontage, NoAuthority};
 use crate::listen::tls::{TlsError, server_config};
+use crate::observe::audit::{Audit, AuditWriter, Entry, Event, Plain};
 use crate::observe::health::Health;
 use crate::pipeline::{Core, Shared};
 use crate::platform::keyfile::KeyFileError;
@@ -82,10 +86,14 @@ pub enum StartError {
 /// A running narthex.
 pub struct App {
     plane: DataPlane,
+    /// With mode `scim`.
+    scim: Option<DataPlane>,
     health: SocketAddr,
+    admin: SocketAddr,
     probes: Health,
     tasks: Tasks,
     sessions: Arc<Sessions>,
+    audit: AuditWriter,
     store: OpenStore,
 }
 
@@ -93,7 +101,9 @@ pub struct App {
 #[derive(Default)]
 pub struct Sockets {
     pub public: Option<TcpListener>,
+    pub scim: Option<TcpListener>,
     pub health: Option<TcpListener>,
+    pub admin: Option<TcpListener>,
 }
 
 impl App {
@@ -106,12 +116,15 @@ impl App {
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let public = bind(sockets.public, "server.listen", settings.server.listen)?;
         let health_socket = bind(sockets.health, "health.listen", settings.health.listen)?;
+        let admin_socket = bind(sockets.admin, "admin.listen", settings.admin.listen)?;
         let keys = match &settings.keys.seal {
             SealKey::Given(key) => keyfile::given(key)?,
             SealKey::FileOrMake(path) => keyfile::file_or_make(path, platform.entropy.as_ref())?,
         };
         let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
+        let (audit, audit_writer) =
+            Audit::start(store.clone(), platform.clone(), tokio::runtime::Handle::current());
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
 
         let connector = connector(&settings, &platform)?;
@@ -125,11 +138,22 @@ impl App {
             &keys,
             names.clone(),
             settings.session.clone(),
-            render_headers(settings.headers.clone()),
+            render_headers(settings.headers.clone(), audit.clone()),
             platform.clone(),
         ));
+        let (admin, administration) = administration::prepare(
+            &settings,
+            admin_socket,
+            crate::admin::Parts {
+                store: store.clone(),
+                sessions: sessions.clone(),
+                connector: connector.clone(),
+                keys: keys.clone(),
+                platform: platform.clone(),
+            },
+        )?;
         let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
-        let signing_keys = signing_keys(&settings, &store, &keys, &platform, &tasks).await?;
+        let signing_keys = signing_keys(&settings, &store, &keys, &platform, &audit, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
             public_url: settings.server.public_url.clone(),
@@ -139,9 +163,9 @@ impl App {
             sessions: sessions.clone(),
             provisioner: Arc::new(
                 Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
-                    .telling(Telling {
+                    .explaining(Telling {
                         store: store.clone(),
-                        headers: show_headers(render_headers(settings.headers.clone())),
+                        headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
                     }),
             ),
             throttle: Throttle::new(),
@@ -149,10 +173,13 @@ impl App {
             keys,
             store: store.clone(),
             platform: platform.clone(),
+            audit: audit.clone(),
             cookies: cookies.clone(),
             signing_keys: signing_keys.clone(),
         });
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
+        let scim = scim::start(&settings, sockets.scim, &store, &platform, &tasks)?;
+        administration::notice(&tasks, &sessions);
 
         let plane = data_plane(
             &settings,
@@ -163,7 +190,7 @@ impl App {
                 header_read: settings.server.timeouts.header_read,
                 drain: settings.server.timeouts.drain,
             },
-            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform },
+            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform, audit },
             &tasks,
         )?;
         let probes = health(&sessions);
@@ -172,12 +199,13 @@ impl App {
         let health_listener =
             tokio::net::TcpListener::from_std(health_socket).map_err(ListenError::Listener)?;
         tasks.spawn(probes.clone().serve(health_listener, tasks.stopping().clone()));
+        tasks.spawn(administration.serve(tasks.stopping().clone()));
         probes.set_started();
         tracing::info!(
-            listen = %plane.local_addr(), health = %health, public_url = %settings.server.public_url,
+            listen = %plane.local_addr(), health = %health, %admin, public_url = %settings.server.public_url,
             "narthex is ready"
         );
-        Ok(Self { plane, health, probes, tasks, sessions, store: opened })
+        Ok(Self { plane, scim, health, admin, probes, tasks, sessions, audit: audit_writer, store: opened })
     }
 
     /// Where the public listener is.
@@ -186,10 +214,22 @@ impl App {
         self.plane.local_addr()
     }
 
+    /// Where the SCIM listener is, with mode `scim`.
+    #[must_use]
+    pub fn scim_addr(&self) -> Option<SocketAddr> {
+        self.scim.as_ref().map(DataPlane::local_addr)
+    }
+
     /// Where the health listener is.
     #[must_use]
     pub fn health_addr(&self) -> SocketAddr {
         self.health
+    }
+
+    /// Where the admin API is.
+    #[must_use]
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin
     }
 
     /// Ends what has expired now, instead of within a quarter of a second: for whoever turns the clock.
@@ -197,14 +237,25 @@ impl App {
         self.sessions.tick();
     }
 
+    /// Notices now what was done at the store by others, instead of within a second.
+    pub async fn look_at_the_store(&self) {
+        if let Err(error) = self.sessions.notice_endings().await {
+            tracing::warn!(%error, "the store could not be looked at");
+        }
+    }
+
     /// Lets requests in flight end, writes what is not written yet, and closes the store.
     pub async fn shut_down(self) {
         self.probes.set_draining();
         self.plane.shut_down().await;
+        if let Some(scim) = self.scim {
+            scim.shut_down().await;
+        }
         if let Err(error) = self.sessions.flush().await {
             tracing::warn!(%error, "the last activity could not be written");
         }
         self.tasks.finish().await;
+        self.audit.finish().await;
         self.store.close().await;
     }
 }
@@ -265,23 +316,6 @@ fn bind(
     }
 }
 
-/// How the sign-in with this error id was refused, from the store that `settings` name; `None` where it is not
-/// among those that are kept.
-///
-/// # Errors
-/// Where the store cannot be read.
-pub async fn refusal(settings: &Settings, error_id: &str) -> Result<Option<Refused>, StoreError> {
-    let opened = OpenStore::open(settings).await?;
-    let found = opened.store().find_refusal(error_id).await;
-    opened.close().await;
-    found?
-        .map(|record| {
-            serde_json::from_str(&record)
-                .map_err(|error| StoreError::Unreadable { what: "refusal", reason: error.to_string() })
-        })
-        .transpose()
-}
-
 /// The application's connector, as the configuration names it.
 pub fn connector(settings: &Settings, platform: &Platform) -> Result<Option<Arc<dyn Connector>>, StartError> {
     let Some(application) = &settings.application else { return Ok(None) };
@@ -316,19 +350,21 @@ async fn signing_keys(
     store: &Arc<dyn Store>,
     keys: &crate::platform::KeyRing,
     platform: &Platform,
+    audit: &Audit,
     tasks: &Tasks,
 ) -> Result<Option<Arc<SigningKeys>>, StartError> {
     if settings.upstream_token.is_none() {
         return Ok(None);
     }
-    let keys = Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone()).await?);
+    let keys =
+        Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone(), audit.clone()).await?);
     keys.run(tasks);
     Ok(Some(keys))
 }
 
 /// Renders `[headers]` for a session, once. A value that is absent, empty or not sendable (CR, LF, NUL and
 /// other controls; PROVISIONING.md G5) leaves its header out.
-fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
+fn render_headers(headers: Vec<Header>, audit: Audit) -> Box<RenderHeaders> {
     Box::new(move |context| {
         let render = |header: &Header| {
             let text = match header.template.render(context) {
@@ -343,10 +379,8 @@ fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
             }
             let value = HeaderValue::from_bytes(text.as_bytes());
             if value.is_err() {
-                tracing::warn!(
-                    target: "narthex::audit", event = "header_value_refused", header = %header.name,
-                    "an identity header is left out: its value holds a control character"
-                );
+                let name = Plain::name(header.name.as_str());
+                audit.record(Entry::new(Event::HeaderValueRefused).field("header", name));
             }
             Some((header.name.clone(), value.ok()?))
         };
@@ -362,6 +396,7 @@ struct Parts {
     endpoints: Arc<Endpoints>,
     signing_keys: Option<Arc<SigningKeys>>,
     platform: Platform,
+    audit: Audit,
 }
 
 fn data_plane(
@@ -395,6 +430,7 @@ fn data_plane(
         prefix: settings.server.prefix.clone(),
         application_logout: parts.features.logout_path.clone(),
         entropy: parts.platform.entropy.clone(),
+        audit: parts.audit,
         cold: cold.clone(),
     });
     let plane = DataPlane::start(listening, cold, |tasks| {

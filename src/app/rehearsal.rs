@@ -7,6 +7,7 @@ use super::{OpenStore, StartError, connector, render_headers};
 use crate::config::Settings;
 use crate::config::settings::StoreUrl;
 use crate::model::Identity;
+use crate::observe::audit::Audit;
 use crate::platform::{Platform, Tasks};
 use crate::provision::explain::Explanation;
 use crate::provision::rehearse::show_headers;
@@ -30,9 +31,9 @@ pub async fn rehearsal(
     let opened = OpenStore::open_to_look(settings).await?;
     let store = opened.store();
     let tasks = Tasks::on(tokio::runtime::Handle::current());
-    let telling =
-        Telling { store: store.clone(), headers: show_headers(render_headers(settings.headers.clone())) };
-    let provisioner = Provisioner::new(settings, connector, store, platform.clone(), tasks).telling(telling);
+    let headers = render_headers(settings.headers.clone(), Audit::log_only(platform.clone()));
+    let telling = Telling { store: store.clone(), headers: show_headers(headers) };
+    let provisioner = Provisioner::new(settings, connector, store, platform.clone(), tasks).explaining(telling);
     let explanation = provisioner.rehearse(identity).await;
     opened.close().await;
     Ok(explanation)

@@ -1,5 +1,7 @@
 //! The command line: 0 is fine, 1 means that what was asked about is not so, 2 that it cannot run.
 
+mod admin;
+mod audit;
 mod check;
 mod connector;
 mod connector_life;
@@ -7,8 +9,10 @@ mod connector_life;
 mod demo;
 mod explain;
 mod mapping;
+mod member;
 mod schema;
 mod serve;
+mod session;
 mod shadow;
 
 use std::future::Future;
@@ -45,6 +49,13 @@ enum Command {
         #[command(flatten)]
         explain: explain::ExplainArgs,
     },
+    /// The audit log: is it what was written, and the log for other tools
+    Audit {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        audit: audit::AuditArgs,
+    },
     /// Print the JSON Schema of proxy.toml
     Schema,
     /// What speaks to applications: list them, show one, try one on the real application
@@ -67,6 +78,27 @@ enum Command {
         file: ConfigFile,
         #[command(flatten)]
         shadow: shadow::ShadowArgs,
+    },
+    /// Who is signed in; ending it
+    Session {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        session: session::SessionCommand,
+    },
+    /// Who is a member
+    Member {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        member: member::MemberCommand,
+    },
+    /// The way into the admin API
+    Admin {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        admin: admin::AdminCommand,
     },
     /// Try it: an identity provider, an application and the proxy, all on this machine
     #[cfg(feature = "demo")]
@@ -98,10 +130,14 @@ pub fn run() -> ExitCode {
         Command::Serve(file) => serve::run(&file.config),
         Command::Check { file, json } => check::run(&file.config, json),
         Command::Explain { file, explain } => explain::run(&file.config, explain),
+        Command::Audit { file, audit } => audit::run(&file.config, audit),
         Command::Schema => schema::run(),
         Command::Connector { file, connector } => connector::run_with(&file.config, &connector),
         Command::Mapping { file, mapping } => mapping::run(&file.config, &mapping),
         Command::Shadow { file, shadow } => shadow::run(&file.config, &shadow),
+        Command::Session { file, session } => session::run(&file.config, session),
+        Command::Member { file, member } => member::run(&file.config, member),
+        Command::Admin { file, admin } => admin::run(&file.config, &admin),
         #[cfg(feature = "demo")]
         Command::Demo { port } => demo::run(port),
     };
@@ -138,4 +174,10 @@ async fn asked_to_end() -> Result<&'static str, std::io::Error> {
 #[expect(clippy::print_stderr, reason = "before the log is set up, standard error is the only place")]
 fn complain(text: &str) {
     eprintln!("narthex: {text}");
+}
+
+/// SECURITY: some of it is from outside (an entity ID, say), and terminals act on control characters, also on those
+/// that XML allows.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }

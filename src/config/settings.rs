@@ -1,7 +1,9 @@
 //! The configuration as meant: typed, checked, with every default filled in and every secret read.
 
+mod admin;
 mod idp;
 mod network;
+mod scim;
 mod store;
 
 use std::collections::BTreeMap;
@@ -12,11 +14,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use super::written::Written;
 use crate::expr::{Condition, Template};
 use crate::model::{IdpId, Secret};
 
+pub use admin::*;
 pub use idp::*;
 pub use network::*;
+pub use scim::*;
 pub use store::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
@@ -39,8 +44,13 @@ pub struct Settings {
     pub application: Option<Application>,
     pub provisioning: Provisioning,
     pub network: Network,
+    /// There exactly where `provisioning.mode = "scim"`.
+    pub scim: Option<Scim>,
+    pub admin: Admin,
     pub health: Health,
     pub log: Log,
+    /// What all this was read from.
+    pub written: Written,
 }
 
 /// `[server]`
@@ -269,6 +279,7 @@ pub struct Provisioning {
 pub enum Mode {
     Off,
     Jit,
+    Scim,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! The nouns: plain records without I/O, shared by every stage.
 
 pub mod account;
+pub mod audit;
 pub mod claims;
+pub mod console;
 pub mod email;
 pub mod entitlements;
 pub mod fault;
@@ -10,12 +12,15 @@ pub mod ids;
 pub mod login;
 pub mod member;
 pub mod return_to;
+pub mod scim;
 pub mod secret;
 pub mod session;
 pub mod time;
 
 pub use account::{Account, AccountProfile};
+pub use audit::{AuditHead, AuditRecord, ChainId};
 pub use claims::Claims;
+pub use console::ConsoleRole;
 pub use email::EmailAddress;
 pub use entitlements::{Entitlements, Grant, GrantSource};
 pub use fault::Fault;

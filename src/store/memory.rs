@@ -1,7 +1,10 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
+mod audit;
+mod lists;
 mod logins;
 mod rehearsals;
+mod scim;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,8 +12,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::audit::AuditTables;
 use self::logins::Logins;
 use self::rehearsals::Rehearsals;
+use self::scim::Scim;
 use super::{CreationLease, DocumentStore, KeyStore, MemberStore, SessionStore, StoreError, StoredKey};
 use crate::model::login::MAX_IN_FLIGHT;
 use crate::model::{AccountId, IdpId, Member, MemberId, SessionHash, SessionRecord, Subject, UnixTime};
@@ -35,6 +40,8 @@ struct Tables {
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
     rehearsals: Rehearsals,
+    audit: AuditTables,
+    scim: Scim,
 }
 
 impl Memory {
@@ -53,6 +60,8 @@ impl Memory {
 #[derive(Default)]
 struct Sessions {
     next: u64,
+    /// All sessions in the order of their recording.
+    order: BTreeMap<i64, SessionHash>,
     rows: HashMap<SessionHash, SessionRecord>,
     /// A member's sessions in the order of their recording.
     of_member: HashMap<MemberId, BTreeMap<u64, SessionHash>>,
@@ -89,8 +98,10 @@ impl SessionStore for Memory {
             return Err(StoreError::Conflict { act: "insert_session", what: "a session of this hash" });
         }
         sessions.rows.insert(session.hash, session.clone());
-        let Some(member) = member_of(session) else { return Ok(Vec::new()) };
         sessions.next += 1;
+        let ordinal = i64::try_from(sessions.next).unwrap_or(i64::MAX);
+        sessions.order.insert(ordinal, session.hash);
+        let Some(member) = member_of(session) else { return Ok(Vec::new()) };
         let hashes = sessions.of_member.entry(member).or_default();
         hashes.insert(sessions.next, session.hash);
         let mut ended = Vec::new();
@@ -150,6 +161,8 @@ impl SessionStore for Memory {
         for hash in &ended {
             sessions.remove(hash);
         }
+        let rows = &sessions.rows;
+        sessions.order.retain(|_, hash| rows.contains_key(hash));
         Ok(ended)
     }
 }

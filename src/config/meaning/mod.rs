@@ -2,6 +2,7 @@
 //!
 //! Functions give `None` where they reported something, and go on, so that one run tells all.
 
+mod admin;
 mod application;
 mod attributes;
 mod idp;
@@ -10,6 +11,7 @@ mod mapping;
 mod network;
 mod provisioning;
 mod saml;
+mod scim;
 mod store;
 mod traffic;
 
@@ -24,6 +26,7 @@ use super::document::{Node, Origin, Step, shown};
 use super::problem::{Problem, Problems};
 use super::raw::Raw;
 use super::settings::Settings;
+use super::written::Written;
 use crate::expr::{Located, nearest};
 use crate::provision::connector::Features;
 
@@ -85,6 +88,8 @@ impl Meaning<'_> {
         let provisioning = self.provisioning(raw, features.as_ref());
         let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
+        let scim = self.scim(raw, server.as_ref(), health.as_ref());
+        let admin = self.admin(raw, server.as_ref(), health.as_ref());
         let log = self.log(raw);
         Some(Settings {
             server: server?,
@@ -100,8 +105,11 @@ impl Meaning<'_> {
             application: application.ok()?,
             provisioning: provisioning?,
             network: network?,
+            scim: scim.ok()?,
+            admin: admin?,
             health: health?,
             log: log?,
+            written: Written::default(),
         })
     }
 

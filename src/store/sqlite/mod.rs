@@ -4,7 +4,7 @@
 //!
 //! * `PowerCut`: on the disk before the method returns. What must not come undone: a session that
 //!   was ended (a logout that a power cut takes back would be a hole), members and the intent to create one,
-//!   made or taken back (PROVISIONING.md F9), keys.
+//!   made or taken back (PROVISIONING.md F9), keys, the audit log.
 //! * `Crash`: outlives the process at once and a power cut some moments later, in order. Logins in
 //!   flight, new sessions, activity, documents: losing the last of them means signing in again.
 //!
@@ -18,16 +18,24 @@ mod open;
 mod tests;
 
 // The acts. Their text is the same for every SQL database; `super` is what differs.
+#[path = "../sql/audit.rs"]
+mod audit;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
 mod logins;
 #[path = "../sql/members.rs"]
 mod members;
+#[path = "../sql/members_list.rs"]
+mod members_list;
 #[path = "../sql/rehearsals.rs"]
 mod rehearsals;
+#[path = "../sql/scim.rs"]
+mod scim;
 #[path = "../sql/sessions.rs"]
 mod sessions;
+#[path = "../sql/sessions_list.rs"]
+mod sessions_list;
 
 use std::path::PathBuf;
 
@@ -86,6 +94,12 @@ impl Sqlite {
 
     async fn commit(&self, act: &'static str, transaction: Transaction) -> Result<(), StoreError> {
         transaction.commit().await.map_err(|error| self.failed(act, &error))
+    }
+
+    /// A number that changes with what other processes write to the file, and not with what this one does: the
+    /// writing connection's `data_version` (<https://sqlite.org/pragma.html#pragma_data_version>).
+    async fn mark(&self, act: &'static str) -> Result<i64, StoreError> {
+        sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.writer).await.map_err(self.fails(act))
     }
 
     /// For `map_err` after one statement of `act`.
