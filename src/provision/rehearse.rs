@@ -147,6 +147,7 @@ impl Core {
         {
             match member.status {
                 MemberStatus::Active => {}
+                MemberStatus::Blocked => return Err(ProvisionError::Blocked),
             }
             told.found = Found::Member(Box::new(account.clone()));
             if !account.active {
