@@ -158,7 +158,7 @@ impl App {
         let ending = sessions.clone();
         let provisioner =
             Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
-                .telling(Telling {
+                .explaining(Telling {
                     store: store.clone(),
                     headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
                 })
