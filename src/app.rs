@@ -1,6 +1,8 @@
 //! The composition root: the only place that names concrete store, protocol and connector types.
 
+pub mod audit;
 mod providers;
+pub mod rehearsal;
 mod scim;
 
 use std::net::{SocketAddr, TcpListener};
@@ -30,6 +32,7 @@ use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
 use crate::listen::request::{Admission, Frontage, NoAuthority};
 use crate::listen::tls::{TlsError, server_config};
+use crate::observe::audit::{Audit, AuditWriter, Entry, Event, Plain};
 use crate::observe::health::Health;
 use crate::pipeline::{Core, Shared};
 use crate::platform::keyfile::KeyFileError;
@@ -37,9 +40,11 @@ use crate::platform::outbound::OutboundError;
 use crate::platform::{Outbound, Platform, Tasks, keyfile};
 use crate::provision::breaker::Breaker;
 use crate::provision::connector::Features;
+use crate::provision::rehearse::show_headers;
 use crate::provision::rest::RecipeError;
-use crate::provision::{Connector, Provisioner, catalogue};
+use crate::provision::{Connector, Provisioner, Telling, catalogue};
 use crate::store::memory::Memory;
+use crate::store::postgres::{Location, Postgres};
 use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 
@@ -86,6 +91,7 @@ pub struct App {
     probes: Health,
     tasks: Tasks,
     sessions: Arc<Sessions>,
+    audit: AuditWriter,
     store: OpenStore,
 }
 
@@ -111,8 +117,10 @@ impl App {
             SealKey::Given(key) => keyfile::given(key)?,
             SealKey::FileOrMake(path) => keyfile::file_or_make(path, platform.entropy.as_ref())?,
         };
-        let opened = OpenStore::open(&settings.store.url).await?;
+        let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
+        let (audit, audit_writer) =
+            Audit::start(store.clone(), platform.clone(), tokio::runtime::Handle::current());
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
 
         let connector = connector(&settings, &platform)?;
@@ -126,11 +134,11 @@ impl App {
             &keys,
             names.clone(),
             settings.session.clone(),
-            render_headers(settings.headers.clone()),
+            render_headers(settings.headers.clone(), audit.clone()),
             platform.clone(),
         ));
         let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
-        let signing_keys = signing_keys(&settings, &store, &keys, &platform, &tasks).await?;
+        let signing_keys = signing_keys(&settings, &store, &keys, &platform, &audit, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
             public_url: settings.server.public_url.clone(),
@@ -138,18 +146,19 @@ impl App {
             logins: Logins::new(providers.protocols, store.clone(), platform.clone(), &keys),
             saml: providers.saml,
             sessions: sessions.clone(),
-            provisioner: Arc::new(Provisioner::new(
-                &settings,
-                connector,
-                store.clone(),
-                platform.clone(),
-                tasks.clone(),
-            )),
+            provisioner: Arc::new(
+                Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
+                    .telling(Telling {
+                        store: store.clone(),
+                        headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
+                    }),
+            ),
             throttle: Throttle::new(),
             csrf: Csrf::new(&keys),
             keys,
             store: store.clone(),
             platform: platform.clone(),
+            audit: audit.clone(),
             cookies: cookies.clone(),
             signing_keys: signing_keys.clone(),
         });
@@ -165,7 +174,7 @@ impl App {
                 header_read: settings.server.timeouts.header_read,
                 drain: settings.server.timeouts.drain,
             },
-            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform },
+            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform, audit },
             &tasks,
         )?;
         let probes = health(&sessions);
@@ -179,7 +188,7 @@ impl App {
             listen = %plane.local_addr(), health = %health, public_url = %settings.server.public_url,
             "narthex is ready"
         );
-        Ok(Self { plane, scim, health, probes, tasks, sessions, store: opened })
+        Ok(Self { plane, scim, health, probes, tasks, sessions, audit: audit_writer, store: opened })
     }
 
     /// Where the public listener is.
@@ -216,6 +225,7 @@ impl App {
             tracing::warn!(%error, "the last activity could not be written");
         }
         self.tasks.finish().await;
+        self.audit.finish().await;
         self.store.close().await;
     }
 }
@@ -223,13 +233,27 @@ impl App {
 /// The store as it was opened, to be closed again.
 enum OpenStore {
     Sqlite(Sqlite),
+    Postgres(Postgres),
     Memory(Arc<Memory>),
 }
 
 impl OpenStore {
-    async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
-        Ok(match url {
+    async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        Ok(match &settings.store.url {
             StoreUrl::Sqlite { path } => Self::Sqlite(Sqlite::open(path).await?),
+            StoreUrl::Postgres(postgres) => {
+                let roots = match postgres.roots.as_slice() {
+                    [] => settings.outbound.extra_roots.clone(),
+                    roots => roots.to_vec(),
+                };
+                let location = Location {
+                    url: postgres.url.clone(),
+                    password: postgres.password.clone(),
+                    connections: postgres.connections,
+                    roots,
+                };
+                Self::Postgres(Postgres::open(&location).await?)
+            }
             StoreUrl::Memory => Self::Memory(Arc::default()),
         })
     }
@@ -237,6 +261,7 @@ impl OpenStore {
     fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Sqlite(sqlite) => Arc::new(sqlite.clone()),
+            Self::Postgres(postgres) => Arc::new(postgres.clone()),
             Self::Memory(memory) => memory.clone(),
         }
     }
@@ -244,6 +269,7 @@ impl OpenStore {
     async fn close(self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Postgres(postgres) => postgres.close().await,
             Self::Memory(_) => {}
         }
     }
@@ -266,7 +292,7 @@ fn bind(
 /// # Errors
 /// Where the store cannot be read.
 pub async fn refusal(settings: &Settings, error_id: &str) -> Result<Option<Refused>, StoreError> {
-    let opened = OpenStore::open(&settings.store.url).await?;
+    let opened = OpenStore::open(settings).await?;
     let found = opened.store().find_refusal(error_id).await;
     opened.close().await;
     found?
@@ -311,19 +337,21 @@ async fn signing_keys(
     store: &Arc<dyn Store>,
     keys: &crate::platform::KeyRing,
     platform: &Platform,
+    audit: &Audit,
     tasks: &Tasks,
 ) -> Result<Option<Arc<SigningKeys>>, StartError> {
     if settings.upstream_token.is_none() {
         return Ok(None);
     }
-    let keys = Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone()).await?);
+    let keys =
+        Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone(), audit.clone()).await?);
     keys.run(tasks);
     Ok(Some(keys))
 }
 
 /// Renders `[headers]` for a session, once. A value that is absent, empty or not sendable (CR, LF, NUL and
 /// other controls; PROVISIONING.md G5) leaves its header out.
-fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
+fn render_headers(headers: Vec<Header>, audit: Audit) -> Box<RenderHeaders> {
     Box::new(move |context| {
         let render = |header: &Header| {
             let text = match header.template.render(context) {
@@ -338,10 +366,8 @@ fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
             }
             let value = HeaderValue::from_bytes(text.as_bytes());
             if value.is_err() {
-                tracing::warn!(
-                    target: "narthex::audit", event = "header_value_refused", header = %header.name,
-                    "an identity header is left out: its value holds a control character"
-                );
+                let name = Plain::name(header.name.as_str());
+                audit.record(Entry::new(Event::HeaderValueRefused).field("header", name));
             }
             Some((header.name.clone(), value.ok()?))
         };
@@ -357,6 +383,7 @@ struct Parts {
     endpoints: Arc<Endpoints>,
     signing_keys: Option<Arc<SigningKeys>>,
     platform: Platform,
+    audit: Audit,
 }
 
 fn data_plane(
@@ -390,6 +417,7 @@ fn data_plane(
         prefix: settings.server.prefix.clone(),
         application_logout: parts.features.logout_path.clone(),
         entropy: parts.platform.entropy.clone(),
+        audit: parts.audit,
         cold: cold.clone(),
     });
     let plane = DataPlane::start(listening, cold, |tasks| {

@@ -1,5 +1,6 @@
 //! The command line: 0 is fine, 1 means that what was asked about is not so, 2 that it cannot run.
 
+mod audit;
 mod check;
 mod connector;
 mod connector_life;
@@ -9,6 +10,7 @@ mod explain;
 mod mapping;
 mod schema;
 mod serve;
+mod shadow;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -37,15 +39,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say how a sign-in was refused: each check, what was expected and what came
+    /// Say what a sign-in with these claims would do, or what one did: each decision with its rule
     Explain {
         #[command(flatten)]
         file: ConfigFile,
-        /// The error id that the person was shown
-        #[arg(long, value_name = "ID")]
-        error: String,
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        explain: explain::ExplainArgs,
+    },
+    /// The audit log: is it what was written, and the log for other tools
+    Audit {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        audit: audit::AuditArgs,
     },
     /// Print the JSON Schema of proxy.toml
     Schema,
@@ -62,6 +68,13 @@ enum Command {
         file: ConfigFile,
         #[command(flatten)]
         mapping: mapping::MappingArgs,
+    },
+    /// Say what provisioning would have done to whom, while provisioning.shadow was on
+    Shadow {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        shadow: shadow::ShadowArgs,
     },
     /// Try it: an identity provider, an application and the proxy, all on this machine
     #[cfg(feature = "demo")]
@@ -92,10 +105,12 @@ pub fn run() -> ExitCode {
     let code = match Arguments::parse().command {
         Command::Serve(file) => serve::run(&file.config),
         Command::Check { file, json } => check::run(&file.config, json),
-        Command::Explain { file, error, json } => explain::run(&file.config, &error, json),
+        Command::Explain { file, explain } => explain::run(&file.config, explain),
+        Command::Audit { file, audit } => audit::run(&file.config, audit),
         Command::Schema => schema::run(),
         Command::Connector { file, connector } => connector::run_with(&file.config, &connector),
         Command::Mapping { file, mapping } => mapping::run(&file.config, &mapping),
+        Command::Shadow { file, shadow } => shadow::run(&file.config, &shadow),
         #[cfg(feature = "demo")]
         Command::Demo { port } => demo::run(port),
     };

@@ -3,6 +3,7 @@
 mod idp;
 mod network;
 mod scim;
+mod store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use crate::model::{IdpId, Secret};
 pub use idp::*;
 pub use network::*;
 pub use scim::*;
+pub use store::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
 #[derive(Debug, Clone)]
@@ -123,21 +125,6 @@ pub struct Session {
     pub offline_grace: Duration,
 }
 
-/// `[store]`
-#[derive(Debug, Clone)]
-pub struct Store {
-    pub url: StoreUrl,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreUrl {
-    Sqlite {
-        path: PathBuf,
-    },
-    /// `memory:`, for tests: gone with the process.
-    Memory,
-}
-
 /// `[keys]`
 #[derive(Debug, Clone)]
 pub struct Keys {
@@ -237,6 +224,8 @@ pub enum Credential {
 #[derive(Debug, Clone)]
 pub struct Provisioning {
     pub mode: Mode,
+    /// (M6)
+    pub shadow: bool,
     /// (M3)
     pub unprovisioned: Unprovisioned,
     /// (F4) Mandatory where the application has roles.

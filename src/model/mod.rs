@@ -1,6 +1,7 @@
 //! The nouns: plain records without I/O, shared by every stage.
 
 pub mod account;
+pub mod audit;
 pub mod claims;
 pub mod email;
 pub mod entitlements;
@@ -16,6 +17,7 @@ pub mod session;
 pub mod time;
 
 pub use account::{Account, AccountProfile};
+pub use audit::{AuditHead, AuditRecord, ChainId};
 pub use claims::Claims;
 pub use email::EmailAddress;
 pub use entitlements::{Entitlements, Grant, GrantSource};

@@ -1,6 +1,8 @@
 //! Whether an identity may come in at all (F1): its one e-mail address, who may vouch for it, and the
 //! domains that are let in.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::settings::{AttributeSource, Idp, Provisioning};
 use crate::model::{EmailAddress, Identity};
 
@@ -30,7 +32,7 @@ impl Authority {
 }
 
 /// The identity's one e-mail address and what it is worth.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityEmail {
     pub address: EmailAddress,
     /// The claim that it came from.

@@ -441,7 +441,8 @@ impl Work<'_> {
 }
 
 /// What a row would give.
-fn promised(gives: &MappingGives) -> Vec<Entitlement> {
+#[must_use]
+pub fn promised(gives: &MappingGives) -> Vec<Entitlement> {
     match gives {
         MappingGives::Role(role) => vec![Entitlement::Role(role.clone())],
         MappingGives::Team { team, team_role } => {

@@ -20,6 +20,7 @@ pub mod entitle;
 pub mod error;
 pub mod exchange;
 pub mod existing;
+pub mod explain;
 pub mod flights;
 pub mod grant;
 pub mod guard;
@@ -29,10 +30,12 @@ pub mod names;
 pub mod plan;
 pub mod provisioned;
 pub mod provisioner;
+pub mod rehearse;
 pub mod resolve;
 pub mod rest;
 pub mod rows;
 pub mod scim;
+pub mod shadow;
 pub mod sources;
 
 #[cfg(test)]
@@ -42,4 +45,5 @@ pub use connector::{Connector, ConnectorError};
 pub use error::ProvisionError;
 pub use provisioned::Provisioned;
 pub use provisioner::Provisioner;
+pub use rehearse::Telling;
 pub use rest::RecipeError;

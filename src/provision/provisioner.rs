@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::Settings;
 use crate::config::settings::{Mode, Provisioning, Unprovisioned};
 use crate::identify::Verified;
-use crate::model::{Account, Grant, Identity, IdpId, Member, MemberStatus};
+use crate::model::{Account, ErrorId, Grant, Identity, IdpId, Member, MemberStatus};
 use crate::platform::{Platform, Tasks};
 use crate::store::MemberStore;
 
@@ -17,18 +18,22 @@ use super::apply::Calls;
 use super::connector::{Connector, ConnectorError, FindBy};
 use super::creation::Creation;
 use super::eligibility::{self, Authority};
+use super::explain::{Explanation, Story};
 use super::flights::{Flights, NameLocks};
 use super::grant::grant;
 use super::guard::Guarded;
 use super::names::{self, NameCache, Names};
-use super::resolve::{Decision, Question, Resolved, names_missing, resolve};
-use super::{ProvisionError, Provisioned, measures, members};
+use super::rehearse::Telling;
+use super::resolve::{Decision, Question, Resolved, Wanted, names_missing, resolve};
+use super::shadow::{Reach, ReadOnly};
+use super::{ProvisionError, Provisioned, existing, measures, members};
 
 /// Sees to accounts. Cheap to clone.
 #[derive(Clone)]
 pub struct Provisioner {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     flights: Arc<Flights<Settled>>,
+    pub(super) telling: Option<Telling>,
 }
 
 /// What all logins share.
@@ -39,7 +44,7 @@ pub(super) struct Core {
     pub(super) store: Arc<dyn MemberStore>,
     pub(super) platform: Platform,
     pub(super) name_locks: NameLocks,
-    names: NameCache,
+    pub(super) names: NameCache,
 }
 
 /// A person whose account was seen to.
@@ -48,10 +53,13 @@ pub struct Settled {
     pub member: Member,
     pub account: Account,
     pub how: How,
+    /// What was done for it, for `explain`.
+    pub story: Story,
 }
 
 /// How it came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum How {
     /// The account of a member, found as it was.
     Existing,
@@ -102,11 +110,22 @@ impl Provisioner {
         tasks: Tasks,
     ) -> Self {
         let protected = settings.protected_accounts.clone();
+        // M6: whatever goes wrong elsewhere, nothing is written.
+        let connector = connector.map(|inner| match settings.shadow {
+            true => Arc::new(ReadOnly::new(inner, Reach::Reads)) as Arc<dyn Connector>,
+            false => inner,
+        });
         let connector = connector.map(|inner| Arc::new(Guarded::new(inner, protected)));
         let name_locks = NameLocks::default();
         let names = NameCache::default();
         let core = Core { settings, authorities, connector, store, platform, name_locks, names };
-        Self { core: Arc::new(core), flights: Arc::new(Flights::new(tasks)) }
+        Self { core: Arc::new(core), flights: Arc::new(Flights::new(tasks)), telling: None }
+    }
+
+    /// Has what sign-ins do, or would do, kept for `narthex explain` and `narthex shadow`.
+    #[must_use]
+    pub fn telling(self, telling: Telling) -> Self {
+        Self { telling: Some(telling), ..self }
     }
 
     /// Sees to the person's account; the session can be made from the result only (F10).
@@ -114,9 +133,46 @@ impl Provisioner {
     /// # Errors
     /// One variant per rule; [`ProvisionError::retryable`] tells whether the same identity may try again.
     pub async fn provision(&self, verified: Verified) -> Result<Provisioned, ProvisionError> {
+        self.provision_told(verified, None).await
+    }
+
+    /// As [`Provisioner::provision`], and keeps under `id` what was done and why.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn provision_as(
+        &self,
+        verified: Verified,
+        id: &ErrorId,
+    ) -> Result<Provisioned, ProvisionError> {
+        self.provision_told(verified, Some(id)).await
+    }
+
+    async fn provision_told(
+        &self,
+        verified: Verified,
+        id: Option<&ErrorId>,
+    ) -> Result<Provisioned, ProvisionError> {
         let started = Instant::now();
         let identity = verified.identity().clone();
-        let result = self.provisioned(verified, started).await;
+        let (result, explanation) = if self.core.settings.shadow {
+            let (result, explanation) = self.shadowed(verified, started).await;
+            (result, Some(explanation))
+        } else {
+            match self.provisioned(verified, started).await {
+                Ok((provisioned, outcome, explanation)) => (Ok((provisioned, outcome)), Some(explanation)),
+                Err(error) => (Err(error), None),
+            }
+        };
+        if let Some(id) = id {
+            let explanation = match (explanation, &result) {
+                (None, Err(error)) => Some(self.core.explained_refusal(&identity, error).await),
+                (explanation, _) => explanation,
+            };
+            if let Some(explanation) = explanation {
+                self.keep(id, &explanation).await;
+            }
+        }
         match result {
             Ok((provisioned, outcome)) => {
                 measures::record(outcome, started.elapsed());
@@ -142,7 +198,7 @@ impl Provisioner {
         &self,
         verified: Verified,
         started: Instant,
-    ) -> Result<(Provisioned, &'static str), ProvisionError> {
+    ) -> Result<(Provisioned, &'static str, Explanation), ProvisionError> {
         let core = &self.core;
         let identity = verified.identity();
         // F1 at every login, and before the application hears of it.
@@ -151,7 +207,9 @@ impl Provisioner {
             return match core.settings.unprovisioned {
                 Unprovisioned::Deny => Err(ProvisionError::NotProvisioned),
                 Unprovisioned::Forward => {
-                    Ok((Provisioned::without_account(verified, Grant::default()), "forwarded"))
+                    let mut explanation = core.explained_without_account(identity);
+                    self.show_headers(identity, None, &mut explanation);
+                    Ok((Provisioned::without_account(verified, Grant::default()), "forwarded", explanation))
                 }
             };
         }
@@ -165,10 +223,14 @@ impl Provisioner {
             })
             .await;
         let settled = landed?;
-        let grant = core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
-        let provisioned = Provisioned::with_account(verified, &settled.member, &settled.account, grant);
+        let (grant, session) =
+            core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
         let how = if first { settled.how } else { How::Existing };
-        Ok((provisioned, how.code()))
+        let mut explanation = core.explained(identity, &settled, how, session, &grant);
+        let identity = identity.clone();
+        let provisioned = Provisioned::with_account(verified, &settled.member, &settled.account, grant);
+        self.show_headers(&identity, provisioned.account().cloned(), &mut explanation);
+        Ok((provisioned, how.code(), explanation))
     }
 }
 
@@ -188,7 +250,7 @@ impl Core {
     }
 
     /// M3.
-    async fn has_member_or_makes_one(&self, identity: &Identity) -> Result<bool, ProvisionError> {
+    pub(super) async fn has_member_or_makes_one(&self, identity: &Identity) -> Result<bool, ProvisionError> {
         match (self.settings.mode, &self.connector) {
             (Mode::Jit, Some(_)) => Ok(true),
             (Mode::Jit, None) => Err(ProvisionError::NoConnector),
@@ -197,6 +259,16 @@ impl Core {
                 Ok(self.store.find_member(&identity.idp, &identity.subject).await?.is_some())
             }
         }
+    }
+
+    /// G2: nobody is made an account that would pass for a protected one.
+    pub(super) fn not_protected(&self, wanted: &Wanted) -> Result<(), ProvisionError> {
+        let profile = &wanted.profile.profile;
+        let protected = &self.settings.protected_accounts;
+        if existing::is_protected(protected, &profile.username, profile.email.as_deref()) {
+            return Err(ProvisionError::ProtectedAccount { username: profile.username.clone() });
+        }
+        Ok(())
     }
 
     /// A1: within the time budget, or not at all.
@@ -241,7 +313,8 @@ impl Core {
         }
         let member = members::again(member, &account, self.platform.clock.now());
         self.store.record_login(&member).await?;
-        Ok(Settled { member, account, how: How::Existing })
+        let story = Story::of_member(&account);
+        Ok(Settled { member, account, how: How::Existing, story })
     }
 
     /// The member's account by the application's own id; `None`: it is gone.
@@ -276,13 +349,14 @@ impl Core {
         identity: &Identity,
         settled: &Settled,
         deadline: Instant,
-    ) -> Result<Grant, ProvisionError> {
+    ) -> Result<(Grant, Resolved), ProvisionError> {
         let resolved = self.resolved(identity, Some(&settled.member), deadline).await?;
         // At a first login the same was reported when the account was made.
         if settled.how == How::Existing {
             report_skipped(identity, &resolved.session.skipped);
         }
-        Ok(grant(&settled.account.entitlements, &resolved.session, self.settings.session_roles))
+        let grant = grant(&settled.account.entitlements, &resolved.session, self.settings.session_roles);
+        Ok((grant, resolved))
     }
 
     /// The decision on the names that the application has; on fresher ones where a wanted name is missing.

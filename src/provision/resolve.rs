@@ -1,5 +1,7 @@
 //! From a verified identity to the account it should have, by rule number: a pure function.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::settings::Provisioning;
 use crate::model::{Entitlements, Identity, Member};
 
@@ -30,7 +32,7 @@ pub enum Decision {
 }
 
 /// An identity that may come in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolved {
     pub email: Option<IdentityEmail>,
     /// For a first login; under `sync = "create_only"` a member's account is left as it is (L1).
@@ -40,7 +42,7 @@ pub struct Resolved {
 }
 
 /// The account that a first login should end with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     pub email: Option<IdentityEmail>,
     pub profile: WantedProfile,

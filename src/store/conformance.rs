@@ -2,9 +2,11 @@
 //! `conformance!` at the end.
 
 mod agreement;
+mod audit;
 mod keys;
 mod logins;
 mod members;
+mod rehearsals;
 mod scim;
 mod sessions;
 
@@ -122,6 +124,15 @@ macro_rules! conformance {
                 a_login_does_not_take_another_members_account
                 identities_of_two_providers_do_not_mix
             );
+            conformance!(@tests $maker $marks rehearsals:
+                x1_a_told_login_is_found_as_it_was_told_first
+                x1_the_latest_logins_are_kept
+                m6_the_latest_outcome_of_each_identity_is_kept
+                m6_outcomes_are_listed_page_by_page_in_the_order_of_their_bytes
+                m6_of_a_hundred_outcomes_at_once_the_latest_stays
+                m6_a_forgotten_report_is_empty
+                e6_of_a_forgotten_person_nothing_is_kept_and_of_others_everything
+            );
             conformance!(@tests $maker $marks keys:
                 keys_are_listed_by_purpose
                 a_purpose_has_one_first_key
@@ -132,6 +143,16 @@ macro_rules! conformance {
                 a_sweep_drops_retired_keys_only
                 a_document_is_found_as_it_was_put_last
                 an_unknown_document_is_absent
+            );
+            conformance!(@tests $maker $marks audit:
+                s3_an_entry_is_read_as_it_was_appended
+                s3_a_chain_is_appended_to_at_its_end_only
+                s3_of_a_hundred_appended_at_once_exactly_one_goes_on
+                s3_heads_tell_how_far_each_chain_has_come
+                s3_a_head_is_loose_until_another_chain_has_noted_it
+                s3_the_log_is_read_page_by_page_by_chain
+                s3_entries_are_listed_by_time_member_and_event
+                e6_what_is_said_of_a_person_is_found_and_erased_and_the_digests_stay
             );
             conformance!(@tests $maker $marks scim:
                 a_resource_is_found_as_it_was_made

@@ -1,6 +1,8 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
+mod audit;
 mod logins;
+mod rehearsals;
 mod scim;
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,7 +11,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::audit::AuditTables;
 use self::logins::Logins;
+use self::rehearsals::Rehearsals;
 use self::scim::Scim;
 use super::{CreationLease, DocumentStore, KeyStore, MemberStore, SessionStore, StoreError, StoredKey};
 use crate::model::login::MAX_IN_FLIGHT;
@@ -34,6 +38,8 @@ struct Tables {
     members: Members,
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
+    rehearsals: Rehearsals,
+    audit: AuditTables,
     scim: Scim,
 }
 

@@ -11,11 +11,8 @@ use crate::model::scim::{ScimKind, ScimLink, ScimResource};
 pub trait ScimStore: Send + Sync {
     /// Records a new resource, a group with its members. [`ScimWrite::Taken`] where its id or user name is there
     /// already.
-    async fn create_scim(
-        &self,
-        resource: &ScimResource,
-        members: &[String],
-    ) -> Result<ScimWrite, StoreError>;
+    async fn create_scim(&self, resource: &ScimResource, members: &[String])
+    -> Result<ScimWrite, StoreError>;
 
     /// Writes `resource` over the one of its kind and id whose revision is `expected`. With `members` they are the
     /// group's from now on; without, they stay. What was there from its creation stays.

@@ -151,7 +151,9 @@ impl Directory {
             old.insert("members".to_owned(), Json::Array(elements));
         }
         let new = match change {
-            Change::Replace(body) => replaced(resource_type(kind), &old, conform(resource_type(kind), body)?)?,
+            Change::Replace(body) => {
+                replaced(resource_type(kind), &old, conform(resource_type(kind), body)?)?
+            }
             Change::Patch(body) => patch::apply(resource_type(kind), &old, body)?,
         };
         let new_members = members(&new);
@@ -164,7 +166,8 @@ impl Directory {
         let changed =
             ScimResource { revision: expected + 1, modified_at: self.platform.clock.now(), ..changed };
         let linked = (new_members != old_members).then_some(new_members.as_slice());
-        let write = self.store.replace_scim(&changed, expected, linked).await.map_err(|error| away(&error))?;
+        let write =
+            self.store.replace_scim(&changed, expected, linked).await.map_err(|error| away(&error))?;
         if write == ScimWrite::Stale {
             return Ok(None);
         }

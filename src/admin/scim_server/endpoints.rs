@@ -252,10 +252,7 @@ impl Asked {
             }
             Ok((!tags.is_empty()).then(|| Tags::parse(&tags.join(","))))
         };
-        Ok(Condition {
-            if_match: tags(header::IF_MATCH)?,
-            if_none_match: tags(header::IF_NONE_MATCH)?,
-        })
+        Ok(Condition { if_match: tags(header::IF_MATCH)?, if_none_match: tags(header::IF_NONE_MATCH)? })
     }
 
     /// The body. RFC 7644, 3.1 and 8.1: application/scim+json; application/json is taken, too.
@@ -269,6 +266,7 @@ impl Asked {
             }
         }
         // serde_json ends at 128 levels of nesting.
-        serde_json::from_slice(&self.body).map_err(|error| ScimError::InvalidSyntax(format!("no JSON: {error}")))
+        serde_json::from_slice(&self.body)
+            .map_err(|error| ScimError::InvalidSyntax(format!("no JSON: {error}")))
     }
 }

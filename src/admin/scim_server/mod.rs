@@ -73,7 +73,8 @@ impl ScimServer {
         if !self.tokens.admit(&head.headers) {
             return Answer::error(&ScimError::Unauthorized);
         }
-        let base = self.base.clone().or_else(|| said_base(&head.headers)).unwrap_or_else(|| PREFIX.to_owned());
+        let base =
+            self.base.clone().or_else(|| said_base(&head.headers)).unwrap_or_else(|| PREFIX.to_owned());
         let body = match read(body).await {
             Ok(body) => body,
             Err(error) => return Answer::error(&error),
@@ -126,7 +127,9 @@ where
     let limited = Limited::new(body, MAX_BODY).collect();
     match tokio::time::timeout(BODY_TIME, limited).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(ScimError::TooLarge(MAX_BODY)),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(ScimError::TooLarge(MAX_BODY))
+        }
         Ok(Err(_)) | Err(_) => Err(ScimError::InvalidSyntax("the body did not arrive whole".to_owned())),
     }
 }

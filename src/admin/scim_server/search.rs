@@ -32,7 +32,12 @@ struct Ranked {
 
 impl Directory {
     /// A list over `kinds`, in the order of their ids unless the query sorts.
-    pub(super) async fn search(&self, kinds: &[ScimKind], query: &Query, base: &str) -> Result<Json, ScimError> {
+    pub(super) async fn search(
+        &self,
+        kinds: &[ScimKind],
+        query: &Query,
+        base: &str,
+    ) -> Result<Json, ScimError> {
         let parts = parts(kinds, query)?;
         let (total, page) = if query.sort_by.is_some() {
             self.sorted(&parts, query, base).await?

@@ -52,7 +52,8 @@ mod tests {
         for good in ["Bearer the old token", "Bearer the new token", "bearer the new token"] {
             assert!(admitted(&[good]), "{good}");
         }
-        for bad in ["Bearer the", "Bearer ", "Basic the new token", "the new token", "Bearer the new token2"] {
+        for bad in ["Bearer the", "Bearer ", "Basic the new token", "the new token", "Bearer the new token2"]
+        {
             assert!(!admitted(&[bad]), "{bad}");
         }
         assert!(!admitted(&[]));

@@ -11,6 +11,7 @@ mod network;
 mod provisioning;
 mod saml;
 mod scim;
+mod store;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};

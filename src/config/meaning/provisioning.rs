@@ -48,6 +48,7 @@ impl Meaning<'_> {
         }
         Some(Provisioning {
             mode,
+            shadow: written.shadow?,
             unprovisioned: match written.unprovisioned? {
                 raw::Unprovisioned::Deny => Unprovisioned::Deny,
                 raw::Unprovisioned::Forward => Unprovisioned::Forward,
@@ -102,6 +103,14 @@ impl Meaning<'_> {
         if mode == Mode::Jit && raw.application.is_none() && !self.faulty(steps!["application"]) {
             let help = "add [application] with connector, url and credential, or write mode = \"off\"";
             self.refuse(at, "mode \"jit\" needs an [application] to make accounts in", help);
+        }
+        if mode == Mode::Off && written.shadow == Some(true) {
+            let help = "write mode = \"jit\" to have sign-ins planned, or leave shadow out";
+            self.warn(
+                steps!["provisioning", "shadow"],
+                "`shadow` has nothing to show: provisioning.mode is \"off\"",
+                help,
+            );
         }
         if mode == Mode::Scim && raw.application.is_none() && !self.faulty(steps!["application"]) {
             let help = "add [application] with connector, url and credential, or write mode = \"off\"";

@@ -21,7 +21,8 @@ impl Meaning<'_> {
         match (&raw.scim, mode) {
             (None, Some(raw::Mode::Scim)) if self.faulty(steps!["scim"]) => Err(Reported),
             (None, Some(raw::Mode::Scim)) => {
-                let message = "provisioning.mode is \"scim\", and there is no [scim] that says who may use it";
+                let message =
+                    "provisioning.mode is \"scim\", and there is no [scim] that says who may use it";
                 let help = "add [scim] with tokens = [{ file = \"…\" }]";
                 self.refuse(steps!["provisioning", "mode"], message, help);
                 Err(Reported)
@@ -32,7 +33,8 @@ impl Meaning<'_> {
             }
             (Some(_), None) => Err(Reported),
             (Some(_), Some(raw::Mode::Jit)) => {
-                let message = "there is a [scim], but provisioning.mode is \"jit\": the two exclude each other";
+                let message =
+                    "there is a [scim], but provisioning.mode is \"jit\": the two exclude each other";
                 let help = "remove [scim], or write mode = \"scim\"";
                 self.refuse(steps!["scim"], message, help);
                 Err(Reported)
@@ -77,8 +79,7 @@ impl Meaning<'_> {
             && scim.tls.is_none()
             && !listen.ip().is_loopback()
         {
-            let message =
-                "`scim.listen` is not on loopback and serves plain HTTP: whoever reads on the way has the token";
+            let message = "`scim.listen` is not on loopback and serves plain HTTP: whoever reads on the way has the token";
             let help = "set [scim.tls], or listen on loopback behind a proxy that serves TLS";
             self.warn(steps!["scim", "listen"], message, help);
         }

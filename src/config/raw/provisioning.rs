@@ -69,6 +69,11 @@ pub struct Provisioning {
     /// whom it did not push are as with "off". "off": none is made.
     #[schemars(extend("default" = "off"))]
     pub mode: Option<Mode>,
+    /// true: sign-ins are resolved and planned and nothing is written in the application; people without an account
+    /// through narthex get a session without account. `narthex shadow` says what would have happened to whom. The way
+    /// to roll out on a live application.
+    #[schemars(extend("default" = false))]
+    pub shadow: Option<bool>,
     /// With mode "off", a person without an account gets no session ("deny"), or one without account ("forward":
     /// account.* is undefined, headers made from it are omitted).
     #[schemars(extend("default" = "deny"))]

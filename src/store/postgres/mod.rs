@@ -19,12 +19,16 @@ mod tests;
 mod turns;
 
 // The acts. Their text is the same for every SQL database; `super` is what differs.
+#[path = "../sql/audit.rs"]
+mod audit;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
 mod logins;
 #[path = "../sql/members.rs"]
 mod members;
+#[path = "../sql/rehearsals.rs"]
+mod rehearsals;
 #[path = "../sql/scim.rs"]
 mod scim;
 #[path = "../sql/sessions.rs"]

@@ -11,18 +11,8 @@ use crate::store::columns::{read_word, word};
 use crate::store::{ScimStore, ScimWhich, ScimWrite, StoreError};
 
 /// The columns of a resource.
-type Row = (
-    String,
-    String,
-    i64,
-    String,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    i64,
-    i64,
-);
+type Row =
+    (String, String, i64, String, Option<String>, Option<String>, Option<String>, Option<String>, i64, i64);
 
 #[async_trait]
 impl ScimStore for Database {
@@ -280,7 +270,9 @@ impl Database {
                 .map_err(self.fails(act))?;
         Ok(match row {
             None => Some(ScimWrite::Absent),
-            Some((revision,)) if expected.is_some_and(|expected| expected != revision) => Some(ScimWrite::Stale),
+            Some((revision,)) if expected.is_some_and(|expected| expected != revision) => {
+                Some(ScimWrite::Stale)
+            }
             Some(_) => None,
         })
     }
@@ -339,7 +331,8 @@ impl Database {
 }
 
 fn resource(row: Row) -> Result<ScimResource, StoreError> {
-    let (id, kind, revision, body, user_name, external_id, display_name, display_key, created, modified) = row;
+    let (id, kind, revision, body, user_name, external_id, display_name, display_key, created, modified) =
+        row;
     Ok(ScimResource {
         id,
         kind: read_word("SCIM resource", kind, "kind")?,

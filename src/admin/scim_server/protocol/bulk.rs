@@ -63,7 +63,8 @@ impl Bulk {
         let fail_on_errors = match field(body, "failOnErrors") {
             None | Some(Json::Null) => None,
             Some(value) => {
-                let most = value.as_u64().filter(|most| *most > 0).and_then(|most| usize::try_from(most).ok());
+                let most =
+                    value.as_u64().filter(|most| *most > 0).and_then(|most| usize::try_from(most).ok());
                 Some(most.ok_or_else(|| syntax("failOnErrors is a whole number above 0"))?)
             }
         };
@@ -74,7 +75,8 @@ impl Bulk {
             return Err(ScimError::TooLarge(MAX_OPERATIONS));
         }
         let made = made(written, fresh)?;
-        let operations = written.iter().enumerate().map(|(place, one)| operation(one, place, &made)).collect();
+        let operations =
+            written.iter().enumerate().map(|(place, one)| operation(one, place, &made)).collect();
         Ok(Self { fail_on_errors, operations })
     }
 
@@ -92,7 +94,8 @@ impl Bulk {
                     order.push(place);
                 } else if seen.insert(place) {
                     path.push((place, true));
-                    let needs = self.operations.get(place).map(|one| one.needs.as_slice()).unwrap_or_default();
+                    let needs =
+                        self.operations.get(place).map(|one| one.needs.as_slice()).unwrap_or_default();
                     path.extend(needs.iter().rev().map(|need| (*need, false)));
                 }
             }
@@ -180,7 +183,12 @@ fn look_up(name: &str, made: &Made, needs: &mut Vec<usize>) -> Result<String, Sc
 }
 
 /// Replaces `bulkId:NAME` where an id stands: as a `value` or at the end of a `$ref`.
-fn refer(data: &mut Json, id_stands_here: bool, made: &Made, needs: &mut Vec<usize>) -> Result<(), ScimError> {
+fn refer(
+    data: &mut Json,
+    id_stands_here: bool,
+    made: &Made,
+    needs: &mut Vec<usize>,
+) -> Result<(), ScimError> {
     match data {
         Json::String(text) if id_stands_here => {
             let (before, last) = match text.rsplit_once('/') {

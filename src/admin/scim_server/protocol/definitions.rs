@@ -91,15 +91,11 @@ pub static USER_SCHEMA: Schema = Schema {
         Attribute::text("locale", "Where the person is, for forms of dates and numbers"),
         Attribute::text("timezone", "The time zone by its Olson name"),
         Attribute::boolean("active", "Whether the account may be used; only true does"),
-        Attribute::text("password", "Taken and thrown away: people sign in at the identity provider").secret(),
+        Attribute::text("password", "Taken and thrown away: people sign in at the identity provider")
+            .secret(),
         Attribute::complex(
             "emails",
-            &[
-                Attribute::text("value", "The address"),
-                DISPLAY,
-                TYPE.canonical(WORK_HOME),
-                PRIMARY,
-            ],
+            &[Attribute::text("value", "The address"), DISPLAY, TYPE.canonical(WORK_HOME), PRIMARY],
             "E-mail addresses",
         )
         .many(),

@@ -62,8 +62,7 @@ fn resource_type(resource: &ResourceType, base: &str) -> Json {
             described.insert("schemaExtensions".to_owned(), Json::Array(extensions));
         }
         let location = format!("{base}/ResourceTypes/{name}");
-        described
-            .insert("meta".to_owned(), json!({ "resourceType": "ResourceType", "location": location }));
+        described.insert("meta".to_owned(), json!({ "resourceType": "ResourceType", "location": location }));
     }
     described
 }

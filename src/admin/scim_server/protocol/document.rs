@@ -22,8 +22,9 @@ pub const MAX_MEMBERS: usize = 50_000;
 /// # Errors
 /// [`ScimError::InvalidSyntax`] and [`ScimError::InvalidValue`].
 pub fn conform(resource: &ResourceType, written: &Json) -> Result<Object, ScimError> {
-    let written =
-        written.as_object().ok_or_else(|| ScimError::InvalidSyntax("a JSON object is expected".to_owned()))?;
+    let written = written
+        .as_object()
+        .ok_or_else(|| ScimError::InvalidSyntax("a JSON object is expected".to_owned()))?;
     schemas(resource, written)?;
     let mut sound = Object::new();
     let mut extended = Vec::new();
@@ -58,7 +59,8 @@ fn schemas(resource: &ResourceType, written: &Object) -> Result<(), ScimError> {
 /// Checks that nothing required is absent.
 pub(super) fn complete(resource: &ResourceType, sound: &Object) -> Result<(), ScimError> {
     for attribute in resource.schema.attributes.iter().filter(|attribute| attribute.required) {
-        let blank = sound.get(attribute.name).and_then(Json::as_str).is_none_or(|text| text.trim().is_empty());
+        let blank =
+            sound.get(attribute.name).and_then(Json::as_str).is_none_or(|text| text.trim().is_empty());
         if blank {
             return Err(ScimError::InvalidValue(format!("{} is required", attribute.name)));
         }
@@ -88,10 +90,7 @@ fn twice(name: &str) -> ScimError {
 }
 
 /// The attributes of an extension; `None` where none has a value.
-pub(super) fn conform_extension(
-    extension: &'static Schema,
-    value: &Json,
-) -> Result<Option<Json>, ScimError> {
+pub(super) fn conform_extension(extension: &'static Schema, value: &Json) -> Result<Option<Json>, ScimError> {
     let parts = match value {
         Json::Null => return Ok(None),
         Json::Object(parts) => parts,
@@ -141,8 +140,7 @@ pub(super) fn is_primary(element: &Json) -> bool {
 
 /// One value, or one of several.
 pub(super) fn conform_one(attribute: &'static Attribute, value: &Json) -> Result<Option<Json>, ScimError> {
-    let wrong =
-        |expected: &str| Err(ScimError::InvalidValue(format!("{} is {expected}", attribute.name)));
+    let wrong = |expected: &str| Err(ScimError::InvalidValue(format!("{} is {expected}", attribute.name)));
     match (attribute.kind, value) {
         (_, Json::Null) => Ok(None),
         (Type::Boolean, value) => match flag(value) {
@@ -203,11 +201,7 @@ fn conform_parts(attribute: &'static Attribute, parts: &Object) -> Result<Option
 ///
 /// # Errors
 /// [`ScimError::Mutability`] where it changes what is immutable.
-pub fn replaced(
-    resource: &ResourceType,
-    current: &Object,
-    mut written: Object,
-) -> Result<Object, ScimError> {
+pub fn replaced(resource: &ResourceType, current: &Object, mut written: Object) -> Result<Object, ScimError> {
     for attribute in resource.attributes().filter(|one| one.mutability == Mutability::Immutable) {
         match (current.get(attribute.name), written.get(attribute.name)) {
             (Some(old), Some(new)) if old != new => {

@@ -18,9 +18,16 @@ pub enum Filter {
     Or(Vec<Filter>),
     Not(Box<Filter>),
     Present(String),
-    Compare { path: String, operator: Operator, value: Json },
+    Compare {
+        path: String,
+        operator: Operator,
+        value: Json,
+    },
     /// `emails[type eq "work"]`
-    Within { path: String, filter: Box<Filter> },
+    Within {
+        path: String,
+        filter: Box<Filter>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,11 +107,7 @@ impl PatchPath {
             return Ok(Self { path, filter: None, sub: None });
         }
         let filter = parser.bracketed().map_err(ScimError::InvalidFilter)?;
-        let sub = if parser.take(".") {
-            Some(parser.name().map_err(ScimError::InvalidPath)?)
-        } else {
-            None
-        };
+        let sub = if parser.take(".") { Some(parser.name().map_err(ScimError::InvalidPath)?) } else { None };
         parser.end().map_err(ScimError::InvalidPath)?;
         Ok(Self { path, filter: Some(filter), sub })
     }
@@ -305,11 +308,8 @@ impl<'a> Parser<'a> {
         };
         // Entra and others write True and False.
         let folded = literal.to_ascii_lowercase();
-        let literal_or_folded = if ["true", "false", "null"].contains(&folded.as_str()) {
-            &folded
-        } else {
-            literal
-        };
+        let literal_or_folded =
+            if ["true", "false", "null"].contains(&folded.as_str()) { &folded } else { literal };
         let value: Option<Json> = serde_json::from_str(literal_or_folded).ok();
         let Some(value) = value.filter(|value| !value.is_array() && !value.is_object()) else {
             return self.fail("a string in double quotes, a number, true, false or null was expected");

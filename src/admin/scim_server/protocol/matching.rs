@@ -18,8 +18,14 @@ enum Node {
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
-    Test { of: Subject, test: Test },
-    Within { of: Located, node: Box<Node> },
+    Test {
+        of: Subject,
+        test: Test,
+    },
+    Within {
+        of: Located,
+        node: Box<Node>,
+    },
     /// An extension has any value.
     Extension(&'static str),
     /// The resource type has no such attribute: it has no value (RFC 7644, 3.4.2.1).
@@ -41,9 +47,20 @@ enum Test {
     Present,
     Absent,
     /// `operand`: folded where case does not count; `written`: as it came.
-    Text { operator: Operator, operand: String, written: String, exact: bool },
-    Time { operator: Operator, operand: Timestamp },
-    Flag { equal: bool, operand: bool },
+    Text {
+        operator: Operator,
+        operand: String,
+        written: String,
+        exact: bool,
+    },
+    Time {
+        operator: Operator,
+        operand: Timestamp,
+    },
+    Flag {
+        equal: bool,
+        operand: bool,
+    },
 }
 
 /// What an index can find, so that not every resource has to be looked at.
@@ -128,7 +145,9 @@ struct Binding<'a> {
 
 impl Binding<'_> {
     fn node(&self, filter: &Filter) -> Result<Node, String> {
-        let nodes = |filters: &[Filter]| filters.iter().map(|filter| self.node(filter)).collect::<Result<Vec<Node>, String>>();
+        let nodes = |filters: &[Filter]| {
+            filters.iter().map(|filter| self.node(filter)).collect::<Result<Vec<Node>, String>>()
+        };
         Ok(match filter {
             Filter::And(filters) => Node::And(nodes(filters)?),
             Filter::Or(filters) => Node::Or(nodes(filters)?),

@@ -157,7 +157,8 @@ impl Change<'_> {
                 ScimError::InvalidPath(format!("{} has no sub-attribute {name:?}", attribute.name))
             })?),
         };
-        if attribute.is_read_only() || sub.is_some_and(Attribute::is_read_only) || attribute.name == "schemas" {
+        if attribute.is_read_only() || sub.is_some_and(Attribute::is_read_only) || attribute.name == "schemas"
+        {
             return match self.named {
                 Named::InValue => Ok(()),
                 Named::ByPath => {

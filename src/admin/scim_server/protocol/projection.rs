@@ -170,7 +170,9 @@ enum Kept {
 
 fn only(value: Json, keep: &dyn Fn(&str) -> bool) -> Json {
     match value {
-        Json::Array(elements) => Json::Array(elements.into_iter().map(|element| only(element, keep)).collect()),
+        Json::Array(elements) => {
+            Json::Array(elements.into_iter().map(|element| only(element, keep)).collect())
+        }
         Json::Object(parts) => Json::Object(parts.into_iter().filter(|(name, _)| keep(name)).collect()),
         other => other,
     }

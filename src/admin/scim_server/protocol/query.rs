@@ -66,7 +66,9 @@ impl Query {
         };
         let number = |name: &str| match field(body, name) {
             None | Some(Json::Null) => Ok(None),
-            Some(value) => value.as_i64().map(Some).ok_or_else(|| syntax(format!("{name} is a whole number"))),
+            Some(value) => {
+                value.as_i64().map(Some).ok_or_else(|| syntax(format!("{name} is a whole number")))
+            }
         };
         let list = |name: &str| match field(body, name) {
             None | Some(Json::Null) => Ok(Vec::new()),
@@ -116,7 +118,10 @@ impl Written {
             descending,
             // RFC 7644, 3.4.2.4: less than 1 is 1, a negative count 0.
             start: usize::try_from(self.start.unwrap_or(1)).unwrap_or(1).max(1),
-            count: self.count.map_or(DEFAULT_COUNT, |count| usize::try_from(count).unwrap_or(0)).min(MAX_COUNT),
+            count: self
+                .count
+                .map_or(DEFAULT_COUNT, |count| usize::try_from(count).unwrap_or(0))
+                .min(MAX_COUNT),
             wanted: self.wanted.checked()?,
         })
     }

@@ -61,10 +61,13 @@ impl Sorting {
             one => one,
         };
         let leaf = leaf(self.located);
-        let value = if self.located.attribute.is_complex() { one.and_then(|one| one.get(leaf.name)) } else { one };
+        let value =
+            if self.located.attribute.is_complex() { one.and_then(|one| one.get(leaf.name)) } else { one };
         match value {
             Some(Json::Bool(flag)) => SortKey::Flag(*flag),
-            Some(Json::String(text)) if leaf.kind == Type::DateTime => time(text).map_or(SortKey::None, SortKey::Time),
+            Some(Json::String(text)) if leaf.kind == Type::DateTime => {
+                time(text).map_or(SortKey::None, SortKey::Time)
+            }
             Some(Json::String(text)) if leaf.case_exact => SortKey::Text(text.clone()),
             Some(Json::String(text)) => SortKey::Text(folded(text)),
             _ => SortKey::None,

@@ -91,7 +91,11 @@ fn the_answer_keeps_the_order_and_tells_nothing_of_what_was_not_tried() {
         { "method": "DELETE", "path": "/Users/2" },
     ]))
     .unwrap();
-    let done = Outcome { location: Some("/Users/id1".to_owned()), version: Some("W/\"1\"".to_owned()), result: Ok(201) };
+    let done = Outcome {
+        location: Some("/Users/id1".to_owned()),
+        version: Some("W/\"1\"".to_owned()),
+        result: Ok(201),
+    };
     let failed = Outcome { location: None, version: None, result: Err(ScimError::VersionMismatch) };
     let answer = response(&bulk.operations, vec![Some(done), Some(failed), None]);
     assert_eq!(

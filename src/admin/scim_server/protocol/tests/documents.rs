@@ -81,7 +81,10 @@ fn a_document_of_a_wrong_form_is_refused() {
         (json!({ "schemas": [USER], "userName": "a".repeat(5000) }), false),
         (json!({ "schemas": [USER], "userName": "ada", "active": "yes" }), false),
         (json!({ "schemas": [USER], "userName": "ada", "name": "Ada" }), false),
-        (json!({ "schemas": [USER], "userName": "ada", "emails": vec![json!({ "value": "x" }); 501] }), false),
+        (
+            json!({ "schemas": [USER], "userName": "ada", "emails": vec![json!({ "value": "x" }); 501] }),
+            false,
+        ),
         (
             json!({ "schemas": [USER], "userName": "ada",
                     "emails": [{ "value": "a", "primary": true }, { "value": "b", "primary": true }] }),
@@ -95,7 +98,8 @@ fn a_document_of_a_wrong_form_is_refused() {
             other => panic!("{written}: {other:?}"),
         }
     }
-    let nameless = conform(&GROUPS, &json!({ "schemas": [GROUP], "members": [{ "type": "User" }], "displayName": "x" }));
+    let nameless =
+        conform(&GROUPS, &json!({ "schemas": [GROUP], "members": [{ "type": "User" }], "displayName": "x" }));
     assert!(matches!(nameless, Err(ScimError::InvalidValue(_))), "{nameless:?}");
 }
 
@@ -153,9 +157,16 @@ fn each_attribute_is_described_with_all_its_characteristics() {
         assert_eq!(schema["id"], *id);
         for attribute in schema["attributes"].as_array().unwrap() {
             let name = &attribute["name"];
-            for characteristic in
-                ["type", "multiValued", "required", "caseExact", "mutability", "returned", "uniqueness", "description"]
-            {
+            for characteristic in [
+                "type",
+                "multiValued",
+                "required",
+                "caseExact",
+                "mutability",
+                "returned",
+                "uniqueness",
+                "description",
+            ] {
                 assert!(!attribute[characteristic].is_null(), "{id} {name} {characteristic}");
             }
             assert_eq!(attribute["type"] == "complex", !attribute["subAttributes"].is_null(), "{id} {name}");
@@ -163,7 +174,8 @@ fn each_attribute_is_described_with_all_its_characteristics() {
     }
     let user = &described[0].1;
     assert_eq!(user["attributes"][0]["uniqueness"], "server");
-    let password = user["attributes"].as_array().unwrap().iter().find(|one| one["name"] == "password").unwrap();
+    let password =
+        user["attributes"].as_array().unwrap().iter().find(|one| one["name"] == "password").unwrap();
     assert_eq!((&password["mutability"], &password["returned"]), (&json!("writeOnly"), &json!("never")));
 }
 

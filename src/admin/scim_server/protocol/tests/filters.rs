@@ -65,9 +65,7 @@ fn external_id_and_id_are_compared_by_case_and_user_name_is_not() {
     assert!(holds(r#"externalId eq "701984" and id eq "2819""#));
     let mut group = engineers();
     group.insert("externalId".to_owned(), json!("Abc"));
-    let matches = |text: &str| {
-        Matcher::new(&Filter::parse(text).unwrap(), &GROUPS).unwrap().matches(&group)
-    };
+    let matches = |text: &str| Matcher::new(&Filter::parse(text).unwrap(), &GROUPS).unwrap().matches(&group);
     assert!(matches(r#"externalId eq "Abc""#));
     assert!(!matches(r#"externalId eq "abc""#));
     assert!(matches(r#"displayName eq "ENGINEERS""#));

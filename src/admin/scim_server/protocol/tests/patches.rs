@@ -45,11 +45,7 @@ fn add_appends_values_that_are_not_there_yet() {
 fn a_new_primary_value_is_the_only_one() {
     let new = json!([{ "value": "x@example.com", "primary": true }]);
     let emails = made(json!({ "op": "add", "path": "emails", "value": new }), "emails");
-    assert_eq!(
-        (&emails[0]["primary"], &emails[2]["primary"]),
-        (&json!(false), &json!(true)),
-        "{emails}"
-    );
+    assert_eq!((&emails[0]["primary"], &emails[2]["primary"]), (&json!(false), &json!(true)), "{emails}");
     let path = r#"emails[type eq "home"].primary"#;
     let emails = made(json!({ "op": "replace", "path": path, "value": true }), "emails");
     assert_eq!((&emails[0]["primary"], &emails[1]["primary"]), (&json!(false), &json!(true)), "{emails}");
@@ -71,7 +67,10 @@ fn without_a_path_each_part_of_the_value_is_written() {
             json!({ "formatted": "Ada Lovelace", "familyName": "Lovelace", "givenName": "Augusta", "middleName": "K" })
         );
         assert_eq!(user["emails"][1]["value"], "new@home.example");
-        assert_eq!((&user[ENTERPRISE]["department"], &user[ENTERPRISE]["costCenter"]), (&json!("Looms"), &json!("7")));
+        assert_eq!(
+            (&user[ENTERPRISE]["department"], &user[ENTERPRISE]["costCenter"]),
+            (&json!("Looms"), &json!("7"))
+        );
         assert_eq!(user[ENTERPRISE]["manager"]["value"], "m1");
         assert!(!user.contains_key("id") && !user.contains_key("unknown"));
     }
@@ -126,7 +125,8 @@ fn add_with_a_filter_that_nothing_matches_makes_the_value_that_it_describes() {
     let path = r#"phoneNumbers[type eq "Mobile"].value"#;
     let phones = made(json!({ "op": "Add", "path": path, "value": "+1" }), "phoneNumbers");
     assert_eq!(phones, json!([{ "type": "Mobile", "value": "+1" }]));
-    let roles = made(json!({ "op": "add", "path": r#"roles[primary eq "True"].value"#, "value": "editor" }), "roles");
+    let roles =
+        made(json!({ "op": "add", "path": r#"roles[primary eq "True"].value"#, "value": "editor" }), "roles");
     assert_eq!(roles, json!([{ "primary": true, "value": "editor" }]));
     let unclear = patched(json!([{ "op": "add", "path": r#"emails[type sw "x"].value"#, "value": "y" }]));
     assert!(matches!(unclear, Err(ScimError::NoTarget(_))), "{unclear:?}");
@@ -134,7 +134,8 @@ fn add_with_a_filter_that_nothing_matches_makes_the_value_that_it_describes() {
 
 #[test]
 fn a_replacement_that_finds_nothing_is_no_target() {
-    let missing = patched(json!([{ "op": "replace", "path": r#"emails[type eq "fax"].value"#, "value": "x" }]));
+    let missing =
+        patched(json!([{ "op": "replace", "path": r#"emails[type eq "fax"].value"#, "value": "x" }]));
     assert!(matches!(missing, Err(ScimError::NoTarget(_))), "{missing:?}");
     let pathless = patched(json!([{ "op": "remove" }]));
     assert!(matches!(pathless, Err(ScimError::NoTarget(_))), "{pathless:?}");
@@ -155,7 +156,8 @@ fn members_are_added_and_removed_in_the_forms_that_clients_use() {
     assert_eq!(ids(json!([{ "op": "remove", "path": "members" }])), <[&str; 0]>::default());
     assert_eq!(ids(json!([{ "op": "replace", "path": "members", "value": [{ "value": "u5" }] }])), ["u5"]);
     // Okta: the group's id stands in the value.
-    let renamed = group(json!([{ "op": "replace", "value": { "id": "x", "displayName": "Makers" } }])).unwrap();
+    let renamed =
+        group(json!([{ "op": "replace", "value": { "id": "x", "displayName": "Makers" } }])).unwrap();
     assert_eq!(renamed["displayName"], "Makers");
 }
 
@@ -198,7 +200,9 @@ fn what_is_no_operation_is_refused() {
         let refused = all(operations);
         assert!(matches!(refused, ScimError::InvalidSyntax(_)), "{refused:?}");
     }
-    for path in ["shoe", "name.shoe", "emails[type eq \"work\"].shoe", "userName[value eq \"x\"].value", "a b"] {
+    for path in
+        ["shoe", "name.shoe", "emails[type eq \"work\"].shoe", "userName[value eq \"x\"].value", "a b"]
+    {
         let refused = all(json!([{ "op": "replace", "path": path, "value": "x" }]));
         assert!(matches!(refused, ScimError::InvalidPath(_)), "{path}: {refused:?}");
     }
