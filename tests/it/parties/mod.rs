@@ -11,3 +11,4 @@ mod miniflux;
 mod oidc_provider;
 mod samlp;
 mod scim;
+mod scim_server;
