@@ -163,7 +163,7 @@ impl App {
             signing_keys: signing_keys.clone(),
         });
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
-        let scim = scim::start(&settings, sockets.scim, &store, &platform, &tasks)?;
+        let scim = scim::start(&settings, sockets.scim, &store, &platform, &audit, &tasks)?;
 
         let plane = data_plane(
             &settings,

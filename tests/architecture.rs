@@ -35,7 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("problem", &["authorise", "forward", "identify", "listen", "model", "pages", "provision"]),
     ("pipeline", &["authorise", "forward", "identify", "listen", "model", "observe", "platform", "problem"]),
     // On listeners of its own.
-    ("admin", &["config::settings", "listen::accept", "model", "platform", "store"]),
+    ("admin", &["config::settings", "listen::accept", "model", "observe::audit", "platform", "store"]),
     ("demo", &["model", "platform"]),
     // The composition root and what starts it.
     (

@@ -14,6 +14,7 @@ use super::protocol::patch::PATCH;
 use super::{MAX_BODY, ScimServer};
 use crate::config::settings::Scim;
 use crate::model::{Secret, UnixTime};
+use crate::observe::audit::Audit;
 use crate::platform::{Clock, Platform, Tasks};
 use crate::store::memory::Memory;
 
@@ -51,7 +52,8 @@ impl Server {
         let clock = Arc::new(Turned(AtomicI64::new(1_800_000_000)));
         let platform = Platform { clock: clock.clone(), ..Platform::system() };
         let tasks = Tasks::on(tokio::runtime::Handle::current());
-        let server = ScimServer::new(&settings, Arc::new(Memory::default()), platform, tasks);
+        let audit = Audit::log_only(platform.clone());
+        let server = ScimServer::new(&settings, Arc::new(Memory::default()), platform, audit, tasks);
         Self { server, clock }
     }
 
