@@ -1,5 +1,6 @@
 //! The composition root: the only place that names concrete store, protocol and connector types.
 
+mod administration;
 pub mod audit;
 mod providers;
 pub mod rehearsal;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+pub use self::administration::{Beside, bootstrap, refusal};
 use self::providers::Providers;
 use crate::authorise::Routes;
 use crate::config::Settings;
@@ -24,7 +26,6 @@ use crate::identify::Logins;
 use crate::identify::cookie::CookieNames;
 use crate::identify::csrf::Csrf;
 use crate::identify::endpoints::Endpoints;
-use crate::identify::refused::Refused;
 use crate::identify::saml::UnusableKey;
 use crate::identify::session::{LiveSession, RenderHeaders, Sessions};
 use crate::identify::throttle::Throttle;
@@ -88,6 +89,7 @@ pub struct App {
     /// With mode `scim`.
     scim: Option<DataPlane>,
     health: SocketAddr,
+    admin: SocketAddr,
     probes: Health,
     tasks: Tasks,
     sessions: Arc<Sessions>,
@@ -101,6 +103,7 @@ pub struct Sockets {
     pub public: Option<TcpListener>,
     pub scim: Option<TcpListener>,
     pub health: Option<TcpListener>,
+    pub admin: Option<TcpListener>,
 }
 
 impl App {
@@ -113,6 +116,7 @@ impl App {
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let public = bind(sockets.public, "server.listen", settings.server.listen)?;
         let health_socket = bind(sockets.health, "health.listen", settings.health.listen)?;
+        let admin_socket = bind(sockets.admin, "admin.listen", settings.admin.listen)?;
         let keys = match &settings.keys.seal {
             SealKey::Given(key) => keyfile::given(key)?,
             SealKey::FileOrMake(path) => keyfile::file_or_make(path, platform.entropy.as_ref())?,
@@ -137,6 +141,17 @@ impl App {
             render_headers(settings.headers.clone(), audit.clone()),
             platform.clone(),
         ));
+        let (admin, administration) = administration::prepare(
+            &settings,
+            admin_socket,
+            crate::admin::Parts {
+                store: store.clone(),
+                sessions: sessions.clone(),
+                connector: connector.clone(),
+                keys: keys.clone(),
+                platform: platform.clone(),
+            },
+        )?;
         let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
         let signing_keys = signing_keys(&settings, &store, &keys, &platform, &audit, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
@@ -164,6 +179,7 @@ impl App {
         });
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
         let scim = scim::start(&settings, sockets.scim, &store, &platform, &audit, &tasks)?;
+        administration::notice(&tasks, &sessions);
 
         let plane = data_plane(
             &settings,
@@ -183,12 +199,13 @@ impl App {
         let health_listener =
             tokio::net::TcpListener::from_std(health_socket).map_err(ListenError::Listener)?;
         tasks.spawn(probes.clone().serve(health_listener, tasks.stopping().clone()));
+        tasks.spawn(administration.serve(tasks.stopping().clone()));
         probes.set_started();
         tracing::info!(
-            listen = %plane.local_addr(), health = %health, public_url = %settings.server.public_url,
+            listen = %plane.local_addr(), health = %health, %admin, public_url = %settings.server.public_url,
             "narthex is ready"
         );
-        Ok(Self { plane, scim, health, probes, tasks, sessions, audit: audit_writer, store: opened })
+        Ok(Self { plane, scim, health, admin, probes, tasks, sessions, audit: audit_writer, store: opened })
     }
 
     /// Where the public listener is.
@@ -209,9 +226,22 @@ impl App {
         self.health
     }
 
+    /// Where the admin API is.
+    #[must_use]
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Ends what has expired now, instead of within a quarter of a second: for whoever turns the clock.
     pub fn look_at_the_clock(&self) {
         self.sessions.tick();
+    }
+
+    /// Notices now what was done at the store by others, instead of within a second.
+    pub async fn look_at_the_store(&self) {
+        if let Err(error) = self.sessions.notice_endings().await {
+            tracing::warn!(%error, "the store could not be looked at");
+        }
     }
 
     /// Lets requests in flight end, writes what is not written yet, and closes the store.
@@ -284,23 +314,6 @@ fn bind(
         Some(socket) => Ok(socket),
         None => TcpListener::bind(address).map_err(|reason| StartError::Bind { key, address, reason }),
     }
-}
-
-/// How the sign-in with this error id was refused, from the store that `settings` name; `None` where it is not
-/// among those that are kept.
-///
-/// # Errors
-/// Where the store cannot be read.
-pub async fn refusal(settings: &Settings, error_id: &str) -> Result<Option<Refused>, StoreError> {
-    let opened = OpenStore::open(settings).await?;
-    let found = opened.store().find_refusal(error_id).await;
-    opened.close().await;
-    found?
-        .map(|record| {
-            serde_json::from_str(&record)
-                .map_err(|error| StoreError::Unreadable { what: "refusal", reason: error.to_string() })
-        })
-        .transpose()
 }
 
 /// The application's connector, as the configuration names it.

@@ -32,10 +32,28 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("problem", &["authorise", "forward", "identify", "listen", "model", "pages", "provision"]),
+    (
+        "problem",
+        &["admin::AdminError", "authorise", "forward", "identify", "listen", "model", "pages", "provision"],
+    ),
     ("pipeline", &["authorise", "forward", "identify", "listen", "model", "observe", "platform", "problem"]),
     // On listeners of its own.
-    ("admin", &["config::settings", "listen::accept", "model", "observe::audit", "platform", "store"]),
+    (
+        "admin",
+        &[
+            "config",
+            "identify::intent",
+            "identify::refused",
+            "identify::session",
+            "listen::accept",
+            "model",
+            "observe::audit",
+            "platform",
+            "problem",
+            "provision",
+            "store",
+        ],
+    ),
     ("demo", &["model", "platform"]),
     // The composition root and what starts it.
     (
@@ -59,6 +77,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "admin",
             "app",
             "config",
             "demo",
@@ -69,6 +88,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "observe",
             "platform",
             "provision",
+            "store::StoreError",
+            "store::lists",
         ],
     ),
     ("main", &["cli"]),

@@ -4,6 +4,7 @@
 //! Every field is optional here, also the required ones: what is missing or of a wrong type was reported
 //! already, and the rest is still read, so that everything wrong is told at once.
 
+mod admin;
 mod idp;
 mod network;
 mod provisioning;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use admin::*;
 pub use idp::*;
 pub use network::*;
 pub use provisioning::*;
@@ -72,6 +74,9 @@ pub struct Raw {
     pub network: Option<Network>,
     /// A SCIM 2.0 server, by which a directory makes accounts; with provisioning.mode "scim", and only then.
     pub scim: Option<Scim>,
+    /// The admin API, for scripts and administrators; on a listener of its own.
+    #[schemars(extend("default" = {}))]
+    pub admin: Option<Admin>,
     /// Liveness, readiness and metrics; carries nothing personal.
     #[schemars(extend("default" = {}))]
     pub health: Option<Health>,

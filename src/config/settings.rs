@@ -1,5 +1,6 @@
 //! The configuration as meant: typed, checked, with every default filled in and every secret read.
 
+mod admin;
 mod idp;
 mod network;
 mod scim;
@@ -13,9 +14,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use super::written::Written;
 use crate::expr::{Condition, Template};
 use crate::model::{IdpId, Secret};
 
+pub use admin::*;
 pub use idp::*;
 pub use network::*;
 pub use scim::*;
@@ -43,8 +46,11 @@ pub struct Settings {
     pub network: Network,
     /// There exactly where `provisioning.mode = "scim"`.
     pub scim: Option<Scim>,
+    pub admin: Admin,
     pub health: Health,
     pub log: Log,
+    /// What all this was read from.
+    pub written: Written,
 }
 
 /// `[server]`

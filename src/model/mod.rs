@@ -3,6 +3,7 @@
 pub mod account;
 pub mod audit;
 pub mod claims;
+pub mod console;
 pub mod email;
 pub mod entitlements;
 pub mod fault;
@@ -19,6 +20,7 @@ pub mod time;
 pub use account::{Account, AccountProfile};
 pub use audit::{AuditHead, AuditRecord, ChainId};
 pub use claims::Claims;
+pub use console::ConsoleRole;
 pub use email::EmailAddress;
 pub use entitlements::{Entitlements, Grant, GrantSource};
 pub use fault::Fault;

@@ -4,6 +4,7 @@
 mod agreement;
 mod audit;
 mod keys;
+mod lists;
 mod logins;
 mod members;
 mod rehearsals;
@@ -168,6 +169,16 @@ macro_rules! conformance {
                 resources_are_listed_page_by_page
                 resources_are_found_by_what_is_indexed
                 links_are_told_of_either_side
+            );
+            conformance!(@tests $maker $marks lists:
+                sessions_are_listed_newest_first_and_in_pages
+                sessions_are_listed_by_member_and_by_identity
+                e4_all_sessions_of_a_member_end_and_no_others
+                sessions_that_the_store_lacks_are_named
+                what_this_process_writes_is_no_mark_of_others
+                members_are_listed_by_id_and_in_pages
+                members_are_found_by_the_beginning_of_address_or_username
+                members_are_found_by_account_and_by_identity
             );
         }
     )*};

@@ -6,6 +6,7 @@ mod columns;
 #[cfg(test)]
 mod conformance;
 mod families;
+pub mod lists;
 pub mod memory;
 pub mod postgres;
 pub mod rehearsals;
@@ -22,6 +23,7 @@ use crate::model::{
     ReturnTo, SessionHash, SessionRecord, StateHash, Subject, UnixTime,
 };
 
+pub use self::lists::AdminStore;
 pub use self::rehearsals::RehearsalStore;
 pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
 
@@ -47,7 +49,15 @@ pub enum StoreError {
 
 /// Everything at once: what `app` hands round.
 pub trait Store:
-    LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + RehearsalStore + AuditStore + ScimStore
+    LoginStore
+    + SessionStore
+    + MemberStore
+    + KeyStore
+    + DocumentStore
+    + RehearsalStore
+    + AuditStore
+    + ScimStore
+    + AdminStore
 {
 }
 impl<T> Store for T where
@@ -59,6 +69,7 @@ impl<T> Store for T where
         + RehearsalStore
         + AuditStore
         + ScimStore
+        + AdminStore
 {
 }
 

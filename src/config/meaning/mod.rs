@@ -2,6 +2,7 @@
 //!
 //! Functions give `None` where they reported something, and go on, so that one run tells all.
 
+mod admin;
 mod application;
 mod attributes;
 mod idp;
@@ -25,6 +26,7 @@ use super::document::{Node, Origin, Step, shown};
 use super::problem::{Problem, Problems};
 use super::raw::Raw;
 use super::settings::Settings;
+use super::written::Written;
 use crate::expr::{Located, nearest};
 use crate::provision::connector::Features;
 
@@ -87,6 +89,7 @@ impl Meaning<'_> {
         let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
         let scim = self.scim(raw, server.as_ref(), health.as_ref());
+        let admin = self.admin(raw, server.as_ref(), health.as_ref());
         let log = self.log(raw);
         Some(Settings {
             server: server?,
@@ -103,8 +106,10 @@ impl Meaning<'_> {
             provisioning: provisioning?,
             network: network?,
             scim: scim.ok()?,
+            admin: admin?,
             health: health?,
             log: log?,
+            written: Written::default(),
         })
     }
 

@@ -61,6 +61,7 @@ impl Front {
         let url = format!("http://{}", public.local_addr().unwrap());
         put(&mut config, "server.public_url", url.as_str());
         put(&mut config, "server.workers", 1);
+        put(&mut config, "admin.listen", "127.0.0.1:0");
         put(&mut config, "server.timeouts.drain", "2s");
         let folder = tempfile::tempdir().unwrap();
         let settings = load(&config, folder.path());
