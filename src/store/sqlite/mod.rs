@@ -20,6 +20,8 @@ mod tests;
 // The acts. Their text is the same for every SQL database; `super` is what differs.
 #[path = "../sql/audit.rs"]
 mod audit;
+#[path = "../sql/jobs.rs"]
+mod jobs;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
@@ -36,6 +38,8 @@ mod scim;
 mod sessions;
 #[path = "../sql/sessions_list.rs"]
 mod sessions_list;
+#[path = "../sql/standing.rs"]
+mod standing;
 
 use std::path::PathBuf;
 
