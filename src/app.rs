@@ -184,7 +184,7 @@ impl App {
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
         opened.listen(&tasks);
         changes::follow(&tasks, &store, Listeners { sessions: sessions.clone() });
-        let scim = scim::start(&settings, sockets.scim, &store, &platform, &tasks)?;
+        let scim = scim::start(&settings, sockets.scim, &store, &platform, &audit, &tasks)?;
 
         let plane = data_plane(
             &settings,

@@ -12,3 +12,4 @@ mod miniflux;
 mod oidc_provider;
 mod samlp;
 mod scim;
+mod scim_server;
