@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::Server;
 use crate::model::session::{SessionAccount, SessionContent};
 use crate::model::{
-    AccountId, AccountProfile, Claims, ConsoleRole, Grant, Member, MemberId,
-    SessionHash, SessionRecord, Subject,
+    AccountId, AccountProfile, Claims, ConsoleRole, Grant, Member, MemberId, SessionHash, SessionRecord,
+    Subject,
 };
 use crate::platform::Platform;
 
