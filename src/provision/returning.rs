@@ -16,7 +16,9 @@ use super::explain::Story;
 use super::fate::is_ephemeral;
 use super::faults::fault_point;
 use super::leases::{LANDING, Lease, contested};
+use super::plan::Operation;
 use super::provisioner::{Core, How, Settled};
+use super::settle::Fitted;
 use super::sync::Removals;
 use super::{ProvisionError, jobs, members};
 
@@ -118,8 +120,9 @@ impl Core {
         fault_point!(self, LoginFound);
         let settled = match account {
             Some(account) => {
+                let mut story = Story::of_member(&account);
+                story.done.extend((!account.active).then_some(Operation::Reactivate));
                 let (member, account) = self.stays((member, holder), account, deadline).await?;
-                let story = Story::of_member(&account);
                 let found = Settled { member, account, grant: None, how: How::Existing, story };
                 self.adjusted(identity, found, holder, &sessions, deadline).await?
             }
@@ -158,9 +161,8 @@ impl Core {
         deadline: Instant,
     ) -> Result<(Member, Account), ProvisionError> {
         if !account.active {
-            let by_us = matches!(member.account_state, AccountState::Deactivated | AccountState::Leaving);
             let connector = self.guarded()?;
-            if !by_us || !connector.features().can_reactivate {
+            if !self.may_reactivate(&member)? {
                 return Err(ProvisionError::AccountDeactivated { username: account.profile.username });
             }
             let calls = self.calls(connector, deadline);
@@ -180,6 +182,12 @@ impl Core {
         Ok((member, account))
     }
 
+    /// G4.
+    pub(super) fn may_reactivate(&self, member: &Member) -> Result<bool, ProvisionError> {
+        let by_us = matches!(member.account_state, AccountState::Deactivated | AccountState::Leaving);
+        Ok(by_us && self.guarded()?.features().can_reactivate)
+    }
+
     /// L2, L3.
     async fn adjusted(
         &self,
@@ -189,12 +197,13 @@ impl Core {
         sessions: &[crate::store::StandingSession],
         deadline: Instant,
     ) -> Result<Settled, ProvisionError> {
-        let Settled { member, account, how, story, .. } = settled;
+        let Settled { member, account, how, mut story, .. } = settled;
         if !self.adjusts() && member.borrowed.is_empty() {
             return Ok(Settled { member, account, grant: None, how, story });
         }
-        let (member, account, grant) =
-            self.fit(identity, (member, holder), account, sessions, deadline).await?;
+        let fitted = self.fit(identity, (member, holder), account, sessions, deadline).await?;
+        let Fitted { member, account, grant, plan } = fitted;
+        story.done.extend(plan.operations);
         Ok(Settled { member, account, grant: Some(grant), how, story })
     }
 

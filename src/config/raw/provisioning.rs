@@ -120,7 +120,7 @@ pub struct Provisioning {
     pub rename: Option<bool>,
     /// What sync takes away, and accounts that deactivate_after_inactive ends, in an hour, all replicas together.
     /// Further ones wait, and the audit log says so.
-    #[schemars(extend("default" = 20), range(min = 0, max = 1000000))]
+    #[schemars(extend("default" = 20), range(min = 0, max = 1_000_000))]
     pub max_removals: Option<u32>,
     /// Accounts that are made while this is on are deleted when the person's last session ends. Needs a durable store.
     #[schemars(extend("default" = false))]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::NOW;
 use crate::model::session::{SessionAccount, SessionContent};
 use crate::model::{
-    AccountId, AccountProfile, Claims, Grant, IdpId, Member, MemberId, Origin, SessionHash, SessionRecord,
-    Subject,
+    AccountId, AccountProfile, Claims, Grant, IdpId, Member, MemberId, MemberStatus, Origin, SessionHash,
+    SessionRecord, Subject,
 };
 use crate::store::Store;
 use crate::store::lists::{MembersLike, SessionsOf};
