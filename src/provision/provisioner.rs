@@ -119,9 +119,8 @@ impl Provisioner {
     ) -> Self {
         let protected = settings.protected_accounts.clone();
         // M6: whatever goes wrong elsewhere, nothing is written.
-        let connector = connector.map(|inner| {
-            if settings.shadow { Arc::new(ReadOnly::new(inner, Reach::Reads)) } else { inner }
-        });
+        let connector = connector
+            .map(|inner| if settings.shadow { Arc::new(ReadOnly::new(inner, Reach::Reads)) } else { inner });
         let connector = connector.map(|inner| Arc::new(Guarded::new(inner, protected)));
         let name_locks = NameLocks::default();
         let names = NameCache::default();
