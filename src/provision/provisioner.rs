@@ -260,9 +260,10 @@ impl Provisioner {
         let (own, session) = core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
         let grant = settled.grant.clone().unwrap_or(own);
         // Whoever came while it was done found it done.
-        let (how, story) = match first {
-            true => (settled.how, settled.story.clone()),
-            false => (How::Existing, Story::of_member(&settled.account)),
+        let (how, story) = if first {
+            (settled.how, settled.story.clone())
+        } else {
+            (How::Existing, Story::of_member(&settled.account))
         };
         let mut explanation = core.explained(identity, &settled, (how, story), session, &grant);
         let identity = identity.clone();
@@ -343,7 +344,7 @@ impl Core {
                     let Settled { member, mut story, how, .. } = settled;
                     let fitted = self.returning(member, identity, deadline).await?;
                     story.done.extend(fitted.story.done);
-                    return Ok(Settled { story, how, ..fitted });
+                    return Ok(Settled { how, story, ..fitted });
                 }
                 Ok(settled)
             }

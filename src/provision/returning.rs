@@ -52,7 +52,8 @@ impl Core {
         let lease = self.hold(id, alone, deadline).await?;
         let holder = lease.holder;
         fault_point!(self, LoginHeld);
-        let result = self.in_time(deadline, self.under_lease(lease, identity, deadline)).await;
+        let work = Box::pin(self.under_lease(lease, identity, deadline));
+        let result = self.in_time(deadline, work).await;
         if result.is_err() {
             self.release(id, holder).await;
         }
@@ -118,21 +119,16 @@ impl Core {
         }
         let account = self.account_of(&member, deadline).await?;
         fault_point!(self, LoginFound);
-        let settled = match account {
-            Some(account) => {
-                let mut story = Story::of_member(&account);
-                story.done.extend((!account.active).then_some(Operation::Reactivate));
-                let (member, account) = self.stays((member, holder), account, deadline).await?;
-                let found = Settled { member, account, grant: None, how: How::Existing, story };
-                self.adjusted(identity, found, holder, &sessions, deadline).await?
-            }
-            None => {
-                self.recreates(&member)?;
-                let creation = Creation::new(self, identity, deadline)?;
-                let settled = creation.again(member, holder).await?;
-                self.adjusted(identity, settled, holder, &sessions, deadline).await?
-            }
+        let settled = if let Some(account) = account {
+            let mut story = Story::of_member(&account);
+            story.done.extend((!account.active).then_some(Operation::Reactivate));
+            let (member, account) = self.stays((member, holder), account, deadline).await?;
+            Settled { member, account, grant: None, how: How::Existing, story }
+        } else {
+            self.recreates(&member)?;
+            Creation::new(self, identity, deadline)?.again(member, holder).await?
         };
+        let settled = self.adjusted(identity, settled, holder, &sessions, deadline).await?;
         self.landed(settled, holder).await
     }
 
@@ -202,8 +198,8 @@ impl Core {
             return Ok(Settled { member, account, grant: None, how, story });
         }
         let fitted = self.fit(identity, (member, holder), account, sessions, deadline).await?;
-        let Fitted { member, account, grant, plan } = fitted;
-        story.done.extend(plan.operations);
+        let Fitted { member, account, grant, done } = fitted;
+        story.done.extend(done.operations);
         Ok(Settled { member, account, grant: Some(grant), how, story })
     }
 

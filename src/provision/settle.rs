@@ -45,7 +45,7 @@ pub(super) struct Fitted {
     pub(super) member: Member,
     pub(super) account: Account,
     pub(super) grant: Grant,
-    pub(super) plan: Plan,
+    pub(super) done: Plan,
 }
 
 impl Appraisal {
@@ -135,8 +135,14 @@ impl Core {
             member = self.update(before, holder, ending, settle_at).await?;
         }
         fault_point!(self, LoansRecorded);
-        for operation in &plan.operations {
-            account = self.carry_out(&member, account, operation, deadline).await?;
+        let mut done = Plan::default();
+        for operation in plan.operations {
+            let before = account.clone();
+            account = self.carry_out(&member, account, &operation, deadline).await?;
+            // What a guard or the application stopped was not done.
+            if before != account || matches!(operation, Operation::CreateTeam(_)) {
+                done.operations.push(operation);
+            }
         }
         if let Some(after) = settlement.after(&member) {
             member = self.update(after, holder, OnUpdate::Stay, None).await?;
@@ -145,7 +151,7 @@ impl Core {
         if !settlement.changes.is_empty() {
             report_changes(&member, &settlement.changes, &grant);
         }
-        Ok(Fitted { member, account, grant, plan })
+        Ok(Fitted { member, account, grant, done })
     }
 
     async fn carry_out(

@@ -23,6 +23,7 @@ async fn with_member(server: &Server, number: u8) {
     let (idp, subject) = ("corp".parse().unwrap(), Subject::parse(&format!("s{number}")).unwrap());
     let username = format!("user{number}");
     let member = Member {
+        id: member_id(number),
         identities: vec![(idp, subject)],
         account: Some(AccountId(format!("a{number}"))),
         username: username.clone(),
@@ -42,7 +43,7 @@ async fn with_member(server: &Server, number: u8) {
                 idp_session: None,
                 account: Some(SessionAccount {
                     member: member.id,
-                    id: member.account.clone().unwrap(),
+                    id: AccountId(format!("a{number}")),
                     profile: AccountProfile {
                         username: username.clone(),
                         email: None,

@@ -104,8 +104,7 @@ pub struct Provisioning {
     #[schemars(extend("default" = "skip"))]
     pub unknown_team: Option<UnknownTeam>,
     /// When an account's role, teams, groups, permissions and profile are made what the identity provider says: at the
-    /// account's creation only, at every sign-in, or some of them at every sign-in (["role", "teams", "groups",
-    /// "permissions", "profile"]).
+    /// account's creation only, at every sign-in, or those of a list at every sign-in.
     #[schemars(extend("default" = "create_only"))]
     pub sync: Option<Sync>,
     /// What sync takes away when the identity provider does not give it any more: what it had given, or also what was
