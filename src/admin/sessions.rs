@@ -142,5 +142,6 @@ fn store_error(error: SessionError) -> AdminError {
         SessionError::StoreAwayTooLong { since } => {
             AdminError::Conflict(format!("the store has been away since {since}"))
         }
+        error @ SessionError::AccountChanged => AdminError::Conflict(error.to_string()),
     }
 }
