@@ -180,7 +180,8 @@ async fn prepare(pool: &PgPool) -> Result<(), Refusal> {
     let begin = format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = 0; \
          SET LOCAL lock_timeout = '5min'; SET LOCAL idle_in_transaction_session_timeout = 0; \
-         SET LOCAL synchronous_commit = on; {}",
+         SET LOCAL synchronous_commit = on; \
+         SET LOCAL client_min_messages = warning; {}",
         turns::migrating()
     );
     let (reads, version): (bool, i32) =
