@@ -155,6 +155,15 @@ impl App {
         )?;
         let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
         let signing_keys = signing_keys(&settings, &store, &keys, &platform, &audit, &tasks).await?;
+        let ending = sessions.clone();
+        let provisioner =
+            Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
+                .telling(Telling {
+                    store: store.clone(),
+                    headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
+                })
+                .ending(Box::new(move |ended| ending.forget_ended(ended)));
+        provisioner.run_jobs(&tasks);
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
             public_url: settings.server.public_url.clone(),
@@ -162,13 +171,7 @@ impl App {
             logins: Logins::new(providers.protocols, store.clone(), platform.clone(), &keys),
             saml: providers.saml,
             sessions: sessions.clone(),
-            provisioner: Arc::new(
-                Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
-                    .telling(Telling {
-                        store: store.clone(),
-                        headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
-                    }),
-            ),
+            provisioner: Arc::new(provisioner),
             throttle: Throttle::new(),
             csrf: Csrf::new(&keys),
             keys,

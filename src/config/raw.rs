@@ -6,6 +6,7 @@
 
 mod admin;
 mod idp;
+mod lifecycle;
 mod network;
 mod provisioning;
 mod scim;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 pub use admin::*;
 pub use idp::*;
+pub use lifecycle::*;
 pub use network::*;
 pub use provisioning::*;
 pub use scim::*;

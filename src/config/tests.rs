@@ -1,5 +1,6 @@
 //! The loader as an operator meets it: texts of errors, positions, overrides, rules.
 
+mod lifecycle;
 mod mapping;
 
 use std::fs;
@@ -58,6 +59,8 @@ fn features(name: &str) -> Option<Features> {
     };
     match name {
         "gitea" => Some(Features {
+            can_deactivate: true,
+            can_delete: true,
             name: "gitea".to_owned(),
             title: "Gitea".to_owned(),
             roles: true,
@@ -269,7 +272,8 @@ fn structure_is_checked_whole() {
         refusal("client_secret = \"s3cret\"\n", "clientsecret = \"x\"\n"),
         refusal("id = \"corp\"\n", "idp = \"corp\"\n"),
         refusal("[[idp]]", "[idp]"),
-        added("sync = \"every_login\""),
+        added("sync = \"always\""),
+        added("sync = [\"teams\", \"names\"]"),
         added("delete_at_session_end = true"),
         added("[redis]\nlisten = \"127.0.0.1:9091\""),
         added("[log]\nissuer = 1"),

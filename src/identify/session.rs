@@ -238,6 +238,8 @@ impl Sessions {
         let value = self.ids.issue(self.platform.entropy.bytes()?);
         let identity = provisioned.verified().identity();
         let latest = now.after(self.settings.max_lifetime);
+        // E1: the session does not outlive the account.
+        let latest = provisioned.ends_at().map_or(latest, |ends_at| ends_at.min(latest));
         let record = SessionRecord {
             hash: SessionHash(cookie::hash(&value)),
             content: SessionContent {
@@ -312,6 +314,13 @@ impl Sessions {
             self.forget(hash, true);
         }
         Ok(ended.len())
+    }
+
+    /// Ends here what has ended in the store already.
+    pub fn forget_ended(&self, ended: &[SessionHash]) {
+        for hash in ended {
+            self.forget(hash, true);
+        }
     }
 
     async fn tell_ended(&self, hash: &SessionHash) -> Result<(), SessionError> {

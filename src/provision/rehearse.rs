@@ -147,6 +147,7 @@ impl Core {
         {
             match member.status {
                 MemberStatus::Active => {}
+                MemberStatus::Blocked => return Err(ProvisionError::Blocked),
             }
             if !account.active {
                 return Err(ProvisionError::AccountDeactivated { username: account.profile.username });

@@ -79,7 +79,8 @@ pub struct MemberRow {
     pub id: MemberId,
     /// In their order.
     pub identities: Vec<(IdpId, Subject)>,
-    pub account: AccountId,
+    /// `None` once narthex deleted the account.
+    pub account: Option<AccountId>,
     pub username: String,
     pub email: Option<String>,
     pub origin: Origin,

@@ -24,6 +24,8 @@ mod turns;
 mod audit;
 #[path = "../sql/feed.rs"]
 mod feed;
+#[path = "../sql/jobs.rs"]
+mod jobs;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
@@ -40,6 +42,8 @@ mod scim;
 mod sessions;
 #[path = "../sql/sessions_list.rs"]
 mod sessions_list;
+#[path = "../sql/standing.rs"]
+mod standing;
 
 use sqlx::SqlSafeStr;
 use sqlx::postgres::{PgPool, Postgres as Driver};

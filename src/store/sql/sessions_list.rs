@@ -73,14 +73,12 @@ impl SessionListStore for Database {
     async fn end_sessions_of_member(&self, member: MemberId) -> Result<Vec<SessionHash>, StoreError> {
         let act = "end_sessions_of_member";
         let mut tx = self.write(act, Lasting::PowerCut).await?;
-        let ended: Vec<(Vec<u8>,)> = sqlx::query_as("DELETE FROM sessions WHERE member = $1 RETURNING hash")
+        let rows = sqlx::query_as("DELETE FROM sessions WHERE member = $1 RETURNING hash, member")
             .bind(member.to_string())
             .fetch_all(&mut *tx)
             .await
             .map_err(self.fails(act))?;
-        let hashes: Result<Vec<SessionHash>, StoreError> =
-            ended.iter().map(|(bytes,)| hash("session", bytes).map(SessionHash)).collect();
-        let hashes = hashes?;
+        let hashes = self.ended(act, &mut tx, rows).await?;
         self.commit(act, tx).await?;
         Ok(hashes)
     }

@@ -22,6 +22,8 @@ mod tests;
 mod audit;
 #[path = "../sql/feed.rs"]
 mod feed;
+#[path = "../sql/jobs.rs"]
+mod jobs;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
@@ -38,6 +40,8 @@ mod scim;
 mod sessions;
 #[path = "../sql/sessions_list.rs"]
 mod sessions_list;
+#[path = "../sql/standing.rs"]
+mod standing;
 
 use std::path::PathBuf;
 

@@ -20,9 +20,10 @@ const TURN: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 /// "nrtx": says in the file's header whose it is.
 const APPLICATION_ID: i64 = 0x6e72_7478;
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "first", include_str!("../migrations/sqlite/0001_first.sql")),
     (2, "saml", include_str!("../migrations/sqlite/0002_saml.sql")),
+    (3, "members", include_str!("../migrations/sqlite/0003_members.sql")),
     (4, "audit", include_str!("../migrations/sqlite/0004_audit.sql")),
     (5, "feed", include_str!("../migrations/sqlite/0005_feed.sql")),
     (8, "scim", include_str!("../migrations/sqlite/0008_scim.sql")),
