@@ -158,7 +158,7 @@ impl App {
         let ending = sessions.clone();
         let provisioner =
             Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
-                .telling(Telling {
+                .explaining(Telling {
                     store: store.clone(),
                     headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
                 })
@@ -184,7 +184,7 @@ impl App {
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
         opened.listen(&tasks);
         changes::follow(&tasks, &store, Listeners { sessions: sessions.clone() });
-        let scim = scim::start(&settings, sockets.scim, &store, &platform, &tasks)?;
+        let scim = scim::start(&settings, sockets.scim, &store, &platform, &audit, &tasks)?;
 
         let plane = data_plane(
             &settings,

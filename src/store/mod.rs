@@ -138,9 +138,8 @@ pub enum TakenLogin {
     Unknown,
 }
 
-/// Sessions. The end of each, whatever ends it, is a change ([`feed`]) that all replicas hear of. Whatever ends
-/// one makes its member's [`crate::model::Task::Settle`] due in the same transaction, where there is one
-/// (PROVISIONING.md E1, L2).
+/// Sessions. The end of each, whatever ends it, is a change ([`feed`]) that all replicas hear of, and makes its member's
+/// [`crate::model::Task::Settle`] due in the same transaction, where there is one (PROVISIONING.md E1, L2).
 #[async_trait]
 pub trait SessionStore: Send + Sync {
     /// Records a new session. Beyond `max_per_member` (where it has a member) the member's oldest sessions

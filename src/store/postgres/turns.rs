@@ -55,8 +55,8 @@ pub(super) fn turn(act: &str) -> Turn {
     KNOWN.iter().find(|(name, _)| *name == act).map_or(Turn::Alone, |(_, turn)| *turn)
 }
 
-/// The advisory lock of this family, whose key is empty, as SQL. Such locks are the whole database's, so the schema is in it: two narthex
-/// in one database do not wait for each other.
+/// The advisory lock of this family, whose key is empty, as SQL. Such locks are the whole database's, so the schema is
+/// in it: two narthex in one database do not wait for each other.
 fn lock(name: &str) -> String {
     format!("hashtextextended('narthex ' || current_schema() || ' {name} ', 0)")
 }
