@@ -579,15 +579,12 @@ mod tests {
     }
 
     async fn lead(wrong: &'static str, privileged: bool) -> (Life, Small) {
-        let attribute = AttributeSpec {
-            required: true,
-            claims: Vec::new(),
-            shape: crate::provision::connector::AttributeShape::Text,
-        };
+        let attribute = AttributeSpec { required: true, claims: Vec::new(), shape: AttributeShape::Text };
         let features = Features {
             roles: true,
             teams: true,
             can_deactivate: true,
+            can_reactivate: true,
             can_delete: true,
             attributes: ["username", "email", "display_name"]
                 .map(|name| (name.to_owned(), attribute.clone()))

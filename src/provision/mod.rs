@@ -30,6 +30,7 @@ pub mod provisioner;
 pub mod resolve;
 pub mod rest;
 pub mod scim;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

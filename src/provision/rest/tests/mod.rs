@@ -6,6 +6,7 @@ mod gitea;
 mod loading;
 mod others;
 mod paging;
+mod schema;
 mod signing_in;
 
 /// A small application, for what the shipped recipes do not use.
