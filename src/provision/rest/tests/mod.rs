@@ -4,6 +4,7 @@ mod answers;
 pub(in crate::provision) mod fake;
 mod gitea;
 mod loading;
+mod newer;
 mod others;
 mod paging;
 mod schema;
