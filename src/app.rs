@@ -1,6 +1,10 @@
 //! The composition root: the only place that names concrete store, protocol and connector types.
 
+mod administration;
+pub mod audit;
 mod providers;
+pub mod rehearsal;
+mod scim;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -9,6 +13,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+pub use self::administration::{Beside, bootstrap, refusal};
 use self::providers::Providers;
 use crate::authorise::Routes;
 use crate::config::Settings;
@@ -21,23 +26,26 @@ use crate::identify::Logins;
 use crate::identify::cookie::CookieNames;
 use crate::identify::csrf::Csrf;
 use crate::identify::endpoints::Endpoints;
-use crate::identify::refused::Refused;
 use crate::identify::saml::UnusableKey;
 use crate::identify::session::{LiveSession, RenderHeaders, Sessions};
 use crate::identify::throttle::Throttle;
 use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
-use crate::listen::request::{Frontage, NoAuthority};
+use crate::listen::request::{Admission, Frontage, NoAuthority};
 use crate::listen::tls::{TlsError, server_config};
+use crate::observe::audit::{Audit, AuditWriter, Entry, Event, Plain};
 use crate::observe::health::Health;
 use crate::pipeline::{Core, Shared};
 use crate::platform::keyfile::KeyFileError;
 use crate::platform::outbound::OutboundError;
 use crate::platform::{Outbound, Platform, Tasks, keyfile};
+use crate::provision::breaker::Breaker;
 use crate::provision::connector::Features;
+use crate::provision::rehearse::show_headers;
 use crate::provision::rest::RecipeError;
-use crate::provision::{Connector, Provisioner, catalogue};
+use crate::provision::{Connector, Provisioner, Telling, catalogue};
 use crate::store::memory::Memory;
+use crate::store::postgres::{Location, Postgres};
 use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 
@@ -78,10 +86,14 @@ pub enum StartError {
 /// A running narthex.
 pub struct App {
     plane: DataPlane,
+    /// With mode `scim`.
+    scim: Option<DataPlane>,
     health: SocketAddr,
+    admin: SocketAddr,
     probes: Health,
     tasks: Tasks,
     sessions: Arc<Sessions>,
+    audit: AuditWriter,
     store: OpenStore,
 }
 
@@ -89,7 +101,9 @@ pub struct App {
 #[derive(Default)]
 pub struct Sockets {
     pub public: Option<TcpListener>,
+    pub scim: Option<TcpListener>,
     pub health: Option<TcpListener>,
+    pub admin: Option<TcpListener>,
 }
 
 impl App {
@@ -102,15 +116,19 @@ impl App {
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let public = bind(sockets.public, "server.listen", settings.server.listen)?;
         let health_socket = bind(sockets.health, "health.listen", settings.health.listen)?;
+        let admin_socket = bind(sockets.admin, "admin.listen", settings.admin.listen)?;
         let keys = match &settings.keys.seal {
             SealKey::Given(key) => keyfile::given(key)?,
             SealKey::FileOrMake(path) => keyfile::file_or_make(path, platform.entropy.as_ref())?,
         };
-        let opened = OpenStore::open(&settings.store.url).await?;
+        let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
+        let (audit, audit_writer) =
+            Audit::start(store.clone(), platform.clone(), tokio::runtime::Handle::current());
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
 
         let connector = connector(&settings, &platform)?;
+        let connector = connector.map(|connector| Breaker::around(connector, platform.clock.clone()));
         let features = connector.as_ref().map(|connector| connector.features().clone()).unwrap_or_default();
         let wanted = wanted_claims(&settings, &features);
         let providers = Providers::start(&settings, &wanted, &outbound, &store, &platform, &tasks)?;
@@ -120,11 +138,31 @@ impl App {
             &keys,
             names.clone(),
             settings.session.clone(),
-            render_headers(settings.headers.clone()),
+            render_headers(settings.headers.clone(), audit.clone()),
             platform.clone(),
         ));
+        let (admin, administration) = administration::prepare(
+            &settings,
+            admin_socket,
+            crate::admin::Parts {
+                store: store.clone(),
+                sessions: sessions.clone(),
+                connector: connector.clone(),
+                keys: keys.clone(),
+                platform: platform.clone(),
+            },
+        )?;
         let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
-        let signing_keys = signing_keys(&settings, &store, &keys, &platform, &tasks).await?;
+        let signing_keys = signing_keys(&settings, &store, &keys, &platform, &audit, &tasks).await?;
+        let ending = sessions.clone();
+        let provisioner =
+            Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
+                .telling(Telling {
+                    store: store.clone(),
+                    headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
+                })
+                .ending(Box::new(move |ended| ending.forget_ended(ended)));
+        provisioner.run_jobs(&tasks);
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
             public_url: settings.server.public_url.clone(),
@@ -132,22 +170,19 @@ impl App {
             logins: Logins::new(providers.protocols, store.clone(), platform.clone(), &keys),
             saml: providers.saml,
             sessions: sessions.clone(),
-            provisioner: Arc::new(Provisioner::new(
-                &settings,
-                connector,
-                store.clone(),
-                platform.clone(),
-                tasks.clone(),
-            )),
+            provisioner: Arc::new(provisioner),
             throttle: Throttle::new(),
             csrf: Csrf::new(&keys),
             keys,
             store: store.clone(),
             platform: platform.clone(),
+            audit: audit.clone(),
             cookies: cookies.clone(),
             signing_keys: signing_keys.clone(),
         });
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
+        let scim = scim::start(&settings, sockets.scim, &store, &platform, &tasks)?;
+        administration::notice(&tasks, &sessions);
 
         let plane = data_plane(
             &settings,
@@ -158,7 +193,7 @@ impl App {
                 header_read: settings.server.timeouts.header_read,
                 drain: settings.server.timeouts.drain,
             },
-            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform },
+            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform, audit },
             &tasks,
         )?;
         let probes = health(&sessions);
@@ -167,12 +202,13 @@ impl App {
         let health_listener =
             tokio::net::TcpListener::from_std(health_socket).map_err(ListenError::Listener)?;
         tasks.spawn(probes.clone().serve(health_listener, tasks.stopping().clone()));
+        tasks.spawn(administration.serve(tasks.stopping().clone()));
         probes.set_started();
         tracing::info!(
-            listen = %plane.local_addr(), health = %health, public_url = %settings.server.public_url,
+            listen = %plane.local_addr(), health = %health, %admin, public_url = %settings.server.public_url,
             "narthex is ready"
         );
-        Ok(Self { plane, health, probes, tasks, sessions, store: opened })
+        Ok(Self { plane, scim, health, admin, probes, tasks, sessions, audit: audit_writer, store: opened })
     }
 
     /// Where the public listener is.
@@ -181,10 +217,22 @@ impl App {
         self.plane.local_addr()
     }
 
+    /// Where the SCIM listener is, with mode `scim`.
+    #[must_use]
+    pub fn scim_addr(&self) -> Option<SocketAddr> {
+        self.scim.as_ref().map(DataPlane::local_addr)
+    }
+
     /// Where the health listener is.
     #[must_use]
     pub fn health_addr(&self) -> SocketAddr {
         self.health
+    }
+
+    /// Where the admin API is.
+    #[must_use]
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin
     }
 
     /// Ends what has expired now, instead of within a quarter of a second: for whoever turns the clock.
@@ -192,14 +240,25 @@ impl App {
         self.sessions.tick();
     }
 
+    /// Notices now what was done at the store by others, instead of within a second.
+    pub async fn look_at_the_store(&self) {
+        if let Err(error) = self.sessions.notice_endings().await {
+            tracing::warn!(%error, "the store could not be looked at");
+        }
+    }
+
     /// Lets requests in flight end, writes what is not written yet, and closes the store.
     pub async fn shut_down(self) {
         self.probes.set_draining();
         self.plane.shut_down().await;
+        if let Some(scim) = self.scim {
+            scim.shut_down().await;
+        }
         if let Err(error) = self.sessions.flush().await {
             tracing::warn!(%error, "the last activity could not be written");
         }
         self.tasks.finish().await;
+        self.audit.finish().await;
         self.store.close().await;
     }
 }
@@ -207,13 +266,27 @@ impl App {
 /// The store as it was opened, to be closed again.
 enum OpenStore {
     Sqlite(Sqlite),
+    Postgres(Postgres),
     Memory(Arc<Memory>),
 }
 
 impl OpenStore {
-    async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
-        Ok(match url {
+    async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        Ok(match &settings.store.url {
             StoreUrl::Sqlite { path } => Self::Sqlite(Sqlite::open(path).await?),
+            StoreUrl::Postgres(postgres) => {
+                let roots = match postgres.roots.as_slice() {
+                    [] => settings.outbound.extra_roots.clone(),
+                    roots => roots.to_vec(),
+                };
+                let location = Location {
+                    url: postgres.url.clone(),
+                    password: postgres.password.clone(),
+                    connections: postgres.connections,
+                    roots,
+                };
+                Self::Postgres(Postgres::open(&location).await?)
+            }
             StoreUrl::Memory => Self::Memory(Arc::default()),
         })
     }
@@ -221,6 +294,7 @@ impl OpenStore {
     fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Sqlite(sqlite) => Arc::new(sqlite.clone()),
+            Self::Postgres(postgres) => Arc::new(postgres.clone()),
             Self::Memory(memory) => memory.clone(),
         }
     }
@@ -228,6 +302,7 @@ impl OpenStore {
     async fn close(self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Postgres(postgres) => postgres.close().await,
             Self::Memory(_) => {}
         }
     }
@@ -242,23 +317,6 @@ fn bind(
         Some(socket) => Ok(socket),
         None => TcpListener::bind(address).map_err(|reason| StartError::Bind { key, address, reason }),
     }
-}
-
-/// How the sign-in with this error id was refused, from the store that `settings` name; `None` where it is not
-/// among those that are kept.
-///
-/// # Errors
-/// Where the store cannot be read.
-pub async fn refusal(settings: &Settings, error_id: &str) -> Result<Option<Refused>, StoreError> {
-    let opened = OpenStore::open(&settings.store.url).await?;
-    let found = opened.store().find_refusal(error_id).await;
-    opened.close().await;
-    found?
-        .map(|record| {
-            serde_json::from_str(&record)
-                .map_err(|error| StoreError::Unreadable { what: "refusal", reason: error.to_string() })
-        })
-        .transpose()
 }
 
 /// The application's connector, as the configuration names it.
@@ -276,9 +334,11 @@ fn wanted_claims(settings: &Settings, features: &Features) -> Vec<String> {
     let mut wanted: Vec<String> = vec!["email".to_owned()];
     wanted.extend(provisioning.role_claim.clone());
     wanted.extend(provisioning.groups_claim.clone());
-    wanted.extend(provisioning.teams_claim.as_ref().map(|teams| teams.claim.clone()));
+    wanted.extend(provisioning.teams_claim.iter().flat_map(|teams| teams.claim.clone()));
+    let conditions = provisioning.mapping.iter().filter_map(|row| row.when.as_ref());
+    wanted.extend(conditions.flat_map(|condition| condition.claims().iter().cloned()));
     wanted.extend(provisioning.attributes.values().filter_map(|attribute| match &attribute.source {
-        AttributeSource::Claim(claim) => Some(claim.clone()),
+        AttributeSource::Claims(claims) => claims.first().cloned(),
         AttributeSource::Connector | AttributeSource::Constant(_) | AttributeSource::Template(_) => None,
     }));
     let required = features.attributes.values().filter(|attribute| attribute.required);
@@ -293,19 +353,21 @@ async fn signing_keys(
     store: &Arc<dyn Store>,
     keys: &crate::platform::KeyRing,
     platform: &Platform,
+    audit: &Audit,
     tasks: &Tasks,
 ) -> Result<Option<Arc<SigningKeys>>, StartError> {
     if settings.upstream_token.is_none() {
         return Ok(None);
     }
-    let keys = Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone()).await?);
+    let keys =
+        Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone(), audit.clone()).await?);
     keys.run(tasks);
     Ok(Some(keys))
 }
 
 /// Renders `[headers]` for a session, once. A value that is absent, empty or not sendable (CR, LF, NUL and
 /// other controls; PROVISIONING.md G5) leaves its header out.
-fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
+fn render_headers(headers: Vec<Header>, audit: Audit) -> Box<RenderHeaders> {
     Box::new(move |context| {
         let render = |header: &Header| {
             let text = match header.template.render(context) {
@@ -320,10 +382,8 @@ fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
             }
             let value = HeaderValue::from_bytes(text.as_bytes());
             if value.is_err() {
-                tracing::warn!(
-                    target: "narthex::audit", event = "header_value_refused", header = %header.name,
-                    "an identity header is left out: its value holds a control character"
-                );
+                let name = Plain::name(header.name.as_str());
+                audit.record(Entry::new(Event::HeaderValueRefused).field("header", name));
             }
             Some((header.name.clone(), value.ok()?))
         };
@@ -339,6 +399,7 @@ struct Parts {
     endpoints: Arc<Endpoints>,
     signing_keys: Option<Arc<SigningKeys>>,
     platform: Platform,
+    audit: Audit,
 }
 
 fn data_plane(
@@ -347,7 +408,10 @@ fn data_plane(
     parts: Parts,
     cold: &Tasks,
 ) -> Result<DataPlane, StartError> {
-    let frontage = Frontage::new(&settings.server.public_url, settings.server.trusted_proxies.clone())?;
+    let admission =
+        Admission { network: settings.network.clone(), open_to_all: parts.endpoints.open_to_servers() };
+    let server = &settings.server;
+    let frontage = Frontage::new(&server.public_url, server.trusted_proxies.clone(), admission)?;
     let token_header = settings.upstream_token.as_ref().map(|token| token.header.as_str());
     let managed = settings
         .headers
@@ -369,6 +433,7 @@ fn data_plane(
         prefix: settings.server.prefix.clone(),
         application_logout: parts.features.logout_path.clone(),
         entropy: parts.platform.entropy.clone(),
+        audit: parts.audit,
         cold: cold.clone(),
     });
     let plane = DataPlane::start(listening, cold, |tasks| {

@@ -13,24 +13,52 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("expr", &["model"]),
     ("config", &["expr", "model"]),
     ("store", &["model", "platform"]),
-    ("observe", &["config::settings", "model"]),
+    ("observe", &["config::settings", "model", "platform", "store"]),
     ("pages", &["model", "platform"]),
     // The stages, in the order of a request: each knows the one before it.
     ("listen", &["config::settings", "model", "platform"]),
-    ("identify", &["config::settings", "expr", "listen", "model", "platform", "store"]),
-    ("provision", &["config", "expr", "identify::Verified", "model", "platform", "store"]),
+    ("identify", &["config::settings", "expr", "listen", "model", "observe::audit", "platform", "store"]),
+    ("provision", &["config", "expr", "identify::Verified", "model", "observe::audit", "platform", "store"]),
     ("authorise", &["config::settings", "expr", "identify::session", "listen", "model"]),
     (
         "forward",
-        &["authorise::Permitted", "config::settings", "identify::session", "model", "platform", "store"],
+        &[
+            "authorise::Permitted",
+            "config::settings",
+            "identify::session",
+            "model",
+            "observe::audit",
+            "platform",
+            "store",
+        ],
     ),
-    ("problem", &["authorise", "forward", "identify", "listen", "model", "pages", "provision"]),
+    (
+        "problem",
+        &["admin::AdminError", "authorise", "forward", "identify", "listen", "model", "pages", "provision"],
+    ),
     ("pipeline", &["authorise", "forward", "identify", "listen", "model", "observe", "platform", "problem"]),
+    // On listeners of its own.
+    (
+        "admin",
+        &[
+            "config",
+            "identify::intent",
+            "identify::refused",
+            "identify::session",
+            "listen::accept",
+            "model",
+            "platform",
+            "problem",
+            "provision",
+            "store",
+        ],
+    ),
     ("demo", &["model", "platform"]),
     // The composition root and what starts it.
     (
         "app",
         &[
+            "admin",
             "authorise",
             "config",
             "expr",
@@ -48,6 +76,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "admin",
             "app",
             "config",
             "demo",
@@ -58,6 +87,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "observe",
             "platform",
             "provision",
+            "store::StoreError",
+            "store::lists",
         ],
     ),
     ("main", &["cli"]),
@@ -105,6 +136,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 const CONCRETE: &[(&str, &[&str])] = &[
     ("store::memory", &["app"]),
     ("store::sqlite", &["app"]),
+    ("store::postgres", &["app"]),
     // The protocol trait's error has a variant per protocol.
     ("identify::oidc", &["app", "identify/protocol.rs"]),
     ("provision::catalogue", &["app", "cli"]),

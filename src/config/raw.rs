@@ -4,16 +4,26 @@
 //! Every field is optional here, also the required ones: what is missing or of a wrong type was reported
 //! already, and the rest is still read, so that everything wrong is told at once.
 
+mod admin;
 mod idp;
+mod lifecycle;
+mod network;
 mod provisioning;
+mod scim;
+mod store;
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use admin::*;
 pub use idp::*;
+pub use lifecycle::*;
+pub use network::*;
 pub use provisioning::*;
+pub use scim::*;
+pub use store::*;
 
 /// Configuration of narthex: one process fronts one application. Every key can be overridden by the environment:
 /// NARTHEX__SERVER__LISTEN for server.listen, NARTHEX__IDP__CORP__CLIENT_SECRET for the client_secret of the
@@ -60,6 +70,15 @@ pub struct Raw {
     /// Accounts: who gets one, with which role and teams.
     #[schemars(extend("default" = {}))]
     pub provisioning: Option<Provisioning>,
+    /// Which networks people may come from, for everyone and before any identity provider is asked. What other
+    /// servers ask narthex (its SAML metadata, logout messages and keys) is not held back.
+    #[schemars(extend("default" = {}))]
+    pub network: Option<Network>,
+    /// A SCIM 2.0 server, by which a directory makes accounts; with provisioning.mode "scim", and only then.
+    pub scim: Option<Scim>,
+    /// The admin API, for scripts and administrators; on a listener of its own.
+    #[schemars(extend("default" = {}))]
+    pub admin: Option<Admin>,
     /// Liveness, readiness and metrics; carries nothing personal.
     #[schemars(extend("default" = {}))]
     pub health: Option<Health>,
@@ -152,17 +171,9 @@ pub struct Session {
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Store {
-    /// sqlite:PATH. memory: keeps everything in the process, for tests.
-    #[schemars(extend("default" = "sqlite:narthex.db"))]
-    pub url: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Keys {
-    /// Seals keys and tokens in the store; at least 32 bytes. Absent: made once beside the SQLite file, as
-    /// PATH.key.
+    /// Seals keys and tokens in the store; at least 32 bytes, the same for every replica. Absent: made once beside
+    /// the SQLite file, as PATH.key.
     pub seal: Option<SecretRef>,
 }
 

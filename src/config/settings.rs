@@ -1,6 +1,11 @@
 //! The configuration as meant: typed, checked, with every default filled in and every secret read.
 
+mod admin;
 mod idp;
+mod lifecycle;
+mod network;
+mod scim;
+mod store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,10 +15,16 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use super::written::Written;
 use crate::expr::{Condition, Template};
 use crate::model::{IdpId, Secret};
 
+pub use admin::*;
 pub use idp::*;
+pub use lifecycle::*;
+pub use network::*;
+pub use scim::*;
+pub use store::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
 #[derive(Debug, Clone)]
@@ -34,8 +45,14 @@ pub struct Settings {
     /// Absent: nothing is provisioned (`provisioning.mode = "off"`).
     pub application: Option<Application>,
     pub provisioning: Provisioning,
+    pub network: Network,
+    /// There exactly where `provisioning.mode = "scim"`.
+    pub scim: Option<Scim>,
+    pub admin: Admin,
     pub health: Health,
     pub log: Log,
+    /// What all this was read from.
+    pub written: Written,
 }
 
 /// `[server]`
@@ -114,21 +131,6 @@ pub struct Session {
     pub max_per_member: usize,
     /// How long sessions in memory are honoured while the store is away. Default 5 min.
     pub offline_grace: Duration,
-}
-
-/// `[store]`
-#[derive(Debug, Clone)]
-pub struct Store {
-    pub url: StoreUrl,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreUrl {
-    Sqlite {
-        path: PathBuf,
-    },
-    /// `memory:`, for tests: gone with the process.
-    Memory,
 }
 
 /// `[keys]`
@@ -232,14 +234,16 @@ pub enum Credential {
 #[derive(Debug, Clone)]
 pub struct Provisioning {
     pub mode: Mode,
+    /// (M6)
+    pub shadow: bool,
     /// (M3)
     pub unprovisioned: Unprovisioned,
     /// (F4) Mandatory where the application has roles.
     pub default_role: Option<String>,
-    /// (F4) Path of the claim whose first value is the role.
-    pub role_claim: Option<String>,
-    /// (F5) Path of the claim that mapping rows look into.
-    pub groups_claim: Option<String>,
+    /// (F4) Paths of the claims of which the first with a value names the role.
+    pub role_claim: Vec<String>,
+    /// (F5) Paths of the claims that mapping rows look into, together.
+    pub groups_claim: Vec<String>,
     /// (F5)
     pub teams_claim: Option<TeamsClaim>,
     /// (F5) Only these may `teams_claim` name. Patterns: exact, or `prefix/*`. Default: none.
@@ -265,6 +269,7 @@ pub struct Provisioning {
     pub protected_accounts: Vec<String>,
     /// (L2)
     pub session_roles: SessionRoles,
+    pub lifecycle: Lifecycle,
     /// (L7) True for `groups_absent = "none"`: an absent groups claim counts as empty.
     pub absent_groups_are_none: bool,
     /// (A1) Default 15 s.
@@ -279,6 +284,7 @@ pub struct Provisioning {
 pub enum Mode {
     Off,
     Jit,
+    Scim,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -290,7 +296,8 @@ pub enum Unprovisioned {
 /// `teams_claim = { claim, separator }`
 #[derive(Debug, Clone)]
 pub struct TeamsClaim {
-    pub claim: String,
+    /// Together, in order; at least one.
+    pub claim: Vec<String>,
     /// Splits one value into several, where set.
     pub separator: Option<String>,
 }
@@ -298,16 +305,20 @@ pub struct TeamsClaim {
 /// `[[provisioning.mapping]]`
 #[derive(Debug, Clone)]
 pub struct MappingRow {
-    pub group: String,
+    /// `None`: `when` alone decides.
+    pub group: Option<String>,
     /// For people, where `group` is an opaque id.
     pub label: Option<String>,
     pub idp: Option<IdpId>,
+    pub when: Option<Condition>,
+    /// (F4) What it gives may be privileged in the application.
+    pub privileged: bool,
     pub gives: MappingGives,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MappingGives {
-    Role { role: String, privileged: bool },
+    Role(String),
     Team { team: String, team_role: Option<String> },
     AppGroups(Vec<String>),
     Permission(String),
@@ -345,7 +356,8 @@ pub struct Attribute {
 pub enum AttributeSource {
     /// As the connector pre-fills it (only `required` or `enabled` was said).
     Connector,
-    Claim(String),
+    /// The first of them that has a usable value; at least one.
+    Claims(Vec<String>),
     Constant(String),
     Template(Template),
 }
@@ -359,6 +371,7 @@ pub enum OnExisting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionRoles {
     Headers,
+    Borrow,
     Off,
 }
 

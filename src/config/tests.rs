@@ -1,5 +1,8 @@
 //! The loader as an operator meets it: texts of errors, positions, overrides, rules.
 
+mod lifecycle;
+mod mapping;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +11,8 @@ use proptest::prelude::*;
 
 use super::settings::*;
 use super::*;
-use crate::provision::connector::{AttributeShape, AttributeSpec, Named};
+use crate::model::Secret;
+use crate::provision::connector::{AttributeShape, AttributeSpec, Kind, Named};
 
 const EXAMPLE: &str = include_str!("../../proxy.toml");
 
@@ -55,6 +59,8 @@ fn features(name: &str) -> Option<Features> {
     };
     match name {
         "gitea" => Some(Features {
+            can_deactivate: true,
+            can_delete: true,
             name: "gitea".to_owned(),
             title: "Gitea".to_owned(),
             roles: true,
@@ -64,6 +70,25 @@ fn features(name: &str) -> Option<Features> {
                 attribute("username", true),
                 attribute("email", true),
                 attribute("display_name", false),
+            ]
+            .into(),
+            ..Features::default()
+        }),
+        // Everything, and something privileged of each kind.
+        "forge" => Some(Features {
+            name: "forge".to_owned(),
+            title: "Forge".to_owned(),
+            roles: true,
+            teams: true,
+            team_roles: true,
+            app_groups: true,
+            permissions: true,
+            owner: true,
+            privileged: [
+                (Kind::Team, vec!["*/Owners".to_owned()]),
+                (Kind::TeamRole, vec!["owner".to_owned()]),
+                (Kind::AppGroup, vec!["staff".to_owned()]),
+                (Kind::Permission, vec!["sudo".to_owned()]),
             ]
             .into(),
             ..Features::default()
@@ -166,7 +191,9 @@ fn a_minimal_file_gets_every_default() {
     assert!(settings.server.trusted_proxies.is_empty());
     assert!(settings.server.workers >= 1);
     assert_eq!(settings.upstream.target, UpstreamTarget::Http { host: "127.0.0.1".to_owned(), port: 3000 });
-    assert_eq!(settings.store.url, StoreUrl::Sqlite { path: PathBuf::from("/etc/narthex/narthex.db") });
+    assert!(
+        matches!(&settings.store.url, StoreUrl::Sqlite { path } if path == Path::new("/etc/narthex/narthex.db"))
+    );
     assert!(
         matches!(&settings.keys.seal, SealKey::FileOrMake(path) if path == Path::new("/etc/narthex/narthex.db.key"))
     );
@@ -245,9 +272,10 @@ fn structure_is_checked_whole() {
         refusal("client_secret = \"s3cret\"\n", "clientsecret = \"x\"\n"),
         refusal("id = \"corp\"\n", "idp = \"corp\"\n"),
         refusal("[[idp]]", "[idp]"),
-        added("sync = \"every_login\""),
+        added("sync = \"always\""),
+        added("sync = [\"teams\", \"names\"]"),
         added("delete_at_session_end = true"),
-        added("[admin]\nlisten = \"127.0.0.1:9091\""),
+        added("[redis]\nlisten = \"127.0.0.1:9091\""),
         added("[log]\nissuer = 1"),
         lines(&errors("", &[])),
         lines(&errors("[server\nx = 1\ny = = 2\n", &[])),
@@ -281,6 +309,30 @@ fn lesson_4_a_list_of_trusted_hops_never_holds_everyone() {
 }
 
 #[test]
+fn s1_networks_are_read_in_the_form_that_clients_are_known_by() {
+    let networks = "[network]\nallow = [\"10.0.0.0/8\", \"::ffff:192.0.2.0/120\", \"fd00::/8\"]\ndeny = [\"10.1.2.3\"]\n";
+    let network = settings(&format!("{MINIMAL}\n{networks}")).network;
+    for (client, admitted) in [
+        ("10.0.0.1", true),
+        ("10.1.2.3", false),
+        ("10.1.2.4", true),
+        ("192.0.2.255", true),
+        ("192.0.3.0", false),
+        ("fd12::1", true),
+        ("2001:db8::1", false),
+    ] {
+        assert_eq!(network.admits(client.parse().unwrap()), admitted, "{client}");
+    }
+    let everyone = settings(MINIMAL).network;
+    assert!(everyone.admits("192.0.2.1".parse().unwrap()));
+    for (written, told) in [("10.0.0.1/8", "has bits set"), ("office", "is no network")] {
+        let found =
+            refusal("[server]\n", &format!("[network]\ndeny = [\"10.0.0.0/8\", \"{written}\"]\n[server]\n"));
+        assert!(found.contains(told) && found.contains("network.deny"), "{found}");
+    }
+}
+
+#[test]
 fn addresses_and_limits_are_checked() {
     let refusals = [
         refusal("https://app.example.com", "http://app.example.com"),
@@ -302,12 +354,42 @@ fn addresses_and_limits_are_checked() {
         refusal("https://login.example.com", "https://login.example.com/.well-known/openid-configuration"),
         added("[session]\nidle_timeout = \"0s\"\nmax_lifetime = \"1 fortnight\""),
         added("[session]\nidle_timeout = \"13h\""),
+        added("[store]\nurl = \"mysql://db/x\""),
         added("[store]\nurl = \"postgres://db/x\""),
+        added("[store]\nurl = \"postgres://narthex:hidden@db\""),
+        added("[store]\nurl = \"postgres:narthex\""),
+        added("[store]\nurl = \"postgres://db/x?password=hidden\""),
+        added("[store]\nurl = \"postgres://db/x?sslmode=full\""),
+        added("[store]\nurl = \"postgres://db/x?sslrootcert=absent.pem\""),
+        added("[store]\nurl = \"postgres://narthex:hidden@db/x\"\npassword = \"another\""),
+        added("[store]\npassword = \"for what\""),
+        added("[store]\nconnections = 1"),
         added("[store]\nurl = \"memory:\""),
         added("[keys]\nseal = \"too short\""),
         added("[log]\nlevel = \"narthex=loud\""),
     ];
     insta::assert_snapshot!(refusals.join("\n--\n"));
+}
+
+#[test]
+fn a_postgres_url_is_understood_and_its_password_never_shown() {
+    let keys = "[keys]\nseal = \"0123456789abcdef0123456789abcdef\"\n";
+    let store = |lines: &str| settings(&format!("{MINIMAL}\n[store]\n{lines}\n{keys}")).store.url;
+    let StoreUrl::Postgres(found) = store("url = \"postgres://narthex:hidden@db:5433/x\"") else { panic!() };
+    assert_eq!(found.url.expose(), "postgres://narthex:hidden@db:5433/x");
+    assert!(found.password.is_none() && found.connections == 10 && found.roots.is_empty());
+    assert!(!format!("{found:?}").contains("hidden"), "{found:?}");
+    let lines = "url = \"postgresql://db/x?sslmode=disable&sslkey=a.key&options=-csearch_path%3Dx\"\n\
+                 password = \"hidden\"\nconnections = 3";
+    let StoreUrl::Postgres(found) = store(lines) else { panic!() };
+    assert_eq!(
+        found.url.expose(),
+        "postgresql://db/x?sslmode=disable&sslkey=%2Fetc%2Fnarthex%2Fa.key&options=-csearch_path%3Dx"
+    );
+    assert_eq!((found.password.as_ref().map(Secret::expose), found.connections), (Some("hidden"), 3));
+    assert!(!format!("{found:?}").contains("hidden"), "{found:?}");
+    let StoreUrl::Postgres(found) = store("url = \"postgres:///x?host=/run/postgresql\"") else { panic!() };
+    assert_eq!(found.url.expose(), "postgres:///x?host=%2Frun%2Fpostgresql");
 }
 
 #[test]
@@ -448,7 +530,6 @@ fn applications_and_provisioning_are_checked() {
         jit_added("mapping = [{ group = \"a\", role = \"boss\" }]"),
         jit_added("mapping = [{ group = \"a\", role = \"user\", idp = \"crop\" }]"),
         jit_added("mapping = [{ group = \"a\", team = \"b\", team_role = \"owner\" }]"),
-        jit_added("mapping = [{ group = \"a\", team = \"b\", privileged = true }]"),
         jit_added("mapping = [{ group = \"a\", app_groups = [\"b\"] }]"),
         jit_added("mapping = [{ group = \"a\", permission = \"b\" }]"),
         jit_added("owners_groups = [\"a\"]\nunknown_team = \"create\""),
@@ -565,7 +646,8 @@ fn a_secret_is_read_from_its_file_without_the_newline_at_its_end() {
     let loaded = load(&config, Purpose::Serve, std::iter::empty(), &features).unwrap();
     assert!(matches!(&oidc(&loaded.settings).client_auth, ClientAuth::Basic(s) if s.expose() == "from-file"));
     assert!(!format!("{:?}", loaded.settings).contains("from-file"));
-    assert_eq!(loaded.settings.store.url, StoreUrl::Sqlite { path: folder.path().join("narthex.db") });
+    let database = folder.path().join("narthex.db");
+    assert!(matches!(&loaded.settings.store.url, StoreUrl::Sqlite { path } if *path == database));
 }
 
 fn private(path: &Path, mode: u32) {

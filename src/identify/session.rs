@@ -1,5 +1,7 @@
 //! Sessions: in the store for good, in memory in a compact form for the requests.
 
+mod revocation;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -55,6 +57,8 @@ pub struct Sessions {
     now: Arc<AtomicI64>,
     /// When the store was first found away; 0 while it answers.
     store_away_since: AtomicI64,
+    /// The store's mark of what other processes wrote, when it was last looked at.
+    seen_of_others: AtomicI64,
 }
 
 #[derive(Default)]
@@ -114,6 +118,7 @@ impl Sessions {
             platform,
             now,
             store_away_since: AtomicI64::new(0),
+            seen_of_others: AtomicI64::new(0),
         }
     }
 
@@ -221,6 +226,8 @@ impl Sessions {
         let value = self.ids.issue(self.platform.entropy.bytes()?);
         let identity = provisioned.verified().identity();
         let latest = now.after(self.settings.max_lifetime);
+        // E1: the session does not outlive the account.
+        let latest = provisioned.ends_at().map_or(latest, |ends_at| ends_at.min(latest));
         let record = SessionRecord {
             hash: SessionHash(cookie::hash(&value)),
             content: SessionContent {
@@ -295,6 +302,13 @@ impl Sessions {
             self.forget(hash, true);
         }
         Ok(ended.len())
+    }
+
+    /// Ends here what has ended in the store already.
+    pub fn forget_ended(&self, ended: &[SessionHash]) {
+        for hash in ended {
+            self.forget(hash, true);
+        }
     }
 
     async fn tell_ended(&self, hash: &SessionHash) -> Result<(), SessionError> {

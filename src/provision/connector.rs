@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Account, AccountId, AccountProfile, EmailAddress, Entitlements};
 
@@ -61,7 +62,7 @@ pub enum FindBy<'a> {
 }
 
 /// What to make different. Empty means: nothing to do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntitlementChange {
     pub role: Option<String>,
     pub add: Entitlements,
@@ -130,7 +131,7 @@ pub struct Features {
 }
 
 impl Features {
-    /// What the connector can do, in the words of X3.
+    /// What it can do, in the words of X3: the same wherever an application is chosen.
     #[must_use]
     pub fn labels(&self) -> Vec<&'static str> {
         // L2: whatever a session may borrow has to be given and taken back by API.
@@ -228,6 +229,11 @@ pub enum ConnectorError {
     /// 429 or 503.
     #[error("{operation}: the application asks to wait{}", after.map(|a| format!(" {} s", a.as_secs())).unwrap_or_default())]
     Busy { operation: &'static str, after: Option<Duration> },
+    /// It did not answer lately, so it was not asked (A3).
+    #[error(
+        "{operation}: the application did not answer lately and is left alone for {} s more", left.as_secs()
+    )]
+    LeftAlone { operation: &'static str, left: Duration },
     /// The application has one already (409 or what the recipe maps to it).
     #[error("{operation}: the application says that it exists already: {excerpt}")]
     Conflict { operation: &'static str, excerpt: String },

@@ -1,6 +1,8 @@
 //! Whether an identity may come in at all (F1): its one e-mail address, who may vouch for it, and the
 //! domains that are let in.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::settings::{AttributeSource, Idp, Provisioning};
 use crate::model::{EmailAddress, Identity};
 
@@ -30,7 +32,7 @@ impl Authority {
 }
 
 /// The identity's one e-mail address and what it is worth.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityEmail {
     pub address: EmailAddress,
     /// The claim that it came from.
@@ -96,10 +98,10 @@ fn inside(identity: &Identity, authority: &Authority, domain: &str) -> Result<()
     Err(ProvisionError::EmailOutsideAuthority { idp: identity.idp.clone(), domain })
 }
 
-/// The claim that `attributes.email` names, and no other; else those that are e-mails by name.
+/// The claims that `attributes.email` names, and no others; else those that are e-mails by name.
 fn email_claims(settings: &Provisioning) -> Vec<String> {
     match settings.attributes.get("email").map(|attribute| &attribute.source) {
-        Some(AttributeSource::Claim(claim)) => vec![claim.clone()],
+        Some(AttributeSource::Claims(claims)) => claims.clone(),
         Some(AttributeSource::Connector | AttributeSource::Constant(_) | AttributeSource::Template(_))
         | None => EMAIL_CLAIMS.map(str::to_owned).to_vec(),
     }

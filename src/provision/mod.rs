@@ -11,25 +11,41 @@
 
 pub mod apply;
 pub mod attributes;
+pub mod breaker;
 pub mod catalogue;
 pub mod connector;
 pub mod creation;
 pub mod eligibility;
 pub mod entitle;
 pub mod error;
+pub mod exchange;
 pub mod existing;
+pub mod explain;
+pub mod fate;
+pub mod faults;
 pub mod flights;
 pub mod grant;
 pub mod guard;
+pub mod jobs;
+mod leases;
+pub mod loans;
 pub mod measures;
 pub mod members;
 pub mod names;
 pub mod plan;
 pub mod provisioned;
 pub mod provisioner;
+pub mod rehearse;
 pub mod resolve;
 pub mod rest;
+mod returning;
+pub mod rows;
 pub mod scim;
+mod settle;
+pub mod settlement;
+pub mod shadow;
+pub mod sources;
+pub mod sync;
 pub mod webhook;
 
 #[cfg(test)]
@@ -39,4 +55,5 @@ pub use connector::{Connector, ConnectorError};
 pub use error::ProvisionError;
 pub use provisioned::Provisioned;
 pub use provisioner::Provisioner;
+pub use rehearse::Telling;
 pub use rest::RecipeError;

@@ -1,7 +1,9 @@
 //! From a verified identity to the account it should have, by rule number: a pure function.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::settings::Provisioning;
-use crate::model::{Entitlements, Identity, Member};
+use crate::model::{Entitlements, Facet, Identity, Member};
 
 use super::ProvisionError;
 use super::attributes::{self, AttributeOrigin, WantedProfile};
@@ -30,17 +32,19 @@ pub enum Decision {
 }
 
 /// An identity that may come in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolved {
     pub email: Option<IdentityEmail>,
     /// For a first login; under `sync = "create_only"` a member's account is left as it is (L1).
     pub wanted: Option<Wanted>,
     /// What the identity provider gives, for the session (L2).
     pub session: Entitled,
+    /// L3: the profile of a member's account, where it is synced and the identity provider says enough of it.
+    pub profile: Option<WantedProfile>,
 }
 
 /// The account that a first login should end with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     pub email: Option<IdentityEmail>,
     pub profile: WantedProfile,
@@ -89,7 +93,10 @@ fn proceed(question: &Question<'_>) -> Result<Resolved, ProvisionError> {
         }),
     };
     let session = entitle::entitled(identity, settings, features, names, Strictness::LaterLogin)?;
-    Ok(Resolved { email, wanted, session })
+    let synced = member.is_some() && settings.lifecycle.sync.contains(&Facet::Profile);
+    // F2 refuses first sign-ins; a later one leaves the profile as it is.
+    let profile = if synced { profile_within_authority(question).ok() } else { None };
+    Ok(Resolved { email, wanted, session, profile })
 }
 
 /// F2, and F1 once more for the e-mail that the account gets: a recipe or a template may take it from other

@@ -2,15 +2,22 @@
 //! `conformance!` at the end.
 
 mod agreement;
+mod audit;
+mod jobs;
 mod keys;
+mod lists;
 mod logins;
 mod members;
+mod rehearsals;
+mod scim;
 mod sessions;
+mod standing;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use super::memory::Memory;
+use super::postgres::scratch;
 use super::sqlite::Sqlite;
 use super::{Store, StoreError};
 use crate::model::UnixTime;
@@ -37,6 +44,11 @@ async fn sqlite() -> Fresh {
     Fresh { store: Arc::new(store.with_max_in_flight(MAX_IN_FLIGHT)), _folder: Some(folder) }
 }
 
+async fn postgres() -> Fresh {
+    let store = scratch::open().await;
+    Fresh { store: Arc::new(store.with_max_in_flight(MAX_IN_FLIGHT)), _folder: None }
+}
+
 /// Runs `act` a hundred times at once, on several threads.
 async fn a_hundred_times<F, T>(store: &Arc<dyn Store>, act: impl Fn(Arc<dyn Store>, u64) -> F) -> Vec<T>
 where
@@ -53,9 +65,9 @@ where
 }
 
 macro_rules! conformance {
-    ($($maker:ident)*) => {$(
+    ($($maker:ident $marks:tt)*) => {$(
         mod $maker {
-            conformance!(@tests $maker logins:
+            conformance!(@tests $maker $marks logins:
                 a_recorded_login_is_taken_whole
                 a_second_taking_is_told_that_it_was_used_and_where_it_went
                 another_browser_does_not_get_the_login_nor_spoil_it
@@ -77,7 +89,7 @@ macro_rules! conformance {
                 the_latest_refusals_are_kept
                 a_sweep_drops_expired_logins_and_parked_things_only
             );
-            conformance!(@tests $maker sessions:
+            conformance!(@tests $maker $marks sessions:
                 a_session_is_found_as_it_was_recorded
                 a_provider_ends_the_sessions_that_it_names_and_no_others
                 a_session_without_account_is_kept_too
@@ -93,7 +105,7 @@ macro_rules! conformance {
                 an_ended_session_is_gone_and_ends_once
                 a_sweep_ends_what_is_past_its_end_or_idle_for_too_long
             );
-            conformance!(@tests $maker members:
+            conformance!(@tests $maker $marks members:
                 f9_a_finished_member_is_found_by_each_identity_and_by_account
                 f9_of_a_hundred_beginnings_at_once_exactly_one_may_create
                 f9_another_holder_is_told_until_when_to_wait
@@ -108,14 +120,55 @@ macro_rules! conformance {
                 f9_an_identity_that_is_a_member_already_stays_that_member
                 f9_an_account_of_another_member_is_not_given_twice
                 f9_a_member_id_is_used_once
-                a_login_updates_account_names_and_time
+                a_login_updates_names_and_time
                 a_login_of_an_earlier_generation_updates_the_time_only
                 a_logins_time_never_goes_backwards
                 a_login_of_no_member_is_refused
-                a_login_does_not_take_another_members_account
+                e2_an_intent_carries_the_job_that_cleans_up_after_it
+                e1_a_member_that_lands_is_recorded_with_the_job_that_settles_it
+                e1_a_login_that_lands_needs_the_right_and_gives_it_up
                 identities_of_two_providers_do_not_mix
             );
-            conformance!(@tests $maker keys:
+            conformance!(@tests $maker $marks rehearsals:
+                x1_a_told_login_is_found_as_it_was_told_first
+                x1_the_latest_logins_are_kept
+                m6_the_latest_outcome_of_each_identity_is_kept
+                m6_outcomes_are_listed_page_by_page_in_the_order_of_their_bytes
+                m6_of_a_hundred_outcomes_at_once_the_latest_stays
+                m6_a_forgotten_report_is_empty
+                e6_of_a_forgotten_person_nothing_is_kept_and_of_others_everything
+            );
+            conformance!(@tests $maker $marks standing:
+                e2_of_a_hundred_at_once_exactly_one_has_the_right_to_work_on_a_member
+                e2_the_right_to_work_on_a_member_runs_out_and_can_be_given_up
+                an_update_writes_everything_of_a_member
+                an_update_from_an_earlier_revision_is_refused
+                of_a_hundred_updates_at_once_exactly_one_is_made
+                an_update_needs_the_right_where_it_says_so
+                an_update_does_not_take_another_members_account
+                e3_an_account_id_that_was_deleted_may_be_the_next_ones
+                e4_an_update_may_end_all_sessions_of_its_member_and_no_others
+                e1_an_account_does_not_go_while_a_session_lives_or_lands
+                e1_no_session_begins_for_an_account_that_goes_or_is_anothers
+                e1_of_sessions_and_a_deletion_at_once_only_one_side_happens
+                a_standing_shows_live_sessions_in_order_and_a_session_ends_the_landing
+                e2_whatever_ends_a_session_makes_its_members_job_due
+                g3_removals_are_counted_within_their_time_over_all
+                g3_of_a_hundred_removals_at_once_as_many_are_let_through_as_may
+                e6_the_longest_absent_present_members_are_listed_first
+                g6_a_blocked_members_email_is_known_whatever_its_case
+            );
+            conformance!(@tests $maker $marks jobs:
+                e2_a_job_is_claimed_when_it_is_due_and_by_one
+                e2_of_a_hundred_claims_at_once_each_job_is_had_once
+                e2_the_job_that_is_due_for_longest_is_claimed_first
+                e2_a_done_job_goes_and_one_that_is_put_off_waits_with_its_tries
+                e2_a_parked_job_waits_for_somebody_to_hasten_it
+                e2_a_job_that_was_put_or_hastened_meanwhile_stays_due_whatever_the_outcome
+                e2_who_lost_a_job_concludes_nothing
+                e2_there_is_one_job_for_a_key_and_the_last_put_counts
+            );
+            conformance!(@tests $maker $marks keys:
                 keys_are_listed_by_purpose
                 a_purpose_has_one_first_key
                 a_key_has_one_successor
@@ -126,15 +179,54 @@ macro_rules! conformance {
                 a_document_is_found_as_it_was_put_last
                 an_unknown_document_is_absent
             );
+            conformance!(@tests $maker $marks audit:
+                s3_an_entry_is_read_as_it_was_appended
+                s3_a_chain_is_appended_to_at_its_end_only
+                s3_of_a_hundred_appended_at_once_exactly_one_goes_on
+                s3_heads_tell_how_far_each_chain_has_come
+                s3_a_head_is_loose_until_another_chain_has_noted_it
+                s3_the_log_is_read_page_by_page_by_chain
+                s3_entries_are_listed_by_time_member_and_event
+                e6_what_is_said_of_a_person_is_found_and_erased_and_the_digests_stay
+            );
+            conformance!(@tests $maker $marks scim:
+                a_resource_is_found_as_it_was_made
+                a_user_name_is_had_once
+                of_a_hundred_creations_of_one_user_name_exactly_one_is_done
+                a_change_wants_the_revision_that_there_is
+                of_a_hundred_changes_of_one_revision_exactly_one_is_done
+                a_change_does_not_take_another_users_name
+                members_are_users_that_are_there
+                of_a_hundred_changes_of_members_none_is_lost
+                a_deleted_user_leaves_its_groups
+                a_deleted_group_lets_its_members_be
+                resources_are_listed_page_by_page
+                resources_are_found_by_what_is_indexed
+                links_are_told_of_either_side
+            );
+            conformance!(@tests $maker $marks lists:
+                sessions_are_listed_newest_first_and_in_pages
+                sessions_are_listed_by_member_and_by_identity
+                e4_all_sessions_of_a_member_end_and_no_others
+                sessions_that_the_store_lacks_are_named
+                what_this_process_writes_is_no_mark_of_others
+                members_are_listed_by_id_and_in_pages
+                members_are_found_by_the_beginning_of_address_or_username
+                members_are_found_by_account_and_by_identity
+            );
         }
     )*};
-    (@tests $maker:ident $topic:ident: $($test:ident)*) => {$(
+    (@tests $maker:ident $marks:tt $topic:ident: $($test:ident)*) => {$(
+        conformance!(@test $maker $marks $topic $test);
+    )*};
+    (@test $maker:ident { $($mark:tt)* } $topic:ident $test:ident) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        $($mark)*
         async fn $test() {
             let fresh = super::$maker().await;
             super::$topic::$test(&fresh.store).await;
         }
-    )*};
+    };
 }
 
-conformance! { memory sqlite }
+conformance! { memory {} sqlite {} postgres { #[ignore = "real parties: tests/run"] } }

@@ -2,18 +2,34 @@
 //!
 //! Every method is one transaction: it happens whole or not at all, and two callers see one order.
 
+mod columns;
 #[cfg(test)]
 mod conformance;
+mod families;
+pub mod lists;
 pub mod memory;
+pub mod postgres;
+pub mod rehearsals;
+mod scim;
 pub mod sqlite;
+mod standing;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::model::audit::{AuditQuery, PartKey};
 use crate::model::{
-    AccountId, BrowserHash, ErrorId, IdpId, LoginAttempt, Member, ReturnTo, SessionHash, SessionRecord,
-    StateHash, Subject, UnixTime,
+    AccountId, AuditHead, AuditRecord, BrowserHash, ChainId, ErrorId, IdpId, LoginAttempt, Member, MemberId,
+    ReturnTo, SessionHash, SessionRecord, StateHash, Subject, UnixTime,
+};
+
+pub use self::lists::AdminStore;
+pub use self::rehearsals::RehearsalStore;
+pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
+pub use self::standing::{
+    ClaimedJob, CreationIntent, Hold, JobOutcome, JobStore, Landing, OnUpdate, Standing, StandingSession,
+    StandingStore, Update, Updated,
 };
 
 /// The store could not do it.
@@ -37,8 +53,34 @@ pub enum StoreError {
 }
 
 /// Everything at once: what `app` hands round.
-pub trait Store: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore {}
-impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore> Store for T {}
+pub trait Store:
+    LoginStore
+    + SessionStore
+    + MemberStore
+    + StandingStore
+    + JobStore
+    + KeyStore
+    + DocumentStore
+    + RehearsalStore
+    + AuditStore
+    + ScimStore
+    + AdminStore
+{
+}
+impl<T> Store for T where
+    T: LoginStore
+        + SessionStore
+        + MemberStore
+        + StandingStore
+        + JobStore
+        + KeyStore
+        + DocumentStore
+        + RehearsalStore
+        + AuditStore
+        + ScimStore
+        + AdminStore
+{
+}
 
 /// Logins in flight.
 #[async_trait]
@@ -92,12 +134,14 @@ pub enum TakenLogin {
     Unknown,
 }
 
-/// Sessions.
+/// Sessions. Whatever ends one makes its member's [`crate::model::Task::Settle`] due in the same transaction, where there
+/// is one (PROVISIONING.md E1, L2).
 #[async_trait]
 pub trait SessionStore: Send + Sync {
     /// Records a new session. Beyond `max_per_member` (where it has a member) the member's oldest sessions
     /// end, never the new one; their hashes are returned. A hash that is there already is a
-    /// [`StoreError::Conflict`].
+    /// [`StoreError::Conflict`]. A member who is blocked, or whose account is not the session's or not present any more,
+    /// gets none: [`StoreError::Gone`].
     async fn insert_session(
         &self,
         session: &SessionRecord,
@@ -133,6 +177,8 @@ pub trait MemberStore: Send + Sync {
 
     async fn find_member_by_account(&self, account: &AccountId) -> Result<Option<Member>, StoreError>;
 
+    async fn find_member_by_id(&self, id: MemberId) -> Result<Option<Member>, StoreError>;
+
     /// Takes the right to make this identity a member until `until`, unless another holder has it
     /// (PROVISIONING.md F9). The holder's intent survives a crash: a later holder is told of it. Whoever has
     /// it looks for the member again before anything else: the holder before may have finished. For the
@@ -146,22 +192,28 @@ pub trait MemberStore: Send + Sync {
         until: UnixTime,
     ) -> Result<CreationLease, StoreError>;
 
-    /// Records, after "not found", that `username` is about to be created; the holder must have the lease.
-    /// `false`: the lease was lost.
+    /// Records, after "not found", what is about to be created, and the job that cleans it up (E1); the holder must
+    /// have the lease. `false`: the lease was lost.
     async fn intend_creation(
         &self,
         idp: &IdpId,
         subject: &Subject,
         holder: u64,
-        username: &str,
+        intent: &CreationIntent,
     ) -> Result<bool, StoreError>;
 
-    /// Records the member and gives up lease and intent. Where the identity already has a member, or
+    /// Records the member and gives up lease, intent and its job. Where the identity already has a member, or
     /// another member has the account, nothing is written and that member is returned as the error side.
-    /// A holder that has lost its lease gets [`StoreError::Gone`], and nothing is written.
-    async fn finish_creation(&self, member: &Member, holder: u64) -> Result<Result<(), Member>, StoreError>;
+    /// A holder that has lost its lease gets [`StoreError::Gone`], and nothing is written. `landing_until`: the
+    /// account is to be settled after this time, or after its sessions.
+    async fn finish_creation(
+        &self,
+        member: &Member,
+        holder: u64,
+        landing_until: Option<UnixTime>,
+    ) -> Result<Result<(), Member>, StoreError>;
 
-    /// Gives up the lease; the intent stays if `keep_intent` (the outcome of a create is not known).
+    /// Gives up the lease; the intent and its job stay if `keep_intent` (the outcome of a create is not known).
     async fn abandon_creation(
         &self,
         idp: &IdpId,
@@ -170,10 +222,11 @@ pub trait MemberStore: Send + Sync {
         keep_intent: bool,
     ) -> Result<(), StoreError>;
 
-    /// Updates what a login tells of a member: account id and generation after a re-creation, names, time.
-    /// The time never goes backwards, nor does what belongs to an earlier generation come back. An unknown
-    /// member is [`StoreError::Gone`]; an account that is another member's, [`StoreError::Conflict`].
-    async fn record_login(&self, member: &Member) -> Result<(), StoreError>;
+    /// Updates what a login tells of a member: names and time. The time never goes backwards, nor do the names of an
+    /// earlier generation come back. An unknown member is [`StoreError::Gone`], as is a landing whose holder lost the
+    /// right to work on the member: nothing is written then. With a landing the member has a
+    /// [`crate::model::Task::Settle`] from then on.
+    async fn record_login(&self, member: &Member, landing: Option<Landing>) -> Result<(), StoreError>;
 }
 
 /// Whether the right to create was had.
@@ -221,4 +274,41 @@ pub trait DocumentStore: Send + Sync {
     async fn put_document(&self, name: &str, body: &[u8], fetched_at: UnixTime) -> Result<(), StoreError>;
 
     async fn find_document(&self, name: &str) -> Result<Option<(Vec<u8>, UnixTime)>, StoreError>;
+}
+
+/// The audit log (PROVISIONING.md S3). What hashes and digests are made of is the writer's affair
+/// (`observe::audit`); here they are bytes.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// Appends `records`, which follow one another in one chain, all or none; outlives a power cut. With them,
+    /// `links` are marked as noted in that chain. Where the chain does not end in what the first record goes on
+    /// from, nothing is written: [`StoreError::Conflict`].
+    async fn append_audit(&self, records: &[AuditRecord], links: &[AuditHead]) -> Result<(), StoreError>;
+
+    /// How far each chain has come, by chain.
+    async fn audit_heads(&self) -> Result<Vec<AuditHead>, StoreError>;
+
+    /// Those of [`AuditStore::audit_heads`] that have moved on since another chain noted them, but for `own`; at
+    /// most `limit`.
+    async fn loose_audit_heads(&self, own: ChainId, limit: usize) -> Result<Vec<AuditHead>, StoreError>;
+
+    /// All entries by chain and sequence, at most `limit` behind `after`.
+    async fn read_audit(
+        &self,
+        after: Option<(ChainId, u64)>,
+        limit: usize,
+    ) -> Result<Vec<AuditRecord>, StoreError>;
+
+    /// Entries in the order of time.
+    async fn list_audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError>;
+
+    /// Where something is said of this member, or of whoever has one of these identities; each place once, in order.
+    async fn find_audit_parts(
+        &self,
+        member: Option<MemberId>,
+        identities: &[(IdpId, Subject)],
+    ) -> Result<Vec<PartKey>, StoreError>;
+
+    /// Erases what is said there, with its salt; the digests stay. Returns how many there were.
+    async fn erase_audit_parts(&self, keys: &[PartKey]) -> Result<u64, StoreError>;
 }

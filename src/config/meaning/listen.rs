@@ -1,4 +1,4 @@
-//! `[server]`, `[upstream]`, `[health]`, `[log]`, `[session]`, `[store]`, `[keys]`, `[outbound]`.
+//! `[server]`, `[upstream]`, `[health]`, `[log]`, `[session]`, `[outbound]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,16 +10,13 @@ use super::{Meaning, UrlRule, is_loopback};
 use crate::config::document::{Step, shown, steps};
 use crate::config::raw::{self, Raw};
 use crate::config::settings::{
-    Health, Keys, Log, LogFormat, Outbound, SealKey, Server, Session, Store, StoreUrl, Timeouts, TlsFiles,
-    Upstream, UpstreamTarget,
+    Health, Log, LogFormat, Outbound, Server, Session, Timeouts, TlsFiles, Upstream, UpstreamTarget,
 };
 
 /// A network of more than this many IPv4 addresses is nobody's own.
 const SHORTEST_V4: u8 = 8;
 /// `fc00::/7`, the unique local addresses, is the largest network that somebody can own.
 const SHORTEST_V6: u8 = 7;
-/// RFC 5869, 3.1 asks for key material of the hash's length.
-const SEAL_BYTES: usize = 32;
 
 impl Meaning<'_> {
     pub(super) fn server(&mut self, raw: &Raw) -> Option<Server> {
@@ -30,7 +27,7 @@ impl Meaning<'_> {
         let trusted_proxies = self.trusted_proxies(server.trusted_proxies.as_ref());
         let tls = match &server.tls {
             None => Some(None),
-            Some(tls) => self.tls(tls).map(Some),
+            Some(tls) => self.tls(tls, "server").map(Some),
         };
         let timeouts = server.timeouts.as_ref().and_then(|timeouts| {
             let header_read =
@@ -50,7 +47,7 @@ impl Meaning<'_> {
         })
     }
 
-    fn address(&mut self, text: Option<&String>, path: &[Step]) -> Option<SocketAddr> {
+    pub(super) fn address(&mut self, text: Option<&String>, path: &[Step]) -> Option<SocketAddr> {
         let text = text?;
         let parsed = text.parse().ok();
         if parsed.is_none() {
@@ -105,30 +102,11 @@ impl Meaning<'_> {
         let mut networks = Vec::new();
         for (index, text) in texts.iter().enumerate() {
             let path = steps!["server", "trusted_proxies", index];
-            let parsed = text.parse::<IpNet>().ok();
-            let parsed = parsed.or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
-            let Some(network) = parsed else {
-                let help = "write it like \"10.0.0.0/8\", \"192.0.2.7\" or \"fd00::/8\"";
-                self.refuse(path, format!("`server.trusted_proxies`: {text:?} is no network"), help);
-                continue;
-            };
-            let all_of_v4 = "::ffff:0:0/96".parse::<IpNet>().ok();
-            let too_wide = match network {
-                IpNet::V4(network) => network.prefix_len() < SHORTEST_V4,
-                IpNet::V6(network) => {
-                    network.prefix_len() < SHORTEST_V6
-                        || all_of_v4.is_some_and(|all| IpNet::V6(network).contains(&all))
-                }
-            };
-            if too_wide {
+            let Some(network) = self.one_network(text, path) else { continue };
+            if too_wide(&network) {
                 let message =
                     format!("`server.trusted_proxies`: {text} holds more than any network of yours");
                 let help = "name the proxies in front of narthex: whoever is in the list can say which address a request comes from";
-                self.refuse(path, message, help);
-            } else if network.addr() != network.network() {
-                let message = format!("`server.trusted_proxies`: {text} has bits set behind its prefix");
-                let help =
-                    format!("write \"{}\", or \"{}\" for the one address", network.trunc(), network.addr());
                 self.refuse(path, message, help);
             } else {
                 networks.push(network);
@@ -138,11 +116,7 @@ impl Meaning<'_> {
             return None;
         }
         let together = IpNet::aggregate(&networks);
-        let everyone = |network: &IpNet| match network {
-            IpNet::V4(network) => network.prefix_len() < SHORTEST_V4,
-            IpNet::V6(network) => network.prefix_len() < SHORTEST_V6,
-        };
-        if together.iter().any(everyone) {
+        if together.iter().any(too_wide) {
             let message =
                 "`server.trusted_proxies`: these networks together hold more than any network of yours";
             self.refuse(steps!["server", "trusted_proxies"], message, "name the proxies in front of narthex");
@@ -151,12 +125,13 @@ impl Meaning<'_> {
         Some(networks)
     }
 
-    fn tls(&mut self, tls: &raw::Tls) -> Option<TlsFiles> {
+    /// The `tls` of this section.
+    pub(super) fn tls(&mut self, tls: &raw::Tls, section: &'static str) -> Option<TlsFiles> {
         let certificate = tls.certificate.as_ref().map(|file| self.file(file));
         let key = tls.key.as_ref().map(|file| self.file(file));
         for (name, file) in [("certificate", &certificate), ("key", &key)] {
             if let Some(file) = file {
-                self.pem(file, steps!["server", "tls", name])?;
+                self.pem(file, steps![section, "tls", name])?;
             }
         }
         Some(TlsFiles { certificate: certificate?, key: key? })
@@ -249,57 +224,6 @@ impl Meaning<'_> {
         })
     }
 
-    pub(super) fn store(&mut self, raw: &Raw) -> Option<Store> {
-        let text = raw.store.as_ref()?.url.as_ref()?;
-        let path = steps!["store", "url"];
-        let url = if text == "memory:" {
-            StoreUrl::Memory
-        } else if let Some(file) = text.strip_prefix("sqlite:").filter(|file| !file.is_empty()) {
-            let file = file.strip_prefix("//").unwrap_or(file);
-            if file.contains('?') || file == ":memory:" {
-                self.refuse(path, "`store.url`: parameters are not known here", "write \"sqlite:PATH\"");
-                return None;
-            }
-            StoreUrl::Sqlite { path: self.file(file) }
-        } else {
-            self.refuse(
-                path,
-                format!("`store.url`: {text:?} is no store"),
-                "write \"sqlite:PATH\" or \"memory:\"",
-            );
-            return None;
-        };
-        Some(Store { url })
-    }
-
-    pub(super) fn keys(&mut self, raw: &Raw, store: Option<&Store>) -> Option<Keys> {
-        let path = steps!["keys", "seal"];
-        let Some(written) = raw.keys.as_ref().and_then(|keys| keys.seal.as_ref()) else {
-            return match &store?.url {
-                StoreUrl::Sqlite { path: database } => {
-                    let mut file = database.clone().into_os_string();
-                    file.push(".key");
-                    Some(Keys { seal: SealKey::FileOrMake(PathBuf::from(file)) })
-                }
-                StoreUrl::Memory if self.faulty(path) || self.faulty(steps!["keys"]) => None,
-                StoreUrl::Memory => {
-                    let help =
-                        "write seal = { file = \"…\" }; it is made by itself only beside a SQLite file";
-                    self.refuse(steps!["store", "url"], "`keys.seal` is missing, which memory: needs", help);
-                    None
-                }
-            };
-        };
-        let secret = self.secret(Some(written), path)?;
-        let length = secret.expose().len();
-        if (1..SEAL_BYTES).contains(&length) {
-            let message = format!("`keys.seal` has {length} bytes; at least {SEAL_BYTES} are needed");
-            self.refuse(path, message, "make one with: openssl rand -base64 32");
-            return None;
-        }
-        Some(Keys { seal: SealKey::Given(secret) })
-    }
-
     pub(super) fn outbound(&mut self, raw: &Raw) -> Option<Outbound> {
         match raw.outbound.as_ref()?.ca_file.as_ref() {
             None => Some(Outbound::default()),
@@ -334,6 +258,14 @@ impl Meaning<'_> {
             raw::LogFormat::Json => LogFormat::Json,
         };
         Some(Log { format, level })
+    }
+}
+
+/// More than any one organisation has.
+fn too_wide(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < SHORTEST_V4,
+        IpNet::V6(network) => network.prefix_len() < SHORTEST_V6,
     }
 }
 

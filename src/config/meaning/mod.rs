@@ -2,11 +2,18 @@
 //!
 //! Functions give `None` where they reported something, and go on, so that one run tells all.
 
+mod admin;
 mod application;
+mod attributes;
 mod idp;
+mod lifecycle;
 mod listen;
+mod mapping;
+mod network;
 mod provisioning;
 mod saml;
+mod scim;
+mod store;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +27,7 @@ use super::document::{Node, Origin, Step, shown};
 use super::problem::{Problem, Problems};
 use super::raw::Raw;
 use super::settings::Settings;
+use super::written::Written;
 use crate::expr::{Located, nearest};
 use crate::provision::connector::Features;
 
@@ -79,7 +87,11 @@ impl Meaning<'_> {
         let upstream_token = self.upstream_token(raw, server.as_ref());
         let (application, features) = self.application(raw);
         let provisioning = self.provisioning(raw, features.as_ref());
+        self.durable(raw, store.as_ref());
+        let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
+        let scim = self.scim(raw, server.as_ref(), health.as_ref());
+        let admin = self.admin(raw, server.as_ref(), health.as_ref());
         let log = self.log(raw);
         Some(Settings {
             server: server?,
@@ -94,8 +106,12 @@ impl Meaning<'_> {
             upstream_token: upstream_token.ok()?,
             application: application.ok()?,
             provisioning: provisioning?,
+            network: network?,
+            scim: scim.ok()?,
+            admin: admin?,
             health: health?,
             log: log?,
+            written: Written::default(),
         })
     }
 

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::lifecycle::{OnMissing, Sync, SyncRemoves};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     Off,
     Jit,
+    Scim,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -17,12 +20,6 @@ pub enum Mode {
 pub enum Unprovisioned {
     Deny,
     Forward,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Sync {
-    CreateOnly,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -51,6 +48,7 @@ pub enum OnExisting {
 #[serde(rename_all = "snake_case")]
 pub enum SessionRoles {
     Headers,
+    Borrow,
     Off,
 }
 
@@ -64,9 +62,15 @@ pub enum GroupsAbsent {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provisioning {
-    /// "jit": an account is made at the first login. "off": none is made.
+    /// "jit": an account is made at the first login. "scim": accounts are made by a SCIM client ([scim]), and people
+    /// whom it did not push are as with "off". "off": none is made.
     #[schemars(extend("default" = "off"))]
     pub mode: Option<Mode>,
+    /// true: sign-ins are resolved and planned and nothing is written in the application; people without an account
+    /// through narthex get a session without account. `narthex shadow` says what would have happened to whom. The way
+    /// to roll out on a live application.
+    #[schemars(extend("default" = false))]
+    pub shadow: Option<bool>,
     /// With mode "off", a person without an account gets no session ("deny"), or one without account ("forward":
     /// account.* is undefined, headers made from it are omitted).
     #[schemars(extend("default" = "deny"))]
@@ -74,17 +78,19 @@ pub struct Provisioning {
     /// The role of everybody who is given no other. Required with mode "jit" where the application has roles; may
     /// not be a privileged one.
     pub default_role: Option<String>,
-    /// Name or path of the claim whose first value is the role. A privileged role is never taken from it.
-    pub role_claim: Option<String>,
-    /// Name or path of the claim that mapping rows look into.
-    pub groups_claim: Option<String>,
+    /// Name or path of the claim whose first value is the role; of several, the first that has one. A privileged role
+    /// is never taken from it.
+    pub role_claim: Option<ClaimNames>,
+    /// Name or path of the claim that mapping rows look into; of several, all together. Where one of them is absent,
+    /// the person's groups count as not wholly known (see groups_absent).
+    pub groups_claim: Option<ClaimNames>,
     /// A claim that names teams directly, within assignable_teams.
     pub teams_claim: Option<TeamsClaim>,
     /// The teams that teams_claim may name: exact, or "prefix/*".
     #[schemars(extend("default" = []))]
     pub assignable_teams: Option<Vec<String>>,
     /// What a group gives. Every matching row counts for teams, app_groups and permissions; the first for the role
-    /// and for the role within one team. Groups match exactly.
+    /// and for the role within one team. Groups match exactly. narthex mapping import reads the JSON form.
     #[schemars(extend("default" = []))]
     pub mapping: Option<Vec<MappingRow>>,
     /// Members of these groups become owners of the application.
@@ -97,9 +103,40 @@ pub struct Provisioning {
     /// A team that the application does not have: leave it out (and say so), refuse the login, or make the team.
     #[schemars(extend("default" = "skip"))]
     pub unknown_team: Option<UnknownTeam>,
-    /// When an account's role and teams are written: at its creation only.
+    /// When an account's role, teams, groups, permissions and profile are made what the identity provider says: at the
+    /// account's creation only, at every sign-in, or some of them at every sign-in (["role", "teams", "groups",
+    /// "permissions", "profile"]).
     #[schemars(extend("default" = "create_only"))]
     pub sync: Option<Sync>,
+    /// What sync takes away when the identity provider does not give it any more: what it had given, or also what was
+    /// given by hand.
+    #[schemars(extend("default" = "given"))]
+    pub sync_removes: Option<SyncRemoves>,
+    /// Sync takes people out of these teams only: exact, "prefix/*", or "*".
+    #[schemars(extend("default" = ["*"]))]
+    pub managed_teams: Option<Vec<String>>,
+    /// Whether sync of the profile renames accounts when the username at the identity provider changes.
+    #[schemars(extend("default" = false))]
+    pub rename: Option<bool>,
+    /// What sync takes away, and accounts that deactivate_after_inactive ends, in an hour, all replicas together.
+    /// Further ones wait, and the audit log says so.
+    #[schemars(extend("default" = 20), range(min = 0, max = 1000000))]
+    pub max_removals: Option<u32>,
+    /// Accounts that are made while this is on are deleted when the person's last session ends. Needs a durable store.
+    #[schemars(extend("default" = false))]
+    pub delete_at_session_end: Option<bool>,
+    /// With delete_at_session_end, an account and its sessions end after this long at the latest.
+    #[schemars(extend("default" = "24h"))]
+    pub ephemeral_max_lifetime: Option<String>,
+    /// What becomes of the account of a person whose access ends: "deactivate" or "delete". What the person owns in the
+    /// application is never deleted with it.
+    #[schemars(extend("default" = "deactivate"))]
+    pub leaver: Option<String>,
+    /// Accounts of people who did not sign in for this long are treated as leaver says. Absent: never.
+    pub deactivate_after_inactive: Option<String>,
+    /// An account that is gone from the application: make it anew at the next sign-in, or refuse that.
+    #[schemars(extend("default" = "recreate"))]
+    pub on_missing: Option<OnMissing>,
     /// What people get whom the identity provider gave no team, application group or permission.
     #[schemars(extend("default" = {}))]
     pub onboarding: Option<Onboarding>,
@@ -123,8 +160,8 @@ pub struct Provisioning {
     /// Usernames or e-mail addresses of accounts that narthex never touches.
     #[schemars(extend("default" = []))]
     pub protected_accounts: Option<Vec<String>>,
-    /// A role or teams that differ from the account's own hold for the session, in headers and token ("headers"),
-    /// or not at all ("off").
+    /// A role or teams that differ from the account's own hold for the session: in headers and token ("headers"), in the
+    /// application itself until the last session ends ("borrow", which needs a durable store), or not at all ("off").
     #[schemars(extend("default" = "headers"))]
     pub session_roles: Option<SessionRoles>,
     /// An absent groups claim: nothing is known about the person's groups ("unknown"), or they have none ("none").
@@ -141,30 +178,44 @@ pub struct Provisioning {
     pub connect_timeout: Option<String>,
 }
 
+/// Where something is looked for.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ClaimNames {
+    /// The name or path of a claim.
+    One(String),
+    /// Several of them.
+    Several(Vec<String>),
+}
+
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TeamsClaim {
-    /// Name or path of the claim.
+    /// Name or path of the claim; of several, all together. "Team::Role" names the role within the team too, where
+    /// the application has such.
     #[schemars(required)]
-    pub claim: Option<String>,
+    pub claim: Option<ClaimNames>,
     /// Splits one value into several. Absent: each value is one team.
     pub separator: Option<String>,
 }
 
-/// A group, and exactly one of role, team, app_groups and permission.
+/// For whom (group, when, or both), and exactly one of role, team, app_groups and permission.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MappingRow {
-    /// The group's name or id, exactly as the claim has it.
-    #[schemars(required)]
+    /// The group's name or id, exactly as the claim has it. Absent: when alone decides.
     pub group: Option<String>,
     /// The group's name for people, where group is an opaque id.
     pub label: Option<String>,
     /// Only for people of this identity provider. Absent: of any.
     pub idp: Option<String>,
+    /// An expression that must be true as well (docs/variables.md: claims.*, subject, idp.id). An error in it, such as
+    /// an absent claim, means that the row does not match; the audit log and narthex explain tell it, and nothing that
+    /// the person has is taken away for it.
+    pub when: Option<String>,
     /// The application-wide role.
     pub role: Option<String>,
-    /// Must be true where the role is privileged.
+    /// Must be true where what the row gives is privileged in the application.
     pub privileged: Option<bool>,
     /// A team.
     pub team: Option<String>,
@@ -191,8 +242,8 @@ pub struct Onboarding {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attribute {
-    /// Name or path of the claim to take it from.
-    pub claim: Option<String>,
+    /// Name or path of the claim to take it from; of several, the first that has a usable value.
+    pub claim: Option<ClaimNames>,
     /// The same value for everybody.
     pub constant: Option<String>,
     /// A template over claims.*, subject and idp.id.
@@ -202,4 +253,15 @@ pub struct Attribute {
     /// false: the attribute is not sent at all.
     #[schemars(extend("default" = true))]
     pub enabled: Option<bool>,
+}
+
+impl ClaimNames {
+    /// All of them, in order.
+    #[must_use]
+    pub fn all(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
 }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Database, Lasting, hash, sql};
+use super::{Database, Lasting, Transaction, hash, sql};
+use crate::model::session::SessionAccount;
 use crate::model::session::SessionContent;
-use crate::model::{IdpId, SessionHash, SessionRecord, UnixTime};
+use crate::model::{AccountState, IdpId, MemberStatus, SessionHash, SessionRecord, UnixTime};
+use crate::store::columns::read_word;
+use crate::store::families::{ENDING, SESSIONS_OF};
 use crate::store::{SessionStore, StoreError};
 
 #[async_trait]
@@ -24,6 +27,10 @@ impl SessionStore for Database {
             .map_err(|error| StoreError::Unavailable { act, reason: error.to_string() })?;
         let member = content.account.as_ref().map(|account| account.member.to_string());
         let mut tx = self.write(act, Lasting::Crash).await?;
+        if let (Some(member), Some(account)) = (&member, &content.account) {
+            self.in_turn(act, &mut tx, SESSIONS_OF, member).await?;
+            self.land(act, &mut tx, account).await?;
+        }
         let inserted = sqlx::query(
             "INSERT INTO sessions (hash, member, idp, subject, idp_session, content, logout_hint, \
              created_at, last_seen_at, expires_at, logout_name) \
@@ -47,19 +54,13 @@ impl SessionStore for Database {
         if inserted.rows_affected() == 0 {
             return Err(StoreError::Conflict { act, what: "a session of this hash" });
         }
-        let ended: Vec<(Vec<u8>,)> = match &member {
+        let ended = match &member {
             None => Vec::new(),
-            Some(member) => sqlx::query_as(
-                "DELETE FROM sessions WHERE member = $1 AND ordinal <= (SELECT ordinal FROM sessions \
-                 WHERE member = $1 ORDER BY ordinal DESC LIMIT 1 OFFSET $2) RETURNING hash",
-            )
-            .bind(member)
-            .bind(sql(max_per_member.max(1)))
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(self.fails(act))?,
+            Some(member) => self.end_beyond(act, &mut tx, member, max_per_member.max(1)).await?,
         };
-        let ended = hashes(&ended)?;
+        if !ended.is_empty() {
+            self.hasten_members(act, &mut tx, member.into_iter()).await?;
+        }
         self.commit(act, tx).await?;
         Ok(ended)
     }
@@ -95,27 +96,23 @@ impl SessionStore for Database {
             return Ok(());
         }
         let mut tx = self.write(act, Lasting::Crash).await?;
-        for (hash, at) in seen {
-            sqlx::query("UPDATE sessions SET last_seen_at = $2 WHERE hash = $1 AND last_seen_at < $2")
-                .bind(hash.0.as_slice())
-                .bind(at.0)
-                .execute(&mut *tx)
-                .await
-                .map_err(self.fails(act))?;
-        }
+        self.note_seen(act, &mut tx, seen).await?;
         self.commit(act, tx).await
     }
 
     async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError> {
         let act = "end_session";
         let mut tx = self.write(act, Lasting::PowerCut).await?;
-        let ended = sqlx::query("DELETE FROM sessions WHERE hash = $1")
-            .bind(hash.0.as_slice())
-            .execute(&mut *tx)
-            .await
-            .map_err(self.fails(act))?;
+        let ended: Option<(Option<String>,)> =
+            sqlx::query_as("DELETE FROM sessions WHERE hash = $1 RETURNING member")
+                .bind(hash.0.as_slice())
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(self.fails(act))?;
+        let found = ended.is_some();
+        self.hasten_members(act, &mut tx, ended.into_iter().filter_map(|(member,)| member)).await?;
         self.commit(act, tx).await?;
-        Ok(ended.rows_affected() > 0)
+        Ok(found)
     }
 
     async fn end_sessions_of(
@@ -129,9 +126,9 @@ impl SessionStore for Database {
         let wanted = serde_json::to_string(idp_sessions)
             .map_err(|error| StoreError::Unavailable { act, reason: error.to_string() })?;
         let mut tx = self.write(act, Lasting::PowerCut).await?;
-        let ended: Vec<(Vec<u8>,)> = sqlx::query_as(
+        let ended: Vec<Ended> = sqlx::query_as(
             "DELETE FROM sessions WHERE idp = $1 AND logout_name = $2 AND ($3 = '[]' \
-             OR idp_session IN (SELECT value FROM json_each($3))) RETURNING hash",
+             OR idp_session IN (SELECT value FROM json_each($3))) RETURNING hash, member",
         )
         .bind(idp.as_str())
         .bind(name)
@@ -139,7 +136,7 @@ impl SessionStore for Database {
         .fetch_all(&mut *tx)
         .await
         .map_err(self.fails(act))?;
-        let ended = hashes(&ended)?;
+        let ended = self.ended(act, &mut tx, ended).await?;
         self.commit(act, tx).await?;
         Ok(ended)
     }
@@ -147,16 +144,100 @@ impl SessionStore for Database {
     async fn sweep_sessions(&self, now: UnixTime, idle: Duration) -> Result<Vec<SessionHash>, StoreError> {
         let act = "sweep_sessions";
         let mut tx = self.write(act, Lasting::Crash).await?;
-        let ended: Vec<(Vec<u8>,)> =
-            sqlx::query_as("DELETE FROM sessions WHERE expires_at <= $1 OR last_seen_at < $2 RETURNING hash")
-                .bind(now.0)
-                .bind(now.before(idle).0)
-                .fetch_all(&mut *tx)
-                .await
-                .map_err(self.fails(act))?;
-        let ended = hashes(&ended)?;
+        let ended: Vec<Ended> = sqlx::query_as(
+            "DELETE FROM sessions WHERE expires_at <= $1 OR last_seen_at < $2 RETURNING hash, member",
+        )
+        .bind(now.0)
+        .bind(now.before(idle).0)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
+        let ended = self.ended(act, &mut tx, ended).await?;
         self.commit(act, tx).await?;
         Ok(ended)
+    }
+}
+
+/// hash, member
+type Ended = (Vec<u8>, Option<String>);
+
+impl Database {
+    /// What ended, with what waited for that made due.
+    pub(super) async fn ended(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        rows: Vec<Ended>,
+    ) -> Result<Vec<SessionHash>, StoreError> {
+        let ended = rows
+            .iter()
+            .map(|(bytes, _)| hash("session", bytes).map(SessionHash))
+            .collect::<Result<_, _>>()?;
+        self.hasten_members(act, tx, rows.into_iter().filter_map(|(_, member)| member)).await?;
+        Ok(ended)
+    }
+
+    /// The account that a session is about to begin with is still the member's, and is waited for no more.
+    async fn land(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        of: &SessionAccount,
+    ) -> Result<(), StoreError> {
+        let id = of.member.to_string();
+        let row: Option<(Option<String>, String, String, Option<i64>)> =
+            sqlx::query_as("SELECT account, account_state, status, landing_until FROM members WHERE id = $1")
+                .bind(&id)
+                .fetch_optional(&mut **tx)
+                .await
+                .map_err(self.fails(act))?;
+        // Nothing is known that speaks against it.
+        let Some((account, state, status, landing_until)) = row else { return Ok(()) };
+        let state: AccountState = read_word("member", state, "account state")?;
+        let status: MemberStatus = read_word("member", status, "status")?;
+        let fits = account.as_ref() == Some(&of.id.0)
+            && state == AccountState::Present
+            && status == MemberStatus::Active;
+        if !fits {
+            return Err(StoreError::Gone { act, what: "the account that the session is for" });
+        }
+        if landing_until.is_some() {
+            sqlx::query("UPDATE members SET landing_until = NULL WHERE id = $1")
+                .bind(&id)
+                .execute(&mut **tx)
+                .await
+                .map_err(self.fails(act))?;
+        }
+        Ok(())
+    }
+
+    /// Ends the member's oldest sessions where there are more than `max`.
+    async fn end_beyond(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        member: &str,
+        max: usize,
+    ) -> Result<Vec<SessionHash>, StoreError> {
+        let (there,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM sessions WHERE member = $1")
+            .bind(member)
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(self.fails(act))?;
+        if there <= sql(max) {
+            return Ok(Vec::new());
+        }
+        self.in_turn(act, tx, ENDING, "").await?;
+        let ended: Vec<(Vec<u8>,)> = sqlx::query_as(
+            "DELETE FROM sessions WHERE member = $1 AND ordinal <= (SELECT ordinal FROM sessions \
+             WHERE member = $1 ORDER BY ordinal DESC LIMIT 1 OFFSET $2) RETURNING hash",
+        )
+        .bind(member)
+        .bind(sql(max))
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(self.fails(act))?;
+        hashes(&ended)
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! * `PowerCut`: on the disk before the method returns. What must not come undone: a session that
 //!   was ended (a logout that a power cut takes back would be a hole), members and the intent to create one,
-//!   made or taken back (PROVISIONING.md F9), keys.
+//!   made or taken back (PROVISIONING.md F9), keys, the audit log.
 //! * `Crash`: outlives the process at once and a power cut some moments later, in order. Logins in
 //!   flight, new sessions, activity, documents: losing the last of them means signing in again.
 //!
@@ -12,19 +12,34 @@
 //! two do not share (types, `STRICT`, pragmas) stands in the migrations, here and in `open.rs`; the acts
 //! themselves stand in `store/sql/`.
 
+mod dialect;
 mod open;
 #[cfg(test)]
 mod tests;
 
 // The acts. Their text is the same for every SQL database; `super` is what differs.
+#[path = "../sql/audit.rs"]
+mod audit;
+#[path = "../sql/jobs.rs"]
+mod jobs;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
 mod logins;
 #[path = "../sql/members.rs"]
 mod members;
+#[path = "../sql/members_list.rs"]
+mod members_list;
+#[path = "../sql/rehearsals.rs"]
+mod rehearsals;
+#[path = "../sql/scim.rs"]
+mod scim;
 #[path = "../sql/sessions.rs"]
 mod sessions;
+#[path = "../sql/sessions_list.rs"]
+mod sessions_list;
+#[path = "../sql/standing.rs"]
+mod standing;
 
 use std::path::PathBuf;
 
@@ -32,6 +47,7 @@ use sqlx::SqlSafeStr;
 use sqlx::sqlite::{Sqlite as Driver, SqlitePool};
 
 use super::StoreError;
+use super::columns::{hash, sql};
 use crate::model::login::MAX_IN_FLIGHT;
 
 /// An opened SQLite file. Cheap to clone; [`Sqlite::close`] it at the end.
@@ -84,6 +100,12 @@ impl Sqlite {
         transaction.commit().await.map_err(|error| self.failed(act, &error))
     }
 
+    /// A number that changes with what other processes write to the file, and not with what this one does: the
+    /// writing connection's `data_version` (<https://sqlite.org/pragma.html#pragma_data_version>).
+    async fn mark(&self, act: &'static str) -> Result<i64, StoreError> {
+        sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.writer).await.map_err(self.fails(act))
+    }
+
     /// For `map_err` after one statement of `act`.
     fn fails(&self, act: &'static str) -> impl Fn(sqlx::Error) -> StoreError + '_ {
         move |error| self.failed(act, &error)
@@ -126,17 +148,4 @@ impl Sqlite {
 fn primary_code(error: &sqlx::Error) -> Option<u32> {
     let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)
-}
-
-/// A hash as it comes out of a column.
-fn hash<const N: usize>(what: &'static str, bytes: &[u8]) -> Result<[u8; N], StoreError> {
-    bytes.try_into().map_err(|_| StoreError::Unreadable {
-        what,
-        reason: format!("a hash of {} bytes, {N} were expected", bytes.len()),
-    })
-}
-
-/// Sizes as SQL knows them.
-fn sql(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

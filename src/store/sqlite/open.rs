@@ -20,9 +20,14 @@ const TURN: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 /// "nrtx": says in the file's header whose it is.
 const APPLICATION_ID: i64 = 0x6e72_7478;
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "first", include_str!("../migrations/sqlite/0001_first.sql")),
     (2, "saml", include_str!("../migrations/sqlite/0002_saml.sql")),
+    (3, "members", include_str!("../migrations/sqlite/0003_members.sql")),
+    (4, "audit", include_str!("../migrations/sqlite/0004_audit.sql")),
+    (8, "scim", include_str!("../migrations/sqlite/0008_scim.sql")),
+    (9, "shadow", include_str!("../migrations/sqlite/0009_shadow.sql")),
+    (11, "search", include_str!("../migrations/sqlite/0011_search.sql")),
 ];
 
 impl Sqlite {
@@ -156,7 +161,7 @@ impl From<sqlx::Error> for Refusal {
 
 impl Refusal {
     fn text(&self, path: &Path) -> String {
-        let known = MIGRATIONS.len();
+        let known = MIGRATIONS.iter().map(|(version, _, _)| *version).max().unwrap_or_default();
         match self {
             Self::Failed(error) | Self::Migration(MigrateError::Execute(error)) => remedy(path, error),
             Self::Migration(error) => format!("its tables could not be brought up to date: {error}"),
