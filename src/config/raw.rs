@@ -256,6 +256,9 @@ pub struct Credential {
     pub oauth2: Option<ClientCredentials>,
     /// Username and password for the recipe's login call.
     pub login: Option<Password>,
+    /// What the webhook connector signs its events with: `whsec_` and base64 of 24 bytes or more. Several on a line
+    /// each sign side by side, while one replaces the other.
+    pub signing_secret: Option<SecretRef>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -226,6 +226,8 @@ pub enum Credential {
         username: String,
         password: Secret,
     },
+    /// What events are signed with (Standard Webhooks).
+    Signing(Secret),
 }
 
 /// `[provisioning]`; PROVISIONING rules in brackets.

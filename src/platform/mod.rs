@@ -7,6 +7,7 @@ pub mod entropy;
 pub mod keyfile;
 pub mod outbound;
 pub mod tasks;
+pub mod webhook;
 
 use std::sync::Arc;
 

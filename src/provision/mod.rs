@@ -46,6 +46,7 @@ pub mod settlement;
 pub mod shadow;
 pub mod sources;
 pub mod sync;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;
