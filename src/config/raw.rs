@@ -6,6 +6,7 @@
 
 mod idp;
 mod network;
+mod notify;
 mod provisioning;
 mod store;
 
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 pub use idp::*;
 pub use network::*;
+pub use notify::*;
 pub use provisioning::*;
 pub use store::*;
 
@@ -71,6 +73,9 @@ pub struct Raw {
     /// Liveness, readiness and metrics; carries nothing personal.
     #[schemars(extend("default" = {}))]
     pub health: Option<Health>,
+    /// Who is told when something happens that an administrator should know.
+    #[schemars(extend("default" = {}))]
+    pub notify: Option<Notify>,
     /// What is written to standard error.
     #[schemars(extend("default" = {}))]
     pub log: Option<Log>,

@@ -2,6 +2,7 @@
 
 mod idp;
 mod network;
+mod notify;
 mod store;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::model::{IdpId, Secret};
 
 pub use idp::*;
 pub use network::*;
+pub use notify::*;
 pub use store::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
@@ -40,6 +42,7 @@ pub struct Settings {
     pub provisioning: Provisioning,
     pub network: Network,
     pub health: Health,
+    pub notify: Notify,
     pub log: Log,
 }
 

@@ -1,6 +1,7 @@
 //! The loader as an operator meets it: texts of errors, positions, overrides, rules.
 
 mod mapping;
+mod notify;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -8,6 +8,7 @@ pub mod entitlements;
 pub mod fault;
 pub mod identity;
 pub mod ids;
+pub mod letter;
 pub mod login;
 pub mod member;
 pub mod return_to;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod logins;
+mod outbox;
 mod rehearsals;
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 
 use self::audit::AuditTables;
 use self::logins::Logins;
+use self::outbox::Outbox;
 use self::rehearsals::Rehearsals;
 use super::{CreationLease, DocumentStore, KeyStore, MemberStore, SessionStore, StoreError, StoredKey};
 use crate::model::login::MAX_IN_FLIGHT;
@@ -38,6 +40,7 @@ struct Tables {
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
     rehearsals: Rehearsals,
     audit: AuditTables,
+    outbox: Outbox,
 }
 
 impl Memory {

@@ -8,6 +8,7 @@ mod idp;
 mod listen;
 mod mapping;
 mod network;
+mod notify;
 mod provisioning;
 mod saml;
 mod store;
@@ -85,6 +86,7 @@ impl Meaning<'_> {
         let provisioning = self.provisioning(raw, features.as_ref());
         let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
+        let notify = self.notify(raw);
         let log = self.log(raw);
         Some(Settings {
             server: server?,
@@ -101,6 +103,7 @@ impl Meaning<'_> {
             provisioning: provisioning?,
             network: network?,
             health: health?,
+            notify: notify?,
             log: log?,
         })
     }

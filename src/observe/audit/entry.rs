@@ -100,17 +100,17 @@ plain_from!(u16, u32, u64, usize, bool);
 #[derive(Debug, Clone)]
 #[must_use = "an entry is in the log once `Audit::record` has it"]
 pub struct Entry {
-    pub(super) event: Event,
-    pub(super) actor: Actor,
-    pub(super) member: Option<MemberId>,
-    pub(super) about: Option<(IdpId, Subject)>,
-    pub(super) source: Option<IpAddr>,
-    pub(super) error_id: Option<ErrorId>,
-    pub(super) code: Option<&'static str>,
+    pub(in crate::observe) event: Event,
+    pub(in crate::observe) actor: Actor,
+    pub(in crate::observe) member: Option<MemberId>,
+    pub(in crate::observe) about: Option<(IdpId, Subject)>,
+    pub(in crate::observe) source: Option<IpAddr>,
+    pub(in crate::observe) error_id: Option<ErrorId>,
+    pub(in crate::observe) code: Option<&'static str>,
     /// Of nobody.
-    pub(super) fields: Map<String, Value>,
+    pub(in crate::observe) fields: Map<String, Value>,
     /// Of the person that it is about.
-    pub(super) personal: Map<String, Value>,
+    pub(in crate::observe) personal: Map<String, Value>,
 }
 
 impl Entry {

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{Database, Lasting, Transaction, hash, sql};
 use crate::model::audit::{AuditPart, AuditQuery, PartKey, PartRole, Said, Whose};
+use crate::model::letter::Letter;
 use crate::model::{AuditHead, AuditRecord, ChainId, IdpId, MemberId, Subject, UnixTime};
 use crate::store::{AuditStore, StoreError};
 
@@ -12,7 +13,12 @@ const ELSEWHERE: &str = "another end of this chain";
 
 #[async_trait]
 impl AuditStore for Database {
-    async fn append_audit(&self, records: &[AuditRecord], links: &[AuditHead]) -> Result<(), StoreError> {
+    async fn append_audit_and_letters(
+        &self,
+        records: &[AuditRecord],
+        links: &[AuditHead],
+        letters: &[Letter],
+    ) -> Result<(), StoreError> {
         let act = "append_audit";
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
         let mut tx = self.write(act, Lasting::PowerCut).await?;
@@ -43,13 +49,18 @@ impl AuditStore for Database {
         for record in records {
             self.insert_entry(act, &mut tx, record).await?;
         }
+        self.insert_letters(act, &mut tx, letters).await?;
+        // In their order, which is that of `loose_audit_heads`: two replicas that note the same heads lock them alike.
         for link in links {
-            sqlx::query("UPDATE audit_heads SET linked = $1 WHERE chain = $2 AND linked < $1")
-                .bind(number(link.sequence))
-                .bind(link.chain.to_string())
-                .execute(&mut *tx)
-                .await
-                .map_err(self.fails(act))?;
+            sqlx::query(
+                "INSERT INTO audit_links (chain, seq) VALUES ($1, $2) ON CONFLICT (chain) \
+                 DO UPDATE SET seq = excluded.seq WHERE audit_links.seq < excluded.seq",
+            )
+            .bind(link.chain.to_string())
+            .bind(number(link.sequence))
+            .execute(&mut *tx)
+            .await
+            .map_err(self.fails(act))?;
         }
         self.commit(act, tx).await
     }
@@ -64,7 +75,8 @@ impl AuditStore for Database {
 
     async fn loose_audit_heads(&self, own: ChainId, limit: usize) -> Result<Vec<AuditHead>, StoreError> {
         let rows: Vec<HeadRow> = sqlx::query_as(
-            "SELECT chain, seq, hash FROM audit_heads WHERE seq > linked AND chain <> $1 ORDER BY chain LIMIT $2",
+            "SELECT h.chain, h.seq, h.hash FROM audit_heads h LEFT JOIN audit_links l ON l.chain = h.chain \
+             WHERE h.chain <> $1 AND (l.seq IS NULL OR h.seq > l.seq) ORDER BY h.chain LIMIT $2",
         )
         .bind(own.to_string())
         .bind(sql(limit))

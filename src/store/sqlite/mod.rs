@@ -26,6 +26,8 @@ mod keys;
 mod logins;
 #[path = "../sql/members.rs"]
 mod members;
+#[path = "../sql/outbox.rs"]
+mod outbox;
 #[path = "../sql/rehearsals.rs"]
 mod rehearsals;
 #[path = "../sql/sessions.rs"]
