@@ -1,10 +1,12 @@
 //! The composition root: the only place that names concrete store, protocol and connector types.
 
+mod administration;
 pub mod audit;
 mod health;
 mod notify;
 mod providers;
 pub mod rehearsal;
+mod scim;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+pub use self::administration::{Beside, bootstrap, refusal};
 use self::notify::Notifying;
 use self::providers::Providers;
 use crate::authorise::Routes;
@@ -25,7 +28,6 @@ use crate::identify::Logins;
 use crate::identify::cookie::CookieNames;
 use crate::identify::csrf::Csrf;
 use crate::identify::endpoints::Endpoints;
-use crate::identify::refused::Refused;
 use crate::identify::saml::UnusableKey;
 use crate::identify::session::{LiveSession, RenderHeaders, Sessions};
 use crate::identify::throttle::Throttle;
@@ -89,7 +91,10 @@ pub enum StartError {
 /// A running narthex.
 pub struct App {
     plane: DataPlane,
+    /// With mode `scim`.
+    scim: Option<DataPlane>,
     health: SocketAddr,
+    admin: SocketAddr,
     probes: Health,
     tasks: Tasks,
     sessions: Arc<Sessions>,
@@ -101,7 +106,9 @@ pub struct App {
 #[derive(Default)]
 pub struct Sockets {
     pub public: Option<TcpListener>,
+    pub scim: Option<TcpListener>,
     pub health: Option<TcpListener>,
+    pub admin: Option<TcpListener>,
 }
 
 impl App {
@@ -114,6 +121,7 @@ impl App {
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let public = bind(sockets.public, "server.listen", settings.server.listen)?;
         let health_socket = bind(sockets.health, "health.listen", settings.health.listen)?;
+        let admin_socket = bind(sockets.admin, "admin.listen", settings.admin.listen)?;
         let keys = match &settings.keys.seal {
             SealKey::Given(key) => keyfile::given(key)?,
             SealKey::FileOrMake(path) => keyfile::file_or_make(path, platform.entropy.as_ref())?,
@@ -144,6 +152,17 @@ impl App {
             render_headers(settings.headers.clone(), audit.clone()),
             platform.clone(),
         ));
+        let (admin, administration) = administration::prepare(
+            &settings,
+            admin_socket,
+            crate::admin::Parts {
+                store: store.clone(),
+                sessions: sessions.clone(),
+                connector: connector.clone(),
+                keys: keys.clone(),
+                platform: platform.clone(),
+            },
+        )?;
         let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
         let signing_keys = signing_keys(&settings, &store, &keys, &platform, &audit, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
@@ -170,6 +189,8 @@ impl App {
             signing_keys: signing_keys.clone(),
         });
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
+        let scim = scim::start(&settings, sockets.scim, &store, &platform, &tasks)?;
+        administration::notice(&tasks, &sessions);
 
         let plane = data_plane(
             &settings,
@@ -189,12 +210,13 @@ impl App {
         let health_listener =
             tokio::net::TcpListener::from_std(health_socket).map_err(ListenError::Listener)?;
         tasks.spawn(probes.clone().serve(health_listener, tasks.stopping().clone()));
+        tasks.spawn(administration.serve(tasks.stopping().clone()));
         probes.set_started();
         tracing::info!(
-            listen = %plane.local_addr(), health = %health, public_url = %settings.server.public_url,
+            listen = %plane.local_addr(), health = %health, %admin, public_url = %settings.server.public_url,
             "narthex is ready"
         );
-        Ok(Self { plane, health, probes, tasks, sessions, audit: audit_writer, store: opened })
+        Ok(Self { plane, scim, health, admin, probes, tasks, sessions, audit: audit_writer, store: opened })
     }
 
     /// Where the public listener is.
@@ -203,10 +225,22 @@ impl App {
         self.plane.local_addr()
     }
 
+    /// Where the SCIM listener is, with mode `scim`.
+    #[must_use]
+    pub fn scim_addr(&self) -> Option<SocketAddr> {
+        self.scim.as_ref().map(DataPlane::local_addr)
+    }
+
     /// Where the health listener is.
     #[must_use]
     pub fn health_addr(&self) -> SocketAddr {
         self.health
+    }
+
+    /// Where the admin API is.
+    #[must_use]
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin
     }
 
     /// Ends what has expired now, instead of within a quarter of a second: for whoever turns the clock.
@@ -214,10 +248,20 @@ impl App {
         self.sessions.tick();
     }
 
+    /// Notices now what was done at the store by others, instead of within a second.
+    pub async fn look_at_the_store(&self) {
+        if let Err(error) = self.sessions.notice_endings().await {
+            tracing::warn!(%error, "the store could not be looked at");
+        }
+    }
+
     /// Lets requests in flight end, writes what is not written yet, and closes the store.
     pub async fn shut_down(self) {
         self.probes.set_draining();
         self.plane.shut_down().await;
+        if let Some(scim) = self.scim {
+            scim.shut_down().await;
+        }
         if let Err(error) = self.sessions.flush().await {
             tracing::warn!(%error, "the last activity could not be written");
         }
@@ -281,23 +325,6 @@ fn bind(
         Some(socket) => Ok(socket),
         None => TcpListener::bind(address).map_err(|reason| StartError::Bind { key, address, reason }),
     }
-}
-
-/// How the sign-in with this error id was refused, from the store that `settings` name; `None` where it is not
-/// among those that are kept.
-///
-/// # Errors
-/// Where the store cannot be read.
-pub async fn refusal(settings: &Settings, error_id: &str) -> Result<Option<Refused>, StoreError> {
-    let opened = OpenStore::open(settings).await?;
-    let found = opened.store().find_refusal(error_id).await;
-    opened.close().await;
-    found?
-        .map(|record| {
-            serde_json::from_str(&record)
-                .map_err(|error| StoreError::Unreadable { what: "refusal", reason: error.to_string() })
-        })
-        .transpose()
 }
 
 /// The application's connector, as the configuration names it.

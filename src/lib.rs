@@ -29,6 +29,9 @@ pub mod authorise;
 
 pub mod forward;
 
+// Beside the flow, on listeners of its own.
+pub mod admin;
+
 // What the stages stand on.
 pub mod cli;
 pub mod config;

@@ -1,5 +1,7 @@
 //! The one table from errors to HTTP answers: only here are status codes known.
 
+mod admin;
+
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
@@ -28,6 +30,8 @@ pub struct Problem {
     error_id: Option<ErrorId>,
     login_url: Option<String>,
     headers: HeaderMap,
+    /// An extension member of RFC 9457, 3.2.
+    more: Option<(&'static str, serde_json::Value)>,
 }
 
 impl Problem {
@@ -41,6 +45,7 @@ impl Problem {
             error_id: None,
             login_url: None,
             headers: HeaderMap::new(),
+            more: None,
         }
     }
 
@@ -105,6 +110,9 @@ impl Problem {
             }
             if let Some(url) = &self.login_url {
                 object.insert("login_url".to_owned(), json!(url));
+            }
+            if let Some((name, value)) = &self.more {
+                object.insert((*name).to_owned(), value.clone());
             }
         }
         let mut response = json_response(self.status, &body);

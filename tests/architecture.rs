@@ -32,13 +32,33 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("problem", &["authorise", "forward", "identify", "listen", "model", "pages", "provision"]),
+    (
+        "problem",
+        &["admin::AdminError", "authorise", "forward", "identify", "listen", "model", "pages", "provision"],
+    ),
     ("pipeline", &["authorise", "forward", "identify", "listen", "model", "observe", "platform", "problem"]),
+    // On listeners of its own.
+    (
+        "admin",
+        &[
+            "config",
+            "identify::intent",
+            "identify::refused",
+            "identify::session",
+            "listen::accept",
+            "model",
+            "platform",
+            "problem",
+            "provision",
+            "store",
+        ],
+    ),
     ("demo", &["model", "platform"]),
     // The composition root and what starts it.
     (
         "app",
         &[
+            "admin",
             "authorise",
             "config",
             "expr",
@@ -56,6 +76,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "admin",
             "app",
             "config",
             "demo",
@@ -66,6 +87,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "observe",
             "platform",
             "provision",
+            "store::StoreError",
+            "store::lists",
         ],
     ),
     ("main", &["cli"]),

@@ -121,7 +121,7 @@ fn list(as_json: bool, out: &mut dyn Write) -> io::Result<u8> {
             features.name,
             features.title,
             tested,
-            labels(features).join(", ")
+            features.labels().join(", ")
         )?;
     }
     Ok(FINE)
@@ -140,7 +140,7 @@ fn show(name: &str, as_json: bool, out: &mut dyn Write) -> io::Result<u8> {
         return Ok(FINE);
     }
     writeln!(out, "{} ({}), {}", features.title, features.name, tested(&features))?;
-    writeln!(out, "can do         {}", labels(&features).join(", "))?;
+    writeln!(out, "can do         {}", features.labels().join(", "))?;
     if features.roles {
         let roles: Vec<String> = features
             .fixed_roles
@@ -220,26 +220,6 @@ async fn test(
     Ok(life.exit())
 }
 
-/// What a connector can do, in the words of X3.
-fn labels(features: &Features) -> Vec<&'static str> {
-    [
-        (true, "JIT"),
-        (features.roles, "roles"),
-        (features.teams, "teams"),
-        (features.team_roles, "team roles"),
-        (features.app_groups, "groups"),
-        (features.permissions, "permissions"),
-        (features.owner, "owner"),
-        (features.can_create_team, "create teams"),
-        (features.can_deactivate, "deactivate"),
-        (features.can_delete, "delete"),
-        (features.attributes.contains_key("avatar"), "avatar"),
-    ]
-    .into_iter()
-    .filter_map(|(can, label)| can.then_some(label))
-    .collect()
-}
-
 fn tested(features: &Features) -> String {
     features.tested_against.as_ref().map_or_else(|| "untested".to_owned(), |v| format!("tested against {v}"))
 }
@@ -276,7 +256,7 @@ fn described(features: &Features) -> Json {
         "name": features.name,
         "title": features.title,
         "tested_against": features.tested_against,
-        "labels": labels(features),
+        "labels": features.labels(),
         "roles": roles.collect::<Vec<_>>(),
         "attributes": attributes,
         "username_case": if features.username_case == CaseRule::Sensitive { "sensitive" } else { "insensitive" },

@@ -1,5 +1,6 @@
 //! The command line: 0 is fine, 1 means that what was asked about is not so, 2 that it cannot run.
 
+mod admin;
 mod audit;
 mod check;
 mod connector;
@@ -8,8 +9,10 @@ mod connector_life;
 mod demo;
 mod explain;
 mod mapping;
+mod member;
 mod schema;
 mod serve;
+mod session;
 mod shadow;
 
 use std::future::Future;
@@ -76,6 +79,27 @@ enum Command {
         #[command(flatten)]
         shadow: shadow::ShadowArgs,
     },
+    /// Who is signed in; ending it
+    Session {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        session: session::SessionCommand,
+    },
+    /// Who is a member
+    Member {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        member: member::MemberCommand,
+    },
+    /// The way into the admin API
+    Admin {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        admin: admin::AdminCommand,
+    },
     /// Try it: an identity provider, an application and the proxy, all on this machine
     #[cfg(feature = "demo")]
     Demo {
@@ -111,6 +135,9 @@ pub fn run() -> ExitCode {
         Command::Connector { file, connector } => connector::run_with(&file.config, &connector),
         Command::Mapping { file, mapping } => mapping::run(&file.config, &mapping),
         Command::Shadow { file, shadow } => shadow::run(&file.config, &shadow),
+        Command::Session { file, session } => session::run(&file.config, session),
+        Command::Member { file, member } => member::run(&file.config, member),
+        Command::Admin { file, admin } => admin::run(&file.config, &admin),
         #[cfg(feature = "demo")]
         Command::Demo { port } => demo::run(port),
     };
@@ -147,4 +174,10 @@ async fn asked_to_end() -> Result<&'static str, std::io::Error> {
 #[expect(clippy::print_stderr, reason = "before the log is set up, standard error is the only place")]
 fn complain(text: &str) {
     eprintln!("narthex: {text}");
+}
+
+/// SECURITY: some of it is from outside (an entity ID, say), and terminals act on control characters, also on those
+/// that XML allows.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }

@@ -16,6 +16,8 @@ pub enum Origin {
     File(Range<usize>),
     /// The environment variable of this name.
     Environment(Arc<str>),
+    /// By an administrator at run time; no file has it.
+    Given,
     /// Nowhere: it is the default.
     Default,
 }

@@ -14,12 +14,14 @@ pub mod schema;
 mod secret_ref;
 pub mod settings;
 pub mod structure;
+pub mod written;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use problem::{ConfigErrors, Report};
 pub use settings::Settings;
+pub use written::Written;
 
 use crate::provision::connector::Features;
 use document::{Node, Origin};
@@ -86,6 +88,7 @@ pub fn load_text(
         }
         environment::apply(&mut document, schema::schema(), name, value, &mut problems);
     }
+    let tree = document.clone();
     let faulty = structure::conform(&mut document, schema::schema(), &mut problems);
     let settings = match serde_json::from_value(document.to_json()) {
         Ok(raw) => {
@@ -101,7 +104,10 @@ pub fn load_text(
     };
     let report = Report::new(path, source, problems);
     match settings {
-        Some(settings) if report.errors() == 0 => Ok(Loaded { settings, warnings: report }),
+        Some(settings) if report.errors() == 0 => {
+            let settings = Settings { written: Written::new(path, tree, env, &document), ..settings };
+            Ok(Loaded { settings, warnings: report })
+        }
         _ => Err(ConfigErrors { report }),
     }
 }

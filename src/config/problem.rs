@@ -64,7 +64,8 @@ impl Report {
         problems.sort_by_key(|problem| match &problem.origin {
             Origin::File(span) => (0, span.start),
             Origin::Environment(_) => (1, 0),
-            Origin::Default => (2, 0),
+            Origin::Given => (2, 0),
+            Origin::Default => (3, 0),
         });
         problems.dedup();
         Self { path: path.to_owned(), source: masked(source), problems }
@@ -91,7 +92,7 @@ impl Report {
                 format!("{}:{line}:{column}", self.path.display())
             }
             Origin::Environment(name) => name.to_string(),
-            Origin::Default => self.path.display().to_string(),
+            Origin::Given | Origin::Default => self.path.display().to_string(),
         };
         let severity = if problem.warning { "warning" } else { "error" };
         let help = problem.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
@@ -139,6 +140,7 @@ impl Report {
                 Origin::Environment(name) => {
                     put("variable", json!(&**name));
                 }
+                Origin::Given => {}
                 Origin::Default => {
                     put("file", file());
                 }
@@ -186,6 +188,7 @@ fn bytes_range(span: Range<usize>, length: usize) -> Range<usize> {
 fn names_a_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     ["secr", "passw", "bearer"].iter().any(|part| key.contains(part))
+        || key == "token"
         || nearest(&key, ["client_secret", "password", "bearer", "seal", "value"]).is_some()
 }
 
@@ -238,7 +241,7 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.problem.origin {
             Origin::Environment(name) => write!(f, "{name}: {}", self.problem.message),
-            Origin::File(_) | Origin::Default => f.write_str(&self.problem.message),
+            Origin::File(_) | Origin::Given | Origin::Default => f.write_str(&self.problem.message),
         }
     }
 }

@@ -4,10 +4,12 @@
 //! Every field is optional here, also the required ones: what is missing or of a wrong type was reported
 //! already, and the rest is still read, so that everything wrong is told at once.
 
+mod admin;
 mod idp;
 mod network;
 mod notify;
 mod provisioning;
+mod scim;
 mod store;
 
 use std::collections::BTreeMap;
@@ -15,10 +17,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use admin::*;
 pub use idp::*;
 pub use network::*;
 pub use notify::*;
 pub use provisioning::*;
+pub use scim::*;
 pub use store::*;
 
 /// Configuration of narthex: one process fronts one application. Every key can be overridden by the environment:
@@ -70,6 +74,11 @@ pub struct Raw {
     /// servers ask narthex (its SAML metadata, logout messages and keys) is not held back.
     #[schemars(extend("default" = {}))]
     pub network: Option<Network>,
+    /// A SCIM 2.0 server, by which a directory makes accounts; with provisioning.mode "scim", and only then.
+    pub scim: Option<Scim>,
+    /// The admin API, for scripts and administrators; on a listener of its own.
+    #[schemars(extend("default" = {}))]
+    pub admin: Option<Admin>,
     /// Liveness, readiness and metrics; carries nothing personal.
     #[schemars(extend("default" = {}))]
     pub health: Option<Health>,

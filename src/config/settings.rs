@@ -1,8 +1,10 @@
 //! The configuration as meant: typed, checked, with every default filled in and every secret read.
 
+mod admin;
 mod idp;
 mod network;
 mod notify;
+mod scim;
 mod store;
 
 use std::collections::BTreeMap;
@@ -13,12 +15,15 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use super::written::Written;
 use crate::expr::{Condition, Template};
 use crate::model::{IdpId, Secret};
 
+pub use admin::*;
 pub use idp::*;
 pub use network::*;
 pub use notify::*;
+pub use scim::*;
 pub use store::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
@@ -41,9 +46,14 @@ pub struct Settings {
     pub application: Option<Application>,
     pub provisioning: Provisioning,
     pub network: Network,
+    /// There exactly where `provisioning.mode = "scim"`.
+    pub scim: Option<Scim>,
+    pub admin: Admin,
     pub health: Health,
     pub notify: Notify,
     pub log: Log,
+    /// What all this was read from.
+    pub written: Written,
 }
 
 /// `[server]`
@@ -272,6 +282,7 @@ pub struct Provisioning {
 pub enum Mode {
     Off,
     Jit,
+    Scim,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

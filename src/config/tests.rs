@@ -272,7 +272,7 @@ fn structure_is_checked_whole() {
         refusal("[[idp]]", "[idp]"),
         added("sync = \"every_login\""),
         added("delete_at_session_end = true"),
-        added("[admin]\nlisten = \"127.0.0.1:9091\""),
+        added("[redis]\nlisten = \"127.0.0.1:9091\""),
         added("[log]\nissuer = 1"),
         lines(&errors("", &[])),
         lines(&errors("[server\nx = 1\ny = = 2\n", &[])),

@@ -24,6 +24,8 @@ pub struct Prepared {
     pub public: TcpListener,
     /// Bound to the address that it names as `health.listen`.
     pub health: TcpListener,
+    /// Bound to the address that it names as `admin.listen`.
+    pub admin: TcpListener,
 }
 
 /// The started proxy, by what ends it.
@@ -48,6 +50,7 @@ struct Config {
     saml_metadata: String,
     recipe: String,
     health: String,
+    admin: String,
 }
 
 #[derive(Template)]
@@ -98,6 +101,7 @@ where
 {
     let public = public(port)?;
     let health = listener(0).map_err(DemoError::Listen)?;
+    let admin = listener(0).map_err(DemoError::Listen)?;
     // Another site than the proxy's 127.0.0.1, so that cookies are as they are between two machines.
     let idp = DemoIdp::named("localhost", served()?, platform, tasks)?;
     let app = DemoApp::start(served()?, platform, tasks)?;
@@ -129,12 +133,13 @@ where
         saml_metadata: quoted(&idp.saml().entity_id()),
         recipe: quoted(&recipe.to_string_lossy()),
         health: quoted(&self::address(&health)?.to_string()),
+        admin: quoted(&self::address(&admin)?.to_string()),
     };
     let config = folder.write("proxy.toml", &rendered(&config)?)?;
 
     let guide = Guide { url: &url, issuer: idp.issuer(), application: app.url(), config: shown(&config) };
     let guide = rendered(&guide)?;
-    let running = start(Prepared { config, public, health }).await.map_err(DemoError::Proxy)?;
+    let running = start(Prepared { config, public, health, admin }).await.map_err(DemoError::Proxy)?;
     let printed = print.write_all(guide.as_bytes()).and_then(|()| print.flush());
     if printed.is_ok() {
         stop.await;

@@ -1,5 +1,7 @@
 //! Sessions: in the store for good, in memory in a compact form for the requests.
 
+mod revocation;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -55,6 +57,8 @@ pub struct Sessions {
     now: Arc<AtomicI64>,
     /// When the store was first found away; 0 while it answers.
     store_away_since: AtomicI64,
+    /// The store's mark of what other processes wrote, when it was last looked at.
+    seen_of_others: AtomicI64,
 }
 
 #[derive(Default)]
@@ -114,6 +118,7 @@ impl Sessions {
             platform,
             now,
             store_away_since: AtomicI64::new(0),
+            seen_of_others: AtomicI64::new(0),
         }
     }
 

@@ -45,6 +45,8 @@ pub enum Purpose {
     ParkedIdentity,
     /// A SAML response that waits for the browser that it belongs to.
     ParkedResponse,
+    /// Short-lived tokens of the admin API.
+    AdminToken,
 }
 
 impl Purpose {
@@ -59,6 +61,7 @@ impl Purpose {
             Self::LogoutHint => b"narthex logout hint v1",
             Self::ParkedIdentity => b"narthex parked identity v1",
             Self::ParkedResponse => b"narthex parked response v1",
+            Self::AdminToken => b"narthex admin token v1",
         }
     }
 }
@@ -178,7 +181,7 @@ mod tests {
     use super::*;
     use crate::platform::SystemEntropy;
 
-    const PURPOSES: [Purpose; 7] = [
+    const PURPOSES: [Purpose; 8] = [
         Purpose::SessionCookie,
         Purpose::LoginCookie,
         Purpose::LoginState,
@@ -186,6 +189,7 @@ mod tests {
         Purpose::StoredKey,
         Purpose::LogoutHint,
         Purpose::ParkedIdentity,
+        Purpose::AdminToken,
     ];
 
     fn ring() -> KeyRing {

@@ -131,6 +131,27 @@ pub struct Features {
 }
 
 impl Features {
+    /// What it can do, in the words of X3: the same wherever an application is chosen.
+    #[must_use]
+    pub fn labels(&self) -> Vec<&'static str> {
+        [
+            (true, "JIT"),
+            (self.roles, "roles"),
+            (self.teams, "teams"),
+            (self.team_roles, "team roles"),
+            (self.app_groups, "groups"),
+            (self.permissions, "permissions"),
+            (self.owner, "owner"),
+            (self.can_create_team, "create teams"),
+            (self.can_deactivate, "deactivate"),
+            (self.can_delete, "delete"),
+            (self.attributes.contains_key("avatar"), "avatar"),
+        ]
+        .into_iter()
+        .filter_map(|(can, label)| can.then_some(label))
+        .collect()
+    }
+
     /// Whether the recipe calls this name privileged, without regard to case: an application that folds
     /// names would give the privileged one for either spelling.
     #[must_use]

@@ -254,8 +254,8 @@ impl Core {
         match (self.settings.mode, &self.connector) {
             (Mode::Jit, Some(_)) => Ok(true),
             (Mode::Jit, None) => Err(ProvisionError::NoConnector),
-            (Mode::Off, None) => Ok(false),
-            (Mode::Off, Some(_)) => {
+            (Mode::Off | Mode::Scim, None) => Ok(false),
+            (Mode::Off | Mode::Scim, Some(_)) => {
                 Ok(self.store.find_member(&identity.idp, &identity.subject).await?.is_some())
             }
         }
@@ -298,8 +298,8 @@ impl Core {
         }
         match (self.settings.mode, member) {
             (Mode::Jit, member) => Creation::new(self, identity, deadline)?.run(member).await,
-            (Mode::Off, Some(_)) => Err(ProvisionError::AccountVanished),
-            (Mode::Off, None) => Err(ProvisionError::NotProvisioned),
+            (Mode::Off | Mode::Scim, Some(_)) => Err(ProvisionError::AccountVanished),
+            (Mode::Off | Mode::Scim, None) => Err(ProvisionError::NotProvisioned),
         }
     }
 

@@ -4,10 +4,12 @@
 mod agreement;
 mod audit;
 mod keys;
+mod lists;
 mod logins;
 mod members;
 mod outbox;
 mod rehearsals;
+mod scim;
 mod sessions;
 
 use std::future::Future;
@@ -161,6 +163,31 @@ macro_rules! conformance {
                 s4_a_letter_that_was_put_off_is_due_later_and_counted
                 s4_what_is_not_due_waits_and_what_is_due_longest_goes_first
                 s4_of_a_hundred_claims_at_once_exactly_one_gets_a_letter
+            );
+            conformance!(@tests $maker $marks scim:
+                a_resource_is_found_as_it_was_made
+                a_user_name_is_had_once
+                of_a_hundred_creations_of_one_user_name_exactly_one_is_done
+                a_change_wants_the_revision_that_there_is
+                of_a_hundred_changes_of_one_revision_exactly_one_is_done
+                a_change_does_not_take_another_users_name
+                members_are_users_that_are_there
+                of_a_hundred_changes_of_members_none_is_lost
+                a_deleted_user_leaves_its_groups
+                a_deleted_group_lets_its_members_be
+                resources_are_listed_page_by_page
+                resources_are_found_by_what_is_indexed
+                links_are_told_of_either_side
+            );
+            conformance!(@tests $maker $marks lists:
+                sessions_are_listed_newest_first_and_in_pages
+                sessions_are_listed_by_member_and_by_identity
+                e4_all_sessions_of_a_member_end_and_no_others
+                sessions_that_the_store_lacks_are_named
+                what_this_process_writes_is_no_mark_of_others
+                members_are_listed_by_id_and_in_pages
+                members_are_found_by_the_beginning_of_address_or_username
+                members_are_found_by_account_and_by_identity
             );
         }
     )*};

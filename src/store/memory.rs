@@ -1,9 +1,11 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
 mod audit;
+mod lists;
 mod logins;
 mod outbox;
 mod rehearsals;
+mod scim;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +17,7 @@ use self::audit::AuditTables;
 use self::logins::Logins;
 use self::outbox::Outbox;
 use self::rehearsals::Rehearsals;
+use self::scim::Scim;
 use super::{CreationLease, DocumentStore, KeyStore, MemberStore, SessionStore, StoreError, StoredKey};
 use crate::model::login::MAX_IN_FLIGHT;
 use crate::model::{AccountId, IdpId, Member, MemberId, SessionHash, SessionRecord, Subject, UnixTime};
@@ -41,6 +44,7 @@ struct Tables {
     rehearsals: Rehearsals,
     audit: AuditTables,
     outbox: Outbox,
+    scim: Scim,
 }
 
 impl Memory {
@@ -59,6 +63,8 @@ impl Memory {
 #[derive(Default)]
 struct Sessions {
     next: u64,
+    /// All sessions in the order of their recording.
+    order: BTreeMap<i64, SessionHash>,
     rows: HashMap<SessionHash, SessionRecord>,
     /// A member's sessions in the order of their recording.
     of_member: HashMap<MemberId, BTreeMap<u64, SessionHash>>,
@@ -95,8 +101,10 @@ impl SessionStore for Memory {
             return Err(StoreError::Conflict { act: "insert_session", what: "a session of this hash" });
         }
         sessions.rows.insert(session.hash, session.clone());
-        let Some(member) = member_of(session) else { return Ok(Vec::new()) };
         sessions.next += 1;
+        let ordinal = i64::try_from(sessions.next).unwrap_or(i64::MAX);
+        sessions.order.insert(ordinal, session.hash);
+        let Some(member) = member_of(session) else { return Ok(Vec::new()) };
         let hashes = sessions.of_member.entry(member).or_default();
         hashes.insert(sessions.next, session.hash);
         let mut ended = Vec::new();
@@ -156,6 +164,8 @@ impl SessionStore for Memory {
         for hash in &ended {
             sessions.remove(hash);
         }
+        let rows = &sessions.rows;
+        sessions.order.retain(|_, hash| rows.contains_key(hash));
         Ok(ended)
     }
 }

@@ -6,9 +6,11 @@ mod columns;
 #[cfg(test)]
 mod conformance;
 mod families;
+pub mod lists;
 pub mod memory;
 pub mod postgres;
 pub mod rehearsals;
+mod scim;
 pub mod sqlite;
 
 use std::time::Duration;
@@ -23,7 +25,9 @@ use crate::model::{
     ReturnTo, SessionHash, SessionRecord, StateHash, Subject, UnixTime,
 };
 
+pub use self::lists::AdminStore;
 pub use self::rehearsals::RehearsalStore;
+pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
 
 /// The store could not do it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -47,7 +51,16 @@ pub enum StoreError {
 
 /// Everything at once: what `app` hands round.
 pub trait Store:
-    LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + RehearsalStore + AuditStore + OutboxStore
+    LoginStore
+    + SessionStore
+    + MemberStore
+    + KeyStore
+    + DocumentStore
+    + RehearsalStore
+    + AuditStore
+    + ScimStore
+    + AdminStore
+    + OutboxStore
 {
 }
 impl<T> Store for T where
@@ -58,6 +71,8 @@ impl<T> Store for T where
         + DocumentStore
         + RehearsalStore
         + AuditStore
+        + ScimStore
+        + AdminStore
         + OutboxStore
 {
 }

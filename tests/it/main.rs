@@ -9,6 +9,7 @@
     reason = "helpers of tests fail as tests do, with a message, and their tasks end with the test"
 )]
 
+mod admin;
 mod audit;
 mod browser;
 mod data_plane;

@@ -27,7 +27,7 @@ impl Meaning<'_> {
         let trusted_proxies = self.trusted_proxies(server.trusted_proxies.as_ref());
         let tls = match &server.tls {
             None => Some(None),
-            Some(tls) => self.tls(tls).map(Some),
+            Some(tls) => self.tls(tls, "server").map(Some),
         };
         let timeouts = server.timeouts.as_ref().and_then(|timeouts| {
             let header_read =
@@ -47,7 +47,7 @@ impl Meaning<'_> {
         })
     }
 
-    fn address(&mut self, text: Option<&String>, path: &[Step]) -> Option<SocketAddr> {
+    pub(super) fn address(&mut self, text: Option<&String>, path: &[Step]) -> Option<SocketAddr> {
         let text = text?;
         let parsed = text.parse().ok();
         if parsed.is_none() {
@@ -125,12 +125,13 @@ impl Meaning<'_> {
         Some(networks)
     }
 
-    fn tls(&mut self, tls: &raw::Tls) -> Option<TlsFiles> {
+    /// The `tls` of this section.
+    pub(super) fn tls(&mut self, tls: &raw::Tls, section: &'static str) -> Option<TlsFiles> {
         let certificate = tls.certificate.as_ref().map(|file| self.file(file));
         let key = tls.key.as_ref().map(|file| self.file(file));
         for (name, file) in [("certificate", &certificate), ("key", &key)] {
             if let Some(file) = file {
-                self.pem(file, steps!["server", "tls", name])?;
+                self.pem(file, steps![section, "tls", name])?;
             }
         }
         Some(TlsFiles { certificate: certificate?, key: key? })

@@ -2,6 +2,7 @@
 //!
 //! Functions give `None` where they reported something, and go on, so that one run tells all.
 
+mod admin;
 mod application;
 mod attributes;
 mod idp;
@@ -11,6 +12,7 @@ mod network;
 mod notify;
 mod provisioning;
 mod saml;
+mod scim;
 mod store;
 mod traffic;
 
@@ -25,6 +27,7 @@ use super::document::{Node, Origin, Step, shown};
 use super::problem::{Problem, Problems};
 use super::raw::Raw;
 use super::settings::Settings;
+use super::written::Written;
 use crate::expr::{Located, nearest};
 use crate::provision::connector::Features;
 
@@ -87,6 +90,8 @@ impl Meaning<'_> {
         let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
         let notify = self.notify(raw);
+        let scim = self.scim(raw, server.as_ref(), health.as_ref());
+        let admin = self.admin(raw, server.as_ref(), health.as_ref());
         let log = self.log(raw);
         Some(Settings {
             server: server?,
@@ -102,9 +107,12 @@ impl Meaning<'_> {
             application: application.ok()?,
             provisioning: provisioning?,
             network: network?,
+            scim: scim.ok()?,
+            admin: admin?,
             health: health?,
             notify: notify?,
             log: log?,
+            written: Written::default(),
         })
     }
 

@@ -15,6 +15,7 @@ impl Meaning<'_> {
         let mode = match written.mode? {
             raw::Mode::Off => Mode::Off,
             raw::Mode::Jit => Mode::Jit,
+            raw::Mode::Scim => Mode::Scim,
         };
         self.mode(raw, mode, written);
         let claim = |this: &mut Self, names: &Option<raw::ClaimNames>, key: &str| match names {
@@ -111,6 +112,10 @@ impl Meaning<'_> {
                 help,
             );
         }
+        if mode == Mode::Scim && raw.application.is_none() && !self.faulty(steps!["application"]) {
+            let help = "add [application] with connector, url and credential, or write mode = \"off\"";
+            self.refuse(at, "mode \"scim\" needs an [application] to push accounts to", help);
+        }
         if mode == Mode::Off && !self.faulty(at) {
             if raw.application.is_some() {
                 let help = "write mode = \"jit\" in [provisioning] to have accounts made at the first login";
@@ -138,7 +143,7 @@ impl Meaning<'_> {
         let role = self.optional_name(written.default_role.as_ref(), at)?;
         let Some(features) = features else { return Ok(role) };
         let Some(name) = &role else {
-            if mode == Mode::Jit && features.roles && !self.faulty(at) {
+            if mode != Mode::Off && features.roles && !self.faulty(at) {
                 let names: Vec<&str> = features.fixed_roles.iter().map(|role| role.name.as_str()).collect();
                 let help = if names.is_empty() {
                     "name the role of people who are given no other".to_owned()

@@ -10,6 +10,7 @@ use serde::Deserialize;
 pub enum Mode {
     Off,
     Jit,
+    Scim,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -64,7 +65,8 @@ pub enum GroupsAbsent {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provisioning {
-    /// "jit": an account is made at the first login. "off": none is made.
+    /// "jit": an account is made at the first login. "scim": accounts are made by a SCIM client ([scim]), and people
+    /// whom it did not push are as with "off". "off": none is made.
     #[schemars(extend("default" = "off"))]
     pub mode: Option<Mode>,
     /// true: sign-ins are resolved and planned and nothing is written in the application; people without an account

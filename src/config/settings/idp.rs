@@ -25,6 +25,15 @@ impl Idp {
         }
     }
 
+    /// The protocol's name, as `type` has it.
+    #[must_use]
+    pub fn protocol(&self) -> &'static str {
+        match self {
+            Self::Oidc(_) => "oidc",
+            Self::Saml(_) => "saml",
+        }
+    }
+
     /// What the chooser shows.
     #[must_use]
     pub fn label(&self) -> &str {

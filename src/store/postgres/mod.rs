@@ -27,12 +27,18 @@ mod keys;
 mod logins;
 #[path = "../sql/members.rs"]
 mod members;
+#[path = "../sql/members_list.rs"]
+mod members_list;
 #[path = "../sql/outbox.rs"]
 mod outbox;
 #[path = "../sql/rehearsals.rs"]
 mod rehearsals;
+#[path = "../sql/scim.rs"]
+mod scim;
 #[path = "../sql/sessions.rs"]
 mod sessions;
+#[path = "../sql/sessions_list.rs"]
+mod sessions_list;
 
 use sqlx::SqlSafeStr;
 use sqlx::postgres::{PgPool, Postgres as Driver};
@@ -99,6 +105,14 @@ impl Postgres {
 
     async fn commit(&self, act: &'static str, transaction: Transaction) -> Result<(), StoreError> {
         transaction.commit().await.map_err(|error| self.failed(act, &error))
+    }
+
+    /// A number that changes with every write to the server, whoever makes it.
+    async fn mark(&self, act: &'static str) -> Result<i64, StoreError> {
+        sqlx::query_scalar("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(self.fails(act))
     }
 
     /// For `map_err` after one statement of `act`.

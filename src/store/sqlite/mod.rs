@@ -26,12 +26,18 @@ mod keys;
 mod logins;
 #[path = "../sql/members.rs"]
 mod members;
+#[path = "../sql/members_list.rs"]
+mod members_list;
 #[path = "../sql/outbox.rs"]
 mod outbox;
 #[path = "../sql/rehearsals.rs"]
 mod rehearsals;
+#[path = "../sql/scim.rs"]
+mod scim;
 #[path = "../sql/sessions.rs"]
 mod sessions;
+#[path = "../sql/sessions_list.rs"]
+mod sessions_list;
 
 use std::path::PathBuf;
 
@@ -90,6 +96,12 @@ impl Sqlite {
 
     async fn commit(&self, act: &'static str, transaction: Transaction) -> Result<(), StoreError> {
         transaction.commit().await.map_err(|error| self.failed(act, &error))
+    }
+
+    /// A number that changes with what other processes write to the file, and not with what this one does: the
+    /// writing connection's `data_version` (<https://sqlite.org/pragma.html#pragma_data_version>).
+    async fn mark(&self, act: &'static str) -> Result<i64, StoreError> {
+        sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.writer).await.map_err(self.fails(act))
     }
 
     /// For `map_err` after one statement of `act`.

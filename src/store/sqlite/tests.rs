@@ -417,7 +417,7 @@ async fn tables_of_a_newer_version_are_refused_and_left_as_they_are() {
     .unwrap();
     store.close().await;
     let text = refused(&path).await;
-    assert!(text.contains("version 77, this narthex knows them up to 10: a newer narthex"), "{text}");
+    assert!(text.contains("version 77, this narthex knows them up to 11: a newer narthex"), "{text}");
 }
 
 #[tokio::test]
@@ -507,4 +507,20 @@ async fn a_session_is_found_by_one_look_up_in_an_index() {
         assert_eq!(plan.len(), 1, "{plan:?}");
         assert!(plan[0].3.starts_with("SEARCH") && plan[0].3.contains(index), "{plan:?}");
     }
+}
+
+#[tokio::test]
+async fn what_another_process_writes_changes_the_mark_of_others_and_what_this_one_does_not() {
+    use crate::store::lists::SessionListStore;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("narthex.db");
+    let (ours, theirs) = (Sqlite::open(&path).await.unwrap(), Sqlite::open(&path).await.unwrap());
+    let before = ours.mark_of_others().await.unwrap();
+    ours.put_document("ours", b"x", UnixTime(1)).await.unwrap();
+    assert_eq!(ours.mark_of_others().await.unwrap(), before);
+    theirs.put_document("theirs", b"x", UnixTime(1)).await.unwrap();
+    let after = ours.mark_of_others().await.unwrap();
+    assert_ne!(after, before);
+    assert_eq!(ours.mark_of_others().await.unwrap(), after);
 }

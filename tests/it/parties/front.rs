@@ -61,10 +61,11 @@ impl Front {
         let url = format!("http://{}", public.local_addr().unwrap());
         put(&mut config, "server.public_url", url.as_str());
         put(&mut config, "server.workers", 1);
+        put(&mut config, "admin.listen", "127.0.0.1:0");
         put(&mut config, "server.timeouts.drain", "2s");
         let folder = tempfile::tempdir().unwrap();
         let settings = load(&config, folder.path());
-        let sockets = Sockets { public: Some(public), health: Some(health) };
+        let sockets = Sockets { public: Some(public), health: Some(health), ..Sockets::default() };
         let clock = Arc::<Forward>::default();
         let platform = Platform { clock: Arc::clone(&clock) as _, ..Platform::system() };
         let app = App::start(settings.clone(), platform, sockets).await.unwrap();

@@ -12,6 +12,9 @@ use toml::{Table, Value};
 
 use super::{Browser, Page, Parties};
 
+/// An administrator's, for the admin API.
+pub const ADMIN_TOKEN: &str = "administrator-of-the-integration-tests";
+
 /// The whole: provider, application, proxy.
 pub struct Stack {
     pub parties: Parties,
@@ -85,7 +88,7 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
             .register(&format!("{url}/.narthex/oidc/demo/callback"), &format!("{url}/.narthex/logout"));
         let settings = load(&config, folder.path());
         let health_url = format!("http://{}", health.local_addr().unwrap());
-        let sockets = Sockets { public: Some(public), health: Some(health) };
+        let sockets = Sockets { public: Some(public), health: Some(health), ..Sockets::default() };
         let app = App::start(settings, parties.platform.clone(), sockets).await.unwrap();
         Self { parties, url, health: health_url, app: Some(app), config, folder }
     }
@@ -119,6 +122,11 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
         format!("{}{path}", self.health)
     }
 
+    /// A call of the admin API.
+    pub fn admin_at(&self, path: &str) -> String {
+        format!("http://{}/api/v1{path}", self.app.as_ref().unwrap().admin_addr())
+    }
+
     /// The name of the proxy's session cookie.
     pub fn session_cookie(&self) -> String {
         format!("narthex-{}", self.url.rsplit(':').next().unwrap())
@@ -127,6 +135,11 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
     /// After the clock was turned: has the proxy look at it now.
     pub fn settle(&self) {
         self.app.as_ref().unwrap().look_at_the_clock();
+    }
+
+    /// After something was done at the store by another process: has the proxy notice it now.
+    pub async fn notice(&self) {
+        self.app.as_ref().unwrap().look_at_the_store().await;
     }
 
     /// Opens the application and signs in as this person of the demo's.
@@ -167,6 +180,7 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
         let sockets = Sockets {
             public: Some(TcpListener::bind(address).unwrap()),
             health: Some(TcpListener::bind(health).unwrap()),
+            ..Sockets::default()
         };
         let settings = load(&self.config, self.folder.path());
         self.app = Some(App::start(settings, self.parties.platform.clone(), sockets).await.unwrap());
@@ -259,6 +273,9 @@ team = "developers"
 group = "platform-admins"
 role = "admin"
 privileged = true
+[admin]
+listen = "127.0.0.1:0"
+tokens = [{{ name = "test", role = "administrator", token = "{admin_token}" }}]
 [health]
 listen = "127.0.0.1:0"
 "#,
@@ -267,6 +284,7 @@ listen = "127.0.0.1:0"
         client_id = parties.idp.client_id(),
         client_secret = parties.idp.client_secret().expose(),
         token = parties.app.api_token().expose(),
+        admin_token = ADMIN_TOKEN,
         recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/src/demo/legacy.toml"),
     );
     source.parse().unwrap()

@@ -1,0 +1,251 @@
+//! THE table of the admin API: every call with what it needs, takes and gives. The router, the permissions, the OpenAPI
+//! document and the tests are made from it, so that none of them can know a call that the others do not.
+
+use futures_util::future::BoxFuture;
+use http::Method;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::answer::Answer;
+use super::call::Call;
+use super::error::AdminError;
+use super::permissions::Permission;
+use super::{Admin, connector, identity, members, refusals, sessions, settings, status};
+
+/// One call.
+pub struct Route {
+    pub method: Method,
+    /// Below `/api/v1`; parts in braces are the caller's.
+    pub path: &'static str,
+    /// Its name in generated clients.
+    pub operation: &'static str,
+    pub access: Access,
+    pub summary: &'static str,
+    pub parameters: &'static [Parameter],
+    pub takes: Option<Shape>,
+    /// The body; `None`: 204 without one.
+    pub gives: Option<Gives>,
+    /// Changes something that has a version: needs If-Match.
+    pub versioned: bool,
+    pub act: Act,
+}
+
+/// Does it.
+pub type Act = for<'a> fn(&'a Admin, &'a Call) -> BoxFuture<'a, Result<Answer, AdminError>>;
+
+/// Who may make a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// What it gives is no secret, or the call brings its own proof.
+    Anybody,
+    /// Everybody who is somebody.
+    Recognised,
+    Needs(Permission),
+}
+
+/// One parameter of the query.
+pub struct Parameter {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// A number instead of a text.
+    pub number: bool,
+}
+
+/// A type's schema and an example of it.
+pub struct Shape {
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    pub example: fn() -> Value,
+}
+
+/// What comes back.
+pub enum Gives {
+    /// 200 with JSON.
+    Json(Shape),
+    /// 201 with JSON.
+    Created(Shape),
+    /// 200 with another media type.
+    Text(&'static str),
+}
+
+impl Gives {
+    /// Whether it is JSON with an example.
+    #[must_use]
+    pub fn has_example(&self) -> bool {
+        matches!(self, Self::Json(_) | Self::Created(_))
+    }
+}
+
+/// A type of the API with a typical value, for the document.
+pub trait Example {
+    fn example() -> Self;
+}
+
+/// The shape of `T`.
+pub const fn shape<T: JsonSchema + Example + Serialize>() -> Shape {
+    Shape {
+        schema: |generator| generator.subschema_for::<T>(),
+        example: || serde_json::to_value(T::example()).unwrap_or_default(),
+    }
+}
+
+const fn text(name: &'static str, about: &'static str) -> Parameter {
+    Parameter { name, about, number: false }
+}
+
+const AFTER: Parameter = text("after", "The `next` of the page before. Absent: the first page.");
+const LIMIT: Parameter =
+    Parameter { name: "limit", about: "Items of this page: 1 to 200, 50 unless said.", number: true };
+
+/// What most of them are like.
+const READ: Route = Route {
+    method: Method::GET,
+    path: "",
+    operation: "",
+    access: Access::Recognised,
+    summary: "",
+    parameters: &[],
+    takes: None,
+    gives: None,
+    versioned: false,
+    act: |_, _| Box::pin(async { Err(AdminError::UnknownPath) }),
+};
+
+/// Every call, in the order of the document.
+pub static ROUTES: &[Route] = &[
+    Route {
+        path: "/openapi.json",
+        operation: "openapi",
+        access: Access::Anybody,
+        summary: "This document.",
+        gives: Some(Gives::Text("application/json")),
+        act: |_, _| Box::pin(async { Ok(super::openapi::answer()) }),
+        ..READ
+    },
+    Route {
+        method: Method::POST,
+        path: "/bootstrap",
+        operation: "use_bootstrap_token",
+        access: Access::Anybody,
+        summary: "Turn the single-use token of `narthex admin bootstrap` into an administrator's token for an hour.",
+        takes: Some(shape::<identity::Bootstrap>()),
+        gives: Some(Gives::Created(shape::<identity::IssuedToken>())),
+        act: |admin, call| Box::pin(identity::bootstrap(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/me",
+        operation: "who_am_i",
+        summary: "Who asks, with which role and permissions.",
+        gives: Some(Gives::Json(shape::<identity::Me>())),
+        act: |_, call| Box::pin(async { identity::me(call) }),
+        ..READ
+    },
+    Route {
+        path: "/status",
+        operation: "status",
+        access: Access::Needs(Permission::SettingsView),
+        summary: "Whether everything that narthex stands on is well.",
+        gives: Some(Gives::Json(shape::<status::Status>())),
+        act: |admin, _| Box::pin(async { status::show(admin) }),
+        ..READ
+    },
+    Route {
+        path: "/members",
+        operation: "list_members",
+        access: Access::Needs(Permission::MembersView),
+        summary: "Members, by the beginning of e-mail address or username, by account or by identity; the oldest first.",
+        parameters: &[
+            text("search", "The beginning of the e-mail address or of the username, in any case."),
+            text("account", "The application's own id of the account, exactly."),
+            text("idp", "With subject: the identity provider of this identity."),
+            text("subject", "With idp: its subject there, exactly."),
+            AFTER,
+            LIMIT,
+        ],
+        gives: Some(Gives::Json(shape::<super::answer::Page<members::MemberView>>())),
+        act: |admin, call| Box::pin(members::list(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/members/{member}",
+        operation: "show_member",
+        access: Access::Needs(Permission::MembersView),
+        summary: "One member.",
+        gives: Some(Gives::Json(shape::<members::MemberView>())),
+        act: |admin, call| Box::pin(members::show(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/members/{member}/sessions",
+        operation: "end_sessions_of_member",
+        access: Access::Needs(Permission::SessionsManage),
+        summary: "End all sessions of a member, on every replica; streams break off at once.",
+        gives: Some(Gives::Json(shape::<sessions::Ended>())),
+        act: |admin, call| Box::pin(sessions::end_of_member(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/sessions",
+        operation: "list_sessions",
+        access: Access::Needs(Permission::MembersView),
+        summary: "Sessions, all of them or those of a member or an identity; the newest first.",
+        parameters: &[
+            text("member", "Only those of the member of this id."),
+            text("idp", "With subject: the identity provider of this identity."),
+            text("subject", "With idp: its subject there, exactly."),
+            AFTER,
+            LIMIT,
+        ],
+        gives: Some(Gives::Json(shape::<super::answer::Page<sessions::SessionView>>())),
+        act: |admin, call| Box::pin(sessions::list(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/sessions/{session}",
+        operation: "end_session",
+        access: Access::Needs(Permission::SessionsManage),
+        summary: "End a session, on every replica; its streams break off at once.",
+        act: |admin, call| Box::pin(sessions::end(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/settings",
+        operation: "show_settings",
+        access: Access::Needs(Permission::SettingsView),
+        summary: "The effective provisioning settings, as they would stand in proxy.toml, every default filled in.",
+        gives: Some(Gives::Json(shape::<settings::SettingsView>())),
+        act: |admin, _| Box::pin(settings::show(admin)),
+        ..READ
+    },
+    Route {
+        path: "/connector",
+        operation: "show_connector",
+        access: Access::Needs(Permission::SettingsView),
+        summary: "What the connector of this application can do and needs.",
+        gives: Some(Gives::Json(shape::<connector::ConnectorView>())),
+        act: |admin, _| Box::pin(async { connector::show(admin) }),
+        ..READ
+    },
+    Route {
+        method: Method::POST,
+        path: "/connector/check",
+        operation: "check_connector",
+        access: Access::Needs(Permission::SettingsView),
+        summary: "Reach the application's admin API with its credential; changes nothing there.",
+        gives: Some(Gives::Json(shape::<connector::CheckView>())),
+        act: |admin, _| Box::pin(connector::check(admin)),
+        ..READ
+    },
+    Route {
+        path: "/refusals/{error_id}",
+        operation: "explain_refusal",
+        access: Access::Needs(Permission::AuditView),
+        summary: "How the sign-in with this error id was refused, check by check (one of the latest 1000).",
+        gives: Some(Gives::Json(shape::<refusals::RefusalView>())),
+        act: |admin, call| Box::pin(refusals::show(admin, call)),
+        ..READ
+    },
+];

@@ -1,0 +1,8 @@
+//! The admin API in process, as its callers see it; every answer is held against the document.
+
+mod document;
+mod lists;
+mod permissions;
+mod server;
+
+use server::Server;

@@ -1,0 +1,168 @@
+//! The admin API's part of the composition, and what the command line does at the store beside a running narthex.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{OpenStore, StartError};
+use crate::admin::members::{self, MemberView};
+use crate::admin::principal::{self, BootstrapError};
+use crate::admin::sessions::{self, SessionView};
+use crate::admin::{Admin, Parts};
+use crate::config::Settings;
+use crate::identify::refused::Refused;
+use crate::identify::session::Sessions;
+use crate::listen::accept::ListenError;
+use crate::model::{MemberId, SessionHash};
+use crate::platform::{Platform, Tasks};
+use crate::store::lists::{MembersLike, SessionsOf};
+use crate::store::{Store, StoreError};
+
+/// A listener and what answers there.
+pub(super) struct Administration {
+    admin: Arc<Admin>,
+    listener: tokio::net::TcpListener,
+}
+
+/// Gives its address, too.
+pub(super) fn prepare(
+    settings: &Settings,
+    socket: TcpListener,
+    parts: Parts,
+) -> Result<(SocketAddr, Administration), StartError> {
+    let address = socket.local_addr().map_err(ListenError::Listener)?;
+    socket.set_nonblocking(true).map_err(ListenError::Listener)?;
+    let listener = tokio::net::TcpListener::from_std(socket).map_err(ListenError::Listener)?;
+    let admin = Arc::new(Admin::new(settings, address.ip(), parts));
+    Ok((address, Administration { admin, listener }))
+}
+
+impl Administration {
+    pub(super) async fn serve(self, stop: CancellationToken) {
+        self.admin.serve(self.listener, stop).await;
+    }
+}
+
+/// A single-use token for the admin API of whoever serves from the store that `settings` name.
+///
+/// # Errors
+/// Where it cannot be recorded.
+pub async fn bootstrap(settings: &Settings, platform: &Platform) -> Result<String, BootstrapError> {
+    let opened = OpenStore::open(settings).await?;
+    let store = opened.store();
+    let made = principal::make_bootstrap(store.as_ref(), platform.entropy.as_ref(), platform.clock.now());
+    let token = made.await;
+    opened.close().await;
+    token
+}
+
+/// How the sign-in with this error id was refused, from the store that `settings` name; `None` where it is not
+/// among those that are kept.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub async fn refusal(settings: &Settings, error_id: &str) -> Result<Option<Refused>, StoreError> {
+    let opened = OpenStore::open(settings).await?;
+    let found = opened.store().find_refusal(error_id).await;
+    opened.close().await;
+    found?
+        .map(|record| {
+            serde_json::from_str(&record)
+                .map_err(|error| StoreError::Unreadable { what: "refusal", reason: error.to_string() })
+        })
+        .transpose()
+}
+
+/// The store of a narthex that runs elsewhere on it.
+pub struct Beside {
+    opened: OpenStore,
+    store: Arc<dyn Store>,
+}
+
+/// Rows that are asked for at a time.
+const AT_A_TIME: usize = 500;
+
+impl Beside {
+    /// # Errors
+    /// Where it cannot be opened.
+    pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        let opened = OpenStore::open(settings).await?;
+        let store = opened.store();
+        Ok(Self { opened, store })
+    }
+
+    pub async fn close(self) {
+        drop(self.store);
+        self.opened.close().await;
+    }
+
+    /// All sessions of `of`, as the admin API shows them.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn sessions(&self, of: &SessionsOf) -> Result<Vec<SessionView>, StoreError> {
+        let (mut all, mut before) = (Vec::new(), None);
+        loop {
+            let rows = self.store.list_sessions(of, before, AT_A_TIME).await?;
+            let full = rows.len() == AT_A_TIME;
+            before = rows.last().map(|row| row.ordinal);
+            all.extend(rows.into_iter().map(sessions::viewed));
+            if !full {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Ends a session; `false` where there was none. Whoever serves from this store notices
+    /// ([`crate::identify::session::Sessions::notice_endings`]).
+    ///
+    /// # Errors
+    /// Where the store cannot be told.
+    pub async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError> {
+        self.store.end_session(hash).await
+    }
+
+    /// Ends all sessions of a member; gives how many.
+    ///
+    /// # Errors
+    /// Where the store cannot be told.
+    pub async fn end_sessions_of(&self, member: MemberId) -> Result<usize, StoreError> {
+        Ok(self.store.end_sessions_of_member(member).await?.len())
+    }
+
+    /// All members that match, as the admin API shows them.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn members(&self, like: &MembersLike) -> Result<Vec<MemberView>, StoreError> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let rows = self.store.list_members(like, after, AT_A_TIME).await?;
+            let full = rows.len() == AT_A_TIME;
+            after = rows.last().map(|row| row.id);
+            all.extend(rows.into_iter().map(members::viewed));
+            if !full {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+/// How often it is looked for what others did at the store.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Has the running process notice what was ended by another: the command line, or a replica.
+pub(super) fn notice(tasks: &Tasks, sessions: &Arc<Sessions>) {
+    let (sessions, stopping) = (sessions.clone(), tasks.stopping().clone());
+    tasks.spawn(async move {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stopping.run_until_cancelled(look.tick()).await.is_some() {
+            if let Err(error) = sessions.notice_endings().await {
+                tracing::warn!(%error, "it could not be seen whether sessions were ended elsewhere; it is tried again");
+            }
+        }
+    });
+}

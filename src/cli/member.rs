@@ -1,0 +1,126 @@
+//! `narthex member list | show`: who is a member, from the store of a running narthex.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+
+use super::admin::stored;
+use super::session::{subject, told};
+use super::{CANNOT, NOT_SO, block_on, complain};
+use crate::admin::members::MemberView;
+use crate::app::Beside;
+use crate::config::Settings;
+use crate::model::{AccountId, IdpId, MemberId, Subject};
+use crate::store::StoreError;
+use crate::store::lists::MembersLike;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MemberCommand {
+    /// The members, or those that match; the oldest first
+    List {
+        #[command(flatten)]
+        which: Which,
+        /// One JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// One member
+    Show {
+        /// The member's id, as `member list` shows it
+        member: uuid::Uuid,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// The beginning of the e-mail address or of the username
+    #[arg(long, conflicts_with_all = ["account", "idp"])]
+    search: Option<String>,
+    /// The application's own id of the account
+    #[arg(long, conflicts_with = "idp")]
+    account: Option<String>,
+    /// The identity provider's id …
+    #[arg(long, requires = "subject")]
+    idp: Option<IdpId>,
+    /// … and the subject there
+    #[arg(long, requires = "idp", value_parser = subject)]
+    subject: Option<Subject>,
+}
+
+/// Runs it on the store of `config`.
+pub(super) fn run(config: &Path, command: MemberCommand) -> u8 {
+    match stored(config) {
+        Ok(settings) => block_on(async move {
+            match at_store(&settings, command, &mut io::stdout()).await {
+                Ok(code) => code,
+                Err(error) => {
+                    complain(&error.to_string());
+                    CANNOT
+                }
+            }
+        }),
+        Err(code) => code,
+    }
+}
+
+async fn at_store(
+    settings: &Settings,
+    command: MemberCommand,
+    out: &mut (dyn Write + Send),
+) -> Result<u8, StoreError> {
+    let beside = Beside::open(settings).await?;
+    let (like, json, one) = match command {
+        MemberCommand::List { which, json } => (which.like(), json, false),
+        MemberCommand::Show { member, json } => (MembersLike::Id(MemberId(member)), json, true),
+    };
+    let found = beside.members(&like).await;
+    beside.close().await;
+    let found = found?;
+    if one && found.is_empty() {
+        complain("there is no member of this id; `narthex member list --search …` finds them");
+        return Ok(NOT_SO);
+    }
+    Ok(told(found.iter().map(|member| if json { object(member) } else { text(member, one) }), out))
+}
+
+impl Which {
+    fn like(self) -> MembersLike {
+        match self {
+            Self { search: Some(text), .. } => MembersLike::Beginning(text),
+            Self { account: Some(id), .. } => MembersLike::Account(AccountId(id)),
+            Self { idp: Some(idp), subject: Some(subject), .. } => MembersLike::Identity(idp, subject),
+            Self { .. } => MembersLike::Everybody,
+        }
+    }
+}
+
+fn object(member: &MemberView) -> String {
+    serde_json::to_string(member).unwrap_or_default()
+}
+
+fn text(member: &MemberView, whole: bool) -> String {
+    let email = member.email.as_deref().unwrap_or("(no address)");
+    if !whole {
+        let MemberView { id, username, status, origin, last_login_at, .. } = member;
+        let line = format!("{id}  {username}  {email}  {status}, {origin}, last login {last_login_at}");
+        return super::printable(&line);
+    }
+    let identities: Vec<String> =
+        member.identities.iter().map(|one| format!("{} {}", one.idp, one.subject)).collect();
+    super::printable(&format!(
+        "id          {}\nusername    {}\ne-mail      {email}\naccount     {}\nstatus      {}\norigin      {}\n\
+         generation  {}\ncreated     {}\nlast login  {}\nidentities  {}",
+        member.id,
+        member.username,
+        member.account,
+        member.status,
+        member.origin,
+        member.generation,
+        member.created_at,
+        member.last_login_at,
+        identities.join(", ")
+    ))
+}

@@ -1,0 +1,206 @@
+//! What every store does with what administrators look at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::NOW;
+use crate::model::session::{SessionAccount, SessionContent};
+use crate::model::{
+    AccountId, AccountProfile, Claims, Grant, IdpId, Member, MemberId, MemberStatus, Origin, SessionHash,
+    SessionRecord, Subject,
+};
+use crate::store::Store;
+use crate::store::lists::{MembersLike, SessionsOf};
+
+const NONE: [u8; 0] = [];
+const NONE_ENDED: [SessionHash; 0] = [];
+
+fn idp(name: &str) -> IdpId {
+    name.parse().unwrap()
+}
+
+fn subject(name: &str) -> Subject {
+    Subject::parse(name).unwrap()
+}
+
+fn id(number: u8) -> MemberId {
+    MemberId(uuid::Uuid::from_bytes([number; 16]))
+}
+
+fn session(number: u8, provider: &str, member: Option<u8>) -> SessionRecord {
+    let account = member.map(|member| SessionAccount {
+        member: id(member),
+        id: AccountId(member.to_string()),
+        profile: AccountProfile {
+            username: format!("user {member}"),
+            email: None,
+            display_name: None,
+            attributes: BTreeMap::new(),
+        },
+    });
+    SessionRecord {
+        hash: SessionHash([number; 32]),
+        content: SessionContent {
+            idp: idp(provider),
+            subject: subject("ada"),
+            logout_name: "ada".to_owned(),
+            idp_session: None,
+            account,
+            claims: Claims::default(),
+            grant: Grant::default(),
+            logout_hint: None,
+        },
+        created_at: NOW,
+        last_seen_at: NOW,
+        expires_at: NOW.after(Duration::from_hours(12)),
+    }
+}
+
+/// Sessions 1 to 6: member 7's, member 8's, and none's in turns; the last three by another provider.
+async fn six_sessions(store: &Arc<dyn Store>) {
+    for (number, provider, member) in [
+        (1, "corp", Some(7)),
+        (2, "corp", Some(8)),
+        (3, "corp", None),
+        (4, "partner", Some(7)),
+        (5, "partner", Some(8)),
+        (6, "partner", None),
+    ] {
+        store.insert_session(&session(number, provider, member), 20).await.unwrap();
+    }
+}
+
+async fn listed(
+    store: &Arc<dyn Store>,
+    of: &SessionsOf,
+    before: Option<i64>,
+    limit: usize,
+) -> Vec<(u8, i64)> {
+    let rows = store.list_sessions(of, before, limit).await.unwrap();
+    rows.iter().map(|row| (row.hash.0[0], row.ordinal)).collect()
+}
+
+fn numbers(listed: &[(u8, i64)]) -> Vec<u8> {
+    listed.iter().map(|(number, _)| *number).collect()
+}
+
+pub(super) async fn sessions_are_listed_newest_first_and_in_pages(store: &Arc<dyn Store>) {
+    six_sessions(store).await;
+    let all = listed(store, &SessionsOf::Everybody, None, 10).await;
+    assert_eq!(numbers(&all), [6, 5, 4, 3, 2, 1]);
+    let first = listed(store, &SessionsOf::Everybody, None, 4).await;
+    assert_eq!(numbers(&first), [6, 5, 4, 3]);
+    let second = listed(store, &SessionsOf::Everybody, Some(first[3].1), 4).await;
+    assert_eq!(numbers(&second), [2, 1]);
+    store.end_session(&SessionHash([5; 32])).await.unwrap();
+    assert_eq!(numbers(&listed(store, &SessionsOf::Everybody, None, 2).await), [6, 4]);
+}
+
+pub(super) async fn sessions_are_listed_by_member_and_by_identity(store: &Arc<dyn Store>) {
+    six_sessions(store).await;
+    assert_eq!(numbers(&listed(store, &SessionsOf::Member(id(7)), None, 10).await), [4, 1]);
+    assert_eq!(numbers(&listed(store, &SessionsOf::Member(id(9)), None, 10).await), NONE);
+    let of = SessionsOf::Identity(idp("partner"), subject("ada"));
+    assert_eq!(numbers(&listed(store, &of, None, 10).await), [6, 5, 4]);
+    let of = SessionsOf::Identity(idp("partner"), subject("bob"));
+    assert_eq!(numbers(&listed(store, &of, None, 10).await), NONE);
+    let rows = store.list_sessions(&SessionsOf::Everybody, None, 2).await.unwrap();
+    assert_eq!((rows[0].member, rows[0].username.as_deref()), (None, None));
+    assert_eq!((rows[1].member, rows[1].username.as_deref()), (Some(id(8)), Some("user 8")));
+    assert_eq!((rows[1].idp.as_str(), rows[1].subject.as_str()), ("partner", "ada"));
+    assert_eq!((rows[1].created_at, rows[1].expires_at), (NOW, NOW.after(Duration::from_hours(12))));
+}
+
+pub(super) async fn e4_all_sessions_of_a_member_end_and_no_others(store: &Arc<dyn Store>) {
+    six_sessions(store).await;
+    let mut ended = store.end_sessions_of_member(id(7)).await.unwrap();
+    ended.sort_unstable();
+    assert_eq!(ended, [SessionHash([1; 32]), SessionHash([4; 32])]);
+    assert_eq!(numbers(&listed(store, &SessionsOf::Everybody, None, 10).await), [6, 5, 3, 2]);
+    assert_eq!(store.end_sessions_of_member(id(7)).await.unwrap(), NONE_ENDED);
+}
+
+pub(super) async fn sessions_that_the_store_lacks_are_named(store: &Arc<dyn Store>) {
+    six_sessions(store).await;
+    let known: Vec<SessionHash> = (1..=7).map(|number| SessionHash([number; 32])).collect();
+    assert_eq!(store.missing_sessions(&known).await.unwrap(), [SessionHash([7; 32])]);
+    store.end_session(&known[1]).await.unwrap();
+    assert_eq!(store.missing_sessions(&known[..3]).await.unwrap(), [SessionHash([2; 32])]);
+    assert_eq!(store.missing_sessions(&[]).await.unwrap(), NONE_ENDED);
+}
+
+pub(super) async fn what_this_process_writes_is_no_mark_of_others(store: &Arc<dyn Store>) {
+    let before = store.mark_of_others().await.unwrap();
+    six_sessions(store).await;
+    assert_eq!(store.mark_of_others().await.unwrap(), before);
+}
+
+async fn member(store: &Arc<dyn Store>, number: u8, username: &str, email: Option<&str>) {
+    let identities = vec![(idp("corp"), subject(username)), (idp("partner"), subject(&format!("p{number}")))];
+    let member = Member {
+        id: id(number),
+        identities,
+        account: AccountId(format!("account {number}")),
+        username: username.to_owned(),
+        email: email.map(str::to_owned),
+        origin: Origin::Adopted,
+        status: MemberStatus::Active,
+        generation: 3,
+        created_at: NOW,
+        last_login_at: NOW.after(Duration::from_secs(u64::from(number))),
+    };
+    let (provider, name) = &member.identities[0];
+    store.begin_creation(provider, name, 1, NOW, NOW.after(Duration::from_mins(1))).await.unwrap();
+    store.finish_creation(&member, 1).await.unwrap().unwrap();
+}
+
+async fn four_members(store: &Arc<dyn Store>) {
+    member(store, 1, "Ada", Some("ada@example.com")).await;
+    member(store, 2, "bob", Some("Adam@example.com")).await;
+    member(store, 3, "adele", None).await;
+    member(store, 4, "Ädel_%", Some("x@example.com")).await;
+}
+
+async fn found(store: &Arc<dyn Store>, like: MembersLike, after: Option<MemberId>, limit: usize) -> Vec<u8> {
+    let rows = store.list_members(&like, after, limit).await.unwrap();
+    rows.iter().map(|row| row.id.0.as_bytes()[0]).collect()
+}
+
+pub(super) async fn members_are_listed_by_id_and_in_pages(store: &Arc<dyn Store>) {
+    four_members(store).await;
+    assert_eq!(found(store, MembersLike::Everybody, None, 3).await, [1, 2, 3]);
+    assert_eq!(found(store, MembersLike::Everybody, Some(id(3)), 3).await, [4]);
+    assert_eq!(found(store, MembersLike::Id(id(2)), None, 3).await, [2]);
+    assert_eq!(found(store, MembersLike::Id(id(9)), None, 3).await, NONE);
+    let rows = store.list_members(&MembersLike::Id(id(2)), None, 1).await.unwrap();
+    let row = &rows[0];
+    assert_eq!((row.username.as_str(), row.email.as_deref()), ("bob", Some("Adam@example.com")));
+    assert_eq!(row.identities, [(idp("corp"), subject("bob")), (idp("partner"), subject("p2"))]);
+    assert_eq!((row.origin, row.status, row.generation), (Origin::Adopted, MemberStatus::Active, 3));
+    assert_eq!((row.created_at, row.last_login_at), (NOW, NOW.after(Duration::from_secs(2))));
+}
+
+pub(super) async fn members_are_found_by_the_beginning_of_address_or_username(store: &Arc<dyn Store>) {
+    four_members(store).await;
+    let like = |text: &str| MembersLike::Beginning(text.to_owned());
+    assert_eq!(found(store, like("ad"), None, 9).await, [1, 2, 3]);
+    assert_eq!(found(store, like("ADA"), None, 9).await, [1, 2]);
+    assert_eq!(found(store, like("ad"), Some(id(1)), 1).await, [2]);
+    assert_eq!(found(store, like("Ädel_"), None, 9).await, [4]);
+    // Neither folded beyond ASCII, nor a pattern, nor found in the middle.
+    for none in ["ädel", "Ädel__", "a%", "dam", "example.com", "zz"] {
+        assert_eq!(found(store, like(none), None, 9).await, NONE, "{none}");
+    }
+    assert_eq!(found(store, like(""), None, 9).await, [1, 2, 3, 4]);
+}
+
+pub(super) async fn members_are_found_by_account_and_by_identity(store: &Arc<dyn Store>) {
+    four_members(store).await;
+    let account = |text: &str| MembersLike::Account(AccountId(text.to_owned()));
+    assert_eq!(found(store, account("account 3"), None, 9).await, [3]);
+    assert_eq!(found(store, account("Account 3"), None, 9).await, NONE);
+    let identity = |provider, name| MembersLike::Identity(idp(provider), subject(name));
+    assert_eq!(found(store, identity("partner", "p4"), None, 9).await, [4]);
+    assert_eq!(found(store, identity("corp", "p4"), None, 9).await, NONE);
+}

@@ -1,0 +1,102 @@
+//! What administrators look at: lists in pages, found by index, and endings by member.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::model::{AccountId, IdpId, MemberId, MemberStatus, Origin, SessionHash, Subject, UnixTime};
+
+/// Everything that administration needs beside what sign-ins do.
+pub trait AdminStore: SessionListStore + MemberListStore {}
+impl<T: SessionListStore + MemberListStore> AdminStore for T {}
+
+/// Sessions as administrators see them.
+#[async_trait]
+pub trait SessionListStore: Send + Sync {
+    /// The newest sessions of `of`, at most `limit`, older than `before`: the ordinal of one that is known. Those
+    /// past their end are among them until they are swept.
+    async fn list_sessions(
+        &self,
+        of: &SessionsOf,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<SessionRow>, StoreError>;
+
+    /// Ends all sessions of this member; returns their hashes.
+    async fn end_sessions_of_member(&self, member: MemberId) -> Result<Vec<SessionHash>, StoreError>;
+
+    /// A number that is another one than before where another process may have written to the store meanwhile.
+    async fn mark_of_others(&self) -> Result<i64, StoreError>;
+
+    /// Those of `known` that the store does not have, or no more.
+    async fn missing_sessions(&self, known: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError>;
+}
+
+/// Whose sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionsOf {
+    Everybody,
+    Member(MemberId),
+    Identity(IdpId, Subject),
+}
+
+/// A session without what it carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Its place in the order of recording.
+    pub ordinal: i64,
+    pub hash: SessionHash,
+    /// `None`: a session without account.
+    pub member: Option<MemberId>,
+    pub idp: IdpId,
+    pub subject: Subject,
+    /// The account's, where there is one.
+    pub username: Option<String>,
+    pub created_at: UnixTime,
+    pub last_seen_at: UnixTime,
+    pub expires_at: UnixTime,
+}
+
+/// Members as administrators see them.
+#[async_trait]
+pub trait MemberListStore: Send + Sync {
+    /// Members that match, in the order of their ids (that of their creation), at most `limit` after `after`.
+    async fn list_members(
+        &self,
+        like: &MembersLike,
+        after: Option<MemberId>,
+        limit: usize,
+    ) -> Result<Vec<MemberRow>, StoreError>;
+}
+
+/// Which members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MembersLike {
+    Everybody,
+    Id(MemberId),
+    /// E-mail address or username begins with this; ASCII letters in either case.
+    Beginning(String),
+    Account(AccountId),
+    Identity(IdpId, Subject),
+}
+
+/// A member's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberRow {
+    pub id: MemberId,
+    /// In their order.
+    pub identities: Vec<(IdpId, Subject)>,
+    pub account: AccountId,
+    pub username: String,
+    pub email: Option<String>,
+    pub origin: Origin,
+    pub status: MemberStatus,
+    pub generation: u32,
+    pub created_at: UnixTime,
+    pub last_login_at: UnixTime,
+}
+
+/// The first text, in the order of bytes, that does not begin with `beginning`, nor comes before those that do.
+#[must_use]
+pub(super) fn end_of_beginnings(beginning: &str) -> String {
+    format!("{beginning}{}", char::MAX)
+}

@@ -1,0 +1,111 @@
+//! What administrators look at.
+
+use async_trait::async_trait;
+
+use super::{Memory, member_of};
+use crate::model::{Member, MemberId, SessionHash};
+use crate::store::StoreError;
+use crate::store::lists::{
+    MemberListStore, MemberRow, MembersLike, SessionListStore, SessionRow, SessionsOf,
+};
+
+#[async_trait]
+impl SessionListStore for Memory {
+    async fn list_sessions(
+        &self,
+        of: &SessionsOf,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        let sessions = &self.tables().sessions;
+        let rows = sessions.order.range(..before.unwrap_or(i64::MAX)).rev();
+        let rows = rows.filter_map(|(ordinal, hash)| Some((*ordinal, sessions.rows.get(hash)?)));
+        let rows = rows.filter(|(_, record)| match of {
+            SessionsOf::Everybody => true,
+            SessionsOf::Member(member) => member_of(record) == Some(*member),
+            SessionsOf::Identity(idp, subject) => {
+                (&record.content.idp, &record.content.subject) == (idp, subject)
+            }
+        });
+        let shown = rows.take(limit).map(|(ordinal, record)| SessionRow {
+            ordinal,
+            hash: record.hash,
+            member: member_of(record),
+            idp: record.content.idp.clone(),
+            subject: record.content.subject.clone(),
+            username: record.content.account.as_ref().map(|account| account.profile.username.clone()),
+            created_at: record.created_at,
+            last_seen_at: record.last_seen_at,
+            expires_at: record.expires_at,
+        });
+        Ok(shown.collect())
+    }
+
+    async fn end_sessions_of_member(&self, member: MemberId) -> Result<Vec<SessionHash>, StoreError> {
+        let sessions = &mut self.tables().sessions;
+        let theirs = sessions.rows.values().filter(|record| member_of(record) == Some(member));
+        let ended: Vec<SessionHash> = theirs.map(|record| record.hash).collect();
+        for hash in &ended {
+            sessions.remove(hash);
+        }
+        Ok(ended)
+    }
+
+    /// There are no others.
+    async fn mark_of_others(&self) -> Result<i64, StoreError> {
+        Ok(0)
+    }
+
+    async fn missing_sessions(&self, known: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError> {
+        let rows = &self.tables().sessions.rows;
+        Ok(known.iter().filter(|hash| !rows.contains_key(hash)).copied().collect())
+    }
+}
+
+#[async_trait]
+impl MemberListStore for Memory {
+    async fn list_members(
+        &self,
+        like: &MembersLike,
+        after: Option<MemberId>,
+        limit: usize,
+    ) -> Result<Vec<MemberRow>, StoreError> {
+        let members = &self.tables().members;
+        let matches = |member: &&Member| match like {
+            MembersLike::Everybody => true,
+            MembersLike::Id(id) => member.id == *id,
+            MembersLike::Beginning(text) => {
+                let text = text.to_ascii_lowercase();
+                let begins = |value: &str| value.to_ascii_lowercase().starts_with(&text);
+                begins(&member.username) || member.email.as_deref().is_some_and(begins)
+            }
+            MembersLike::Account(account) => member.account == *account,
+            MembersLike::Identity(idp, subject) => {
+                member.identities.iter().any(|(i, s)| (i, s) == (idp, subject))
+            }
+        };
+        let mut found: Vec<&Member> = members
+            .rows
+            .values()
+            .filter(|member| after.is_none_or(|after| member.id > after))
+            .filter(matches)
+            .collect();
+        found.sort_by_key(|member| member.id);
+        Ok(found.into_iter().take(limit).map(row).collect())
+    }
+}
+
+fn row(member: &Member) -> MemberRow {
+    MemberRow {
+        id: member.id,
+        identities: member.identities.clone(),
+        account: member.account.clone(),
+        username: member.username.clone(),
+        email: member.email.clone(),
+        origin: member.origin,
+        status: member.status,
+        generation: member.generation,
+        created_at: member.created_at,
+        last_login_at: member.last_login_at,
+    }
+}

@@ -1,0 +1,122 @@
+//! Members as administrators see them: found by index, however many there are.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use super::{Database, Transaction, sql};
+use crate::model::{AccountId, IdpId, MemberId, Subject, UnixTime};
+use crate::store::StoreError;
+use crate::store::lists::{MemberListStore, MemberRow, MembersLike, end_of_beginnings};
+
+/// id, account, username, email, origin, status, generation, created_at, last_login_at
+type Row = (String, String, String, Option<String>, String, String, i64, i64, i64);
+
+/// What stands before the condition.
+macro_rules! members_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT m.id, m.account, m.username, m.email, m.origin, m.status, m.generation, m.created_at, \
+             m.last_login_at FROM members m WHERE m.id > $1 ",
+            $condition,
+            " ORDER BY m.id LIMIT $2"
+        )
+    };
+}
+
+#[async_trait]
+impl MemberListStore for Database {
+    async fn list_members(
+        &self,
+        like: &MembersLike,
+        after: Option<MemberId>,
+        limit: usize,
+    ) -> Result<Vec<MemberRow>, StoreError> {
+        let act = "list_members";
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let (statement, one, other) = match like {
+            MembersLike::Everybody => (members_where!(""), None, None),
+            MembersLike::Id(id) => (members_where!("AND m.id = $3"), Some(id.to_string()), None),
+            MembersLike::Beginning(text) => {
+                let folded = text.to_ascii_lowercase();
+                let end = end_of_beginnings(&folded);
+                // Two walks along an index each; the columns are made by the database (migration 11).
+                let statement = members_where!(
+                    "AND m.id IN (SELECT id FROM members WHERE email_folded >= $3 AND email_folded < $4 \
+                     UNION SELECT id FROM members WHERE username_folded >= $3 AND username_folded < $4)"
+                );
+                (statement, Some(folded), Some(end))
+            }
+            MembersLike::Account(account) => {
+                (members_where!("AND m.account = $3"), Some(account.0.clone()), None)
+            }
+            MembersLike::Identity(idp, subject) => (
+                members_where!("AND m.id IN (SELECT member FROM identities WHERE idp = $3 AND subject = $4)"),
+                Some(idp.to_string()),
+                Some(subject.as_str().to_owned()),
+            ),
+        };
+        // One snapshot of members and identities.
+        let mut tx = self.readers.begin().await.map_err(self.fails(act))?;
+        let mut query = sqlx::query_as(statement).bind(after).bind(sql(limit));
+        for value in [one, other].into_iter().flatten() {
+            query = query.bind(value);
+        }
+        let rows: Vec<Row> = query.fetch_all(&mut *tx).await.map_err(self.fails(act))?;
+        let mut identities = self.identities_of(act, &mut tx, &rows).await?;
+        rows.into_iter()
+            .map(|row| {
+                let identities = identities.remove(&row.0).unwrap_or_default();
+                member(row, identities)
+            })
+            .collect()
+    }
+}
+
+impl Database {
+    async fn identities_of(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        rows: &[Row],
+    ) -> Result<HashMap<String, Vec<(IdpId, Subject)>>, StoreError> {
+        let mut found = HashMap::new();
+        for row in rows {
+            let known: Vec<(String, String)> =
+                sqlx::query_as("SELECT idp, subject FROM identities WHERE member = $1 ORDER BY place")
+                    .bind(&row.0)
+                    .fetch_all(&mut **tx)
+                    .await
+                    .map_err(self.fails(act))?;
+            let mut identities = Vec::with_capacity(known.len());
+            for (idp, subject) in known {
+                let idp = idp.parse().map_err(|_| unreadable("identity provider"))?;
+                let subject = Subject::parse(&subject).ok_or_else(|| unreadable("subject"))?;
+                identities.push((idp, subject));
+            }
+            found.insert(row.0.clone(), identities);
+        }
+        Ok(found)
+    }
+}
+
+fn member(row: Row, identities: Vec<(IdpId, Subject)>) -> Result<MemberRow, StoreError> {
+    let (id, account, username, email, origin, status, generation, created_at, last_login_at) = row;
+    let word = serde_json::Value::String;
+    Ok(MemberRow {
+        id: MemberId(id.parse().map_err(|_| unreadable("id"))?),
+        identities,
+        account: AccountId(account),
+        username,
+        email,
+        origin: serde_json::from_value(word(origin)).map_err(|_| unreadable("origin"))?,
+        status: serde_json::from_value(word(status)).map_err(|_| unreadable("status"))?,
+        generation: u32::try_from(generation).map_err(|_| unreadable("generation"))?,
+        created_at: UnixTime(created_at),
+        last_login_at: UnixTime(last_login_at),
+    })
+}
+
+fn unreadable(column: &'static str) -> StoreError {
+    StoreError::Unreadable { what: "member", reason: format!("this version does not know its {column}") }
+}
