@@ -4,6 +4,7 @@ mod administration;
 pub mod audit;
 mod health;
 mod notify;
+mod open_store;
 mod providers;
 pub mod rehearsal;
 mod scim;
@@ -16,10 +17,11 @@ use http::{HeaderName, HeaderValue};
 
 pub use self::administration::{Beside, bootstrap, refusal};
 use self::notify::Notifying;
+use self::open_store::OpenStore;
 use self::providers::Providers;
 use crate::authorise::Routes;
 use crate::config::Settings;
-use crate::config::settings::{AttributeSource, Header, SealKey, StoreUrl, UpstreamTarget};
+use crate::config::settings::{AttributeSource, Header, SealKey, UpstreamTarget};
 use crate::forward::keys::{SigningKeys, TokenError};
 use crate::forward::send::{Forwarder, MintToken};
 use crate::forward::token::UpstreamToken;
@@ -47,9 +49,6 @@ use crate::provision::connector::Features;
 use crate::provision::rehearse::show_headers;
 use crate::provision::rest::RecipeError;
 use crate::provision::{Connector, Provisioner, Telling, catalogue};
-use crate::store::memory::Memory;
-use crate::store::postgres::{Location, Postgres};
-use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 
 /// How often expired sessions are looked for; streams end within this time of their session.
@@ -268,51 +267,6 @@ impl App {
         self.tasks.finish().await;
         self.audit.finish().await;
         self.store.close().await;
-    }
-}
-
-/// The store as it was opened, to be closed again.
-enum OpenStore {
-    Sqlite(Sqlite),
-    Postgres(Postgres),
-    Memory(Arc<Memory>),
-}
-
-impl OpenStore {
-    async fn open(settings: &Settings) -> Result<Self, StoreError> {
-        Ok(match &settings.store.url {
-            StoreUrl::Sqlite { path } => Self::Sqlite(Sqlite::open(path).await?),
-            StoreUrl::Postgres(postgres) => {
-                let roots = match postgres.roots.as_slice() {
-                    [] => settings.outbound.extra_roots.clone(),
-                    roots => roots.to_vec(),
-                };
-                let location = Location {
-                    url: postgres.url.clone(),
-                    password: postgres.password.clone(),
-                    connections: postgres.connections,
-                    roots,
-                };
-                Self::Postgres(Postgres::open(&location).await?)
-            }
-            StoreUrl::Memory => Self::Memory(Arc::default()),
-        })
-    }
-
-    fn store(&self) -> Arc<dyn Store> {
-        match self {
-            Self::Sqlite(sqlite) => Arc::new(sqlite.clone()),
-            Self::Postgres(postgres) => Arc::new(postgres.clone()),
-            Self::Memory(memory) => memory.clone(),
-        }
-    }
-
-    async fn close(self) {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.close().await,
-            Self::Postgres(postgres) => postgres.close().await,
-            Self::Memory(_) => {}
-        }
     }
 }
 

@@ -148,6 +148,7 @@ macro_rules! conformance {
             );
             conformance!(@tests $maker $marks audit:
                 s3_an_entry_is_read_as_it_was_appended
+                s4_letters_are_put_with_the_entries_that_they_tell_of
                 s3_a_chain_is_appended_to_at_its_end_only
                 s3_of_a_hundred_appended_at_once_exactly_one_goes_on
                 s3_heads_tell_how_far_each_chain_has_come

@@ -24,8 +24,9 @@ pub enum Actor {
     Person { idp: IdpId, subject: Subject },
     /// An identity provider, of its own accord.
     Provider(IdpId),
-    /// A person or program with a console role; by the name that the console knows.
-    Administrator { name: String },
+    /// A person or program with a console role, by the name that the console knows; with the identity, where that
+    /// is how the person came in.
+    Administrator { name: String, identity: Option<(IdpId, Subject)> },
     /// Whoever can run `narthex` on the machine.
     CommandLine,
 }
@@ -264,8 +265,9 @@ impl Entry {
                 // What is about nobody else is about whoever did it.
                 whose.member = self.member.filter(|_| self.about.is_none());
             }
-            Actor::Administrator { name } => {
+            Actor::Administrator { name, identity } => {
                 said.insert("name".to_owned(), tidy(name).into());
+                whose.identity.clone_from(identity);
             }
             Actor::Narthex | Actor::Provider(_) | Actor::CommandLine => {}
         }
@@ -303,7 +305,7 @@ impl Entry {
             (None, Actor::Narthex | Actor::Administrator { .. } | Actor::CommandLine) => (None, None),
         };
         let administrator = match &self.actor {
-            Actor::Administrator { name } => Some(name.as_str()),
+            Actor::Administrator { name, .. } => Some(name.as_str()),
             Actor::Narthex | Actor::Person { .. } | Actor::Provider(_) | Actor::CommandLine => None,
         };
         let details =

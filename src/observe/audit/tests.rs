@@ -324,7 +324,7 @@ async fn s3_changed_words_about_a_person_are_found() {
 async fn e6_an_erased_person_leaves_entries_that_verify_and_words_gone_otherwise_are_found() {
     let store = written().await;
     let (audit, writer) = Audit::start(store.clone(), platform(), Handle::current());
-    let by = Actor::Administrator { name: "root".to_owned() };
+    let by = Actor::Administrator { name: "root".to_owned(), identity: None };
     let identities = [(idp(), ada())];
     let erased = audit.erase_person(store.as_ref(), by, Some(member(7)), &identities).await.unwrap();
     assert_eq!(erased, 6);

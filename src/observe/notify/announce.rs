@@ -218,7 +218,7 @@ fn facts(entry: &Entry, at: UnixTime) -> Vec<(String, Value)> {
         (None, Actor::Administrator { .. } | Actor::Narthex | Actor::Provider(_) | Actor::CommandLine) => {}
     }
     match &entry.actor {
-        Actor::Administrator { name } => put("by", name.as_str().into()),
+        Actor::Administrator { name, .. } => put("by", name.as_str().into()),
         Actor::CommandLine => put("by", "the command line".into()),
         Actor::Provider(idp) => put("by", idp.as_str().into()),
         Actor::Narthex | Actor::Person { .. } => {}

@@ -1,5 +1,7 @@
 //! The audit log.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -105,7 +107,28 @@ impl AuditStore for Database {
         .fetch_all(&self.readers)
         .await
         .map_err(self.fails("read_audit"))?;
-        self.with_parts("read_audit", rows).await
+        let mut records = rows.into_iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(records) };
+        let parts: Vec<PartRow> = sqlx::query_as(
+            "SELECT chain, seq, role, member, idp, subject, salt, said FROM audit_parts \
+             WHERE (chain, seq) >= ($1, $2) AND (chain, seq) <= ($3, $4)",
+        )
+        .bind(first.chain.to_string())
+        .bind(number(first.sequence))
+        .bind(last.chain.to_string())
+        .bind(number(last.sequence))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(self.fails("read_audit"))?;
+        let mut places: HashMap<(ChainId, u64), &mut AuditRecord> =
+            records.iter_mut().map(|record| ((record.chain, record.sequence), record)).collect();
+        for row in parts {
+            let (key, said) = part_said(row)?;
+            if let Some(record) = places.get_mut(&(key.chain, key.sequence)) {
+                put_said(record, key.role, said);
+            }
+        }
+        Ok(records)
     }
 
     async fn list_audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError> {
@@ -248,37 +271,21 @@ impl Database {
         rows: Vec<EntryRow>,
     ) -> Result<Vec<AuditRecord>, StoreError> {
         let mut records = Vec::with_capacity(rows.len());
-        for (chain, seq, at, event, member, body, actor, about, previous, own) in rows {
-            let mut record = AuditRecord {
-                chain: chain_id(&chain)?,
-                sequence: sequence(seq)?,
-                at: UnixTime(at),
-                event,
-                member: member_id(&member)?,
-                body,
-                actor: part(actor)?,
-                about: part(about)?,
-                previous: hash("audit entry", &previous)?,
-                hash: hash("audit entry", &own)?,
-            };
+        for row in rows {
+            let mut record = entry(row)?;
             if record.actor.is_some() || record.about.is_some() {
                 let parts: Vec<PartRow> = sqlx::query_as(
-                    "SELECT role, member, idp, subject, salt, said FROM audit_parts WHERE chain = $1 AND seq = $2",
+                    "SELECT chain, seq, role, member, idp, subject, salt, said FROM audit_parts \
+                     WHERE chain = $1 AND seq = $2",
                 )
-                .bind(&chain)
-                .bind(seq)
+                .bind(record.chain.to_string())
+                .bind(number(record.sequence))
                 .fetch_all(&self.readers)
                 .await
                 .map_err(self.fails(act))?;
                 for row in parts {
-                    let (role, said) = said(row)?;
-                    let part = match role {
-                        PartRole::Actor => record.actor.as_mut(),
-                        PartRole::About => record.about.as_mut(),
-                    };
-                    if let Some(part) = part {
-                        part.said = Some(said);
-                    }
+                    let (key, said) = part_said(row)?;
+                    put_said(&mut record, key.role, said);
                 }
             }
             records.push(record);
@@ -294,8 +301,35 @@ type KeyRow = (String, i64, String);
 /// chain, seq, at, event, member, body, actor_digest, about_digest, previous, hash
 type EntryRow =
     (String, i64, i64, String, String, String, Option<Vec<u8>>, Option<Vec<u8>>, Vec<u8>, Vec<u8>);
-/// role, member, idp, subject, salt, said
-type PartRow = (String, String, String, String, Vec<u8>, String);
+/// chain, seq, role, member, idp, subject, salt, said
+type PartRow = (String, i64, String, String, String, String, Vec<u8>, String);
+
+/// Without what it says of people.
+fn entry(row: EntryRow) -> Result<AuditRecord, StoreError> {
+    let (chain, seq, at, event, member, body, actor, about, previous, own) = row;
+    Ok(AuditRecord {
+        chain: chain_id(&chain)?,
+        sequence: sequence(seq)?,
+        at: UnixTime(at),
+        event,
+        member: member_id(&member)?,
+        body,
+        actor: part(actor)?,
+        about: part(about)?,
+        previous: hash("audit entry", &previous)?,
+        hash: hash("audit entry", &own)?,
+    })
+}
+
+fn put_said(record: &mut AuditRecord, role: PartRole, said: Said) {
+    let part = match role {
+        PartRole::Actor => record.actor.as_mut(),
+        PartRole::About => record.about.as_mut(),
+    };
+    if let Some(part) = part {
+        part.said = Some(said);
+    }
+}
 
 fn head((chain, seq, bytes): HeadRow) -> Result<AuditHead, StoreError> {
     Ok(AuditHead { chain: chain_id(&chain)?, sequence: sequence(seq)?, hash: hash("audit head", &bytes)? })
@@ -306,15 +340,17 @@ fn part(digest: Option<Vec<u8>>) -> Result<Option<AuditPart>, StoreError> {
     digest.map(part).transpose()
 }
 
-fn said((role, member, idp, subject, salt, text): PartRow) -> Result<(PartRole, Said), StoreError> {
+fn part_said(row: PartRow) -> Result<(PartKey, Said), StoreError> {
+    let (chain, seq, role, member, idp, subject, salt, text) = row;
     let identity = if idp.is_empty() && subject.is_empty() {
         None
     } else {
         let idp: IdpId = idp.parse().map_err(|_| unreadable("an identity provider's id"))?;
         Some((idp, Subject::parse(&subject).ok_or_else(|| unreadable("a subject"))?))
     };
+    let key = PartKey { chain: chain_id(&chain)?, sequence: sequence(seq)?, role: part_role(&role)? };
     let whose = Whose { member: member_id(&member)?, identity };
-    Ok((part_role(&role)?, Said { whose, salt: hash("audit part", &salt)?, text }))
+    Ok((key, Said { whose, salt: hash("audit part", &salt)?, text }))
 }
 
 fn part_role(text: &str) -> Result<PartRole, StoreError> {
