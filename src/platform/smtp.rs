@@ -14,8 +14,10 @@ use uuid::Uuid;
 
 use crate::model::{EmailAddress, Secret, UnixTime};
 
-/// One message takes at most this long for each exchange with the server.
+/// The server has this long for each answer.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// One message takes at most this long, however many answers it wants.
+const WHOLE: Duration = Duration::from_secs(60);
 
 /// How the connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,10 +130,14 @@ impl Mailer {
             .body(mail.text.to_owned())
             .map_err(|error| MailError::Unwritable(error.to_string()))?;
         let host = self.host.clone();
-        match self.transport.send(message).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_permanent() => Err(MailError::Refused { host, reason: told(&error) }),
-            Err(error) => Err(MailError::NotTaken { host, reason: told(&error) }),
+        match tokio::time::timeout(WHOLE, self.transport.send(message)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) if error.is_permanent() => Err(MailError::Refused { host, reason: told(&error) }),
+            Ok(Err(error)) => Err(MailError::NotTaken { host, reason: told(&error) }),
+            Err(_) => {
+                let reason = format!("it was not done after {} seconds", WHOLE.as_secs());
+                Err(MailError::NotTaken { host, reason })
+            }
         }
     }
 }
