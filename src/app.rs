@@ -2,9 +2,10 @@
 
 mod administration;
 pub mod audit;
+mod changes;
 mod health;
 mod notify;
-mod open_store;
+mod opened;
 mod providers;
 pub mod rehearsal;
 mod scim;
@@ -16,8 +17,9 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 pub use self::administration::{Beside, bootstrap, refusal};
+use self::changes::Listeners;
 use self::notify::Notifying;
-use self::open_store::OpenStore;
+use self::opened::OpenStore;
 use self::providers::Providers;
 use crate::authorise::Routes;
 use crate::config::Settings;
@@ -164,6 +166,15 @@ impl App {
         )?;
         let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
         let signing_keys = signing_keys(&settings, &store, &keys, &platform, &audit, &tasks).await?;
+        let ending = sessions.clone();
+        let provisioner =
+            Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
+                .explaining(Telling {
+                    store: store.clone(),
+                    headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
+                })
+                .ending(Box::new(move |ended| ending.forget_ended(ended)));
+        provisioner.run_jobs(&tasks);
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
             public_url: settings.server.public_url.clone(),
@@ -171,13 +182,7 @@ impl App {
             logins: Logins::new(providers.protocols, store.clone(), platform.clone(), &keys),
             saml: providers.saml,
             sessions: sessions.clone(),
-            provisioner: Arc::new(
-                Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
-                    .telling(Telling {
-                        store: store.clone(),
-                        headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
-                    }),
-            ),
+            provisioner: Arc::new(provisioner),
             throttle: Throttle::new(),
             csrf: Csrf::new(&keys),
             keys,
@@ -188,8 +193,9 @@ impl App {
             signing_keys: signing_keys.clone(),
         });
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
-        let scim = scim::start(&settings, sockets.scim, &store, &platform, &tasks)?;
-        administration::notice(&tasks, &sessions);
+        opened.listen(&tasks);
+        changes::follow(&tasks, &store, Listeners { sessions: sessions.clone() });
+        let scim = scim::start(&settings, sockets.scim, &store, &platform, &audit, &tasks)?;
 
         let plane = data_plane(
             &settings,
@@ -249,7 +255,7 @@ impl App {
 
     /// Notices now what was done at the store by others, instead of within a second.
     pub async fn look_at_the_store(&self) {
-        if let Err(error) = self.sessions.notice_endings().await {
+        if let Err(error) = self.sessions.look_at_all().await {
             tracing::warn!(%error, "the store could not be looked at");
         }
     }

@@ -115,7 +115,7 @@ fn text(member: &MemberView, whole: bool) -> String {
          generation  {}\ncreated     {}\nlast login  {}\nidentities  {}",
         member.id,
         member.username,
-        member.account,
+        member.account.as_deref().unwrap_or("deleted"),
         member.status,
         member.origin,
         member.generation,

@@ -6,6 +6,7 @@
 
 mod admin;
 mod idp;
+mod lifecycle;
 mod network;
 mod notify;
 mod provisioning;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 pub use admin::*;
 pub use idp::*;
+pub use lifecycle::*;
 pub use network::*;
 pub use notify::*;
 pub use provisioning::*;

@@ -5,22 +5,14 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::config::settings::{MappingGives, MappingRow, Provisioning, UnknownRole, UnknownTeam};
-use crate::model::{Entitlements, Identity};
+pub use crate::model::Source;
+use crate::model::{Entitlements, Identity, Item};
 
 use super::connector::{Features, Kind};
 use super::names::{Names, Standing};
 use super::rows::{Judged, RowOutcome};
 use super::sources::Groups;
 use super::{ProvisionError, rows, sources};
-
-/// Where an entitlement comes from (PROVISIONING.md, ledger).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    Sso,
-    Onboarding,
-    Default,
-}
 
 /// The rule by which it was decided, as PROVISIONING.md numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +31,22 @@ pub enum Entitlement {
     AppGroup(String),
     Permission(String),
     Owner,
+}
+
+impl Entitlement {
+    /// With its value, as states of an account are compared.
+    #[must_use]
+    pub fn item(&self) -> (Item, String) {
+        match self {
+            Self::Role(role) => (Item::Role, role.clone()),
+            Self::Team { team, team_role } => {
+                (Item::Team(team.clone()), team_role.clone().unwrap_or_default())
+            }
+            Self::AppGroup(name) => (Item::AppGroup(name.clone()), String::new()),
+            Self::Permission(name) => (Item::Permission(name.clone()), String::new()),
+            Self::Owner => (Item::Owner, String::new()),
+        }
+    }
 }
 
 /// What made it so.
@@ -460,7 +468,7 @@ fn because(one: &Judged<'_>) -> Because {
 fn rule_of(source: Source) -> Rule {
     match source {
         Source::Onboarding => Rule::F3,
-        Source::Sso | Source::Default => Rule::F5,
+        Source::Sso | Source::Default | Source::Invite | Source::Console | Source::Scim => Rule::F5,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The stage itself: one verified identity in, one provisioned session's makings out.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use crate::config::Settings;
 use crate::config::settings::{Mode, Provisioning, Unprovisioned};
 use crate::identify::Verified;
-use crate::model::{Account, ErrorId, Grant, Identity, IdpId, Member, MemberStatus};
+use crate::model::{Account, ErrorId, Grant, Identity, IdpId, Member, SessionHash};
 use crate::platform::{Platform, Tasks};
-use crate::store::MemberStore;
+use crate::store::Store;
 
 use super::apply::Calls;
 use super::connector::{Connector, ConnectorError, FindBy};
@@ -26,7 +26,7 @@ use super::names::{self, NameCache, Names};
 use super::rehearse::Telling;
 use super::resolve::{Decision, Question, Resolved, Wanted, names_missing, resolve};
 use super::shadow::{Reach, ReadOnly};
-use super::{ProvisionError, Provisioned, existing, measures, members};
+use super::{ProvisionError, Provisioned, existing, measures};
 
 /// Sees to accounts. Cheap to clone.
 #[derive(Clone)]
@@ -41,17 +41,25 @@ pub(super) struct Core {
     pub(super) settings: Provisioning,
     authorities: BTreeMap<IdpId, Authority>,
     pub(super) connector: Option<Arc<Guarded>>,
-    pub(super) store: Arc<dyn MemberStore>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) platform: Platform,
     pub(super) name_locks: NameLocks,
     pub(super) names: NameCache,
+    on_ended: OnceLock<Box<OnEnded>>,
+    #[cfg(test)]
+    pub(super) faults: Arc<super::faults::Faults>,
 }
+
+/// Is told of sessions that this stage ended in the store.
+pub type OnEnded = dyn Fn(&[SessionHash]) + Send + Sync;
 
 /// A person whose account was seen to.
 #[derive(Debug, Clone)]
 pub struct Settled {
     pub member: Member,
     pub account: Account,
+    /// What the session carries, where the account was made to fit it.
+    pub grant: Option<Grant>,
     pub how: How,
     /// What was done for it, for `explain`.
     pub story: Story,
@@ -91,7 +99,7 @@ impl Provisioner {
     pub fn new(
         settings: &Settings,
         connector: Option<Arc<dyn Connector>>,
-        store: Arc<dyn MemberStore>,
+        store: Arc<dyn Store>,
         platform: Platform,
         tasks: Tasks,
     ) -> Self {
@@ -105,27 +113,53 @@ impl Provisioner {
         settings: Provisioning,
         authorities: BTreeMap<IdpId, Authority>,
         connector: Option<Arc<dyn Connector>>,
-        store: Arc<dyn MemberStore>,
+        store: Arc<dyn Store>,
         platform: Platform,
         tasks: Tasks,
     ) -> Self {
         let protected = settings.protected_accounts.clone();
         // M6: whatever goes wrong elsewhere, nothing is written.
-        let connector = connector.map(|inner| match settings.shadow {
-            true => Arc::new(ReadOnly::new(inner, Reach::Reads)) as Arc<dyn Connector>,
-            false => inner,
-        });
+        let connector = connector
+            .map(|inner| if settings.shadow { Arc::new(ReadOnly::new(inner, Reach::Reads)) } else { inner });
         let connector = connector.map(|inner| Arc::new(Guarded::new(inner, protected)));
         let name_locks = NameLocks::default();
         let names = NameCache::default();
-        let core = Core { settings, authorities, connector, store, platform, name_locks, names };
+        let core = Core {
+            settings,
+            authorities,
+            connector,
+            store,
+            platform,
+            name_locks,
+            names,
+            on_ended: OnceLock::new(),
+            #[cfg(test)]
+            faults: Arc::default(),
+        };
         Self { core: Arc::new(core), flights: Arc::new(Flights::new(tasks)), telling: None }
     }
 
     /// Has what sign-ins do, or would do, kept for `narthex explain` and `narthex shadow`.
     #[must_use]
-    pub fn telling(self, telling: Telling) -> Self {
+    pub fn explaining(self, telling: Telling) -> Self {
         Self { telling: Some(telling), ..self }
+    }
+
+    /// A process that dies where `faults` says.
+    #[cfg(test)]
+    pub(super) fn dying(mut self, faults: Arc<super::faults::Faults>) -> Self {
+        if let Some(core) = Arc::get_mut(&mut self.core) {
+            core.faults = faults;
+        }
+        self
+    }
+
+    /// Has `told` hear of sessions that end because of their members' accounts. Once; a second time changes nothing.
+    #[must_use]
+    pub fn ending(self, told: Box<OnEnded>) -> Self {
+        // The first one stays.
+        let _ = self.core.on_ended.set(told);
+        self
     }
 
     /// Sees to the person's account; the session can be made from the result only (F10).
@@ -223,8 +257,8 @@ impl Provisioner {
             })
             .await;
         let settled = landed?;
-        let (grant, session) =
-            core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
+        let (own, session) = core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
+        let grant = settled.grant.clone().unwrap_or(own);
         let how = if first { settled.how } else { How::Existing };
         let mut explanation = core.explained(identity, &settled, how, session, &grant);
         let identity = identity.clone();
@@ -279,7 +313,11 @@ impl Core {
     ) -> Result<T, ProvisionError> {
         match tokio::time::timeout_at(deadline, work).await {
             Ok(done) => done,
-            Err(_) => Err(ProvisionError::TimeBudget { seconds: self.settings.time_budget.as_secs() }),
+            Err(_) => {
+                #[cfg(test)]
+                self.faults.stay_dead().await;
+                Err(ProvisionError::TimeBudget { seconds: self.settings.time_budget.as_secs() })
+            }
         }
     }
 
@@ -289,32 +327,31 @@ impl Core {
         identity: &Identity,
         deadline: Instant,
     ) -> Result<Settled, ProvisionError> {
-        let member = self.store.find_member(&identity.idp, &identity.subject).await?;
-        if let Some(member) = &member {
-            let found = self.in_time(deadline, self.account_of(member, deadline)).await?;
-            if let Some(account) = found {
-                return self.returned(member.clone(), account).await;
-            }
+        if let Some(member) = self.store.find_member(&identity.idp, &identity.subject).await? {
+            return self.returning(member, identity, deadline).await;
         }
-        match (self.settings.mode, member) {
-            (Mode::Jit, member) => Creation::new(self, identity, deadline)?.run(member).await,
-            (Mode::Off | Mode::Scim, Some(_)) => Err(ProvisionError::AccountVanished),
-            (Mode::Off | Mode::Scim, None) => Err(ProvisionError::NotProvisioned),
+        match self.settings.mode {
+            Mode::Off | Mode::Scim => Err(ProvisionError::NotProvisioned),
+            Mode::Jit => {
+                let settled = Creation::new(self, identity, deadline)?.run().await?;
+                // An account that was there before may have to be made to fit this sign-in (L2, L3).
+                if settled.how == How::Adopted && self.adjusts() {
+                    return self.returning(settled.member, identity, deadline).await;
+                }
+                Ok(settled)
+            }
         }
     }
 
-    /// L1, L4: a member's account is left as it is; only our own record of the login is written.
-    pub(super) async fn returned(&self, member: Member, account: Account) -> Result<Settled, ProvisionError> {
-        match member.status {
-            MemberStatus::Active => {}
+    pub(super) fn has_application(&self) -> bool {
+        self.connector.is_some()
+    }
+
+    /// Sessions that ended in the store end here too.
+    pub(super) fn tell_ended(&self, ended: &[SessionHash]) {
+        if let (false, Some(told)) = (ended.is_empty(), self.on_ended.get()) {
+            told(ended);
         }
-        if !account.active {
-            return Err(ProvisionError::AccountDeactivated { username: account.profile.username });
-        }
-        let member = members::again(member, &account, self.platform.clock.now());
-        self.store.record_login(&member).await?;
-        let story = Story::of_member(&account);
-        Ok(Settled { member, account, how: How::Existing, story })
     }
 
     /// The member's account by the application's own id; `None`: it is gone.
@@ -323,21 +360,22 @@ impl Core {
         member: &Member,
         deadline: Instant,
     ) -> Result<Option<Account>, ProvisionError> {
+        let Some(id) = &member.account else { return Ok(None) };
         let connector = self.guarded()?;
         let calls = self.calls(connector, deadline);
-        let found = match calls.patiently(|| connector.find(FindBy::Id(&member.account))).await {
+        let found = match calls.patiently(|| connector.find(FindBy::Id(id))).await {
             Ok(found) => found,
             Err(ConnectorError::NotFound { .. }) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
         match found.len() {
             0 => Ok(None),
-            _ => match found.into_iter().find(|account| account.id == member.account) {
+            _ => match found.into_iter().find(|account| account.id == *id) {
                 Some(account) => Ok(Some(account)),
                 // SECURITY: lesson 32. Another account under this id is a lie or a recipe's mistake; to
                 // take it for "gone" would create a second one.
                 None => Err(ProvisionError::Implausible {
-                    what: format!("asked for the account {}, it gave another", member.account),
+                    what: format!("asked for the account {id}, it gave another"),
                 }),
             },
         }

@@ -6,6 +6,7 @@ mod admin;
 mod application;
 mod attributes;
 mod idp;
+mod lifecycle;
 mod listen;
 mod mapping;
 mod network;
@@ -87,6 +88,7 @@ impl Meaning<'_> {
         let upstream_token = self.upstream_token(raw, server.as_ref());
         let (application, features) = self.application(raw);
         let provisioning = self.provisioning(raw, features.as_ref());
+        self.durable(raw, store.as_ref());
         let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
         let notify = self.notify(raw);

@@ -117,7 +117,6 @@ events! {
     MemberBlocked "member_blocked" People Notable "A member was blocked (G6)."
     MemberUnblocked "member_unblocked" People Notable "A member is not blocked any more."
     MemberAbsent "member_absent" People Notable "A member had not come for long enough to lose the account (E6)."
-    ScimChanged "scim_changed" People Usual "A SCIM client made, changed or deleted a user or a group; `what` says which."
     AccessRevoked "access_revoked" People Notable "A member's access was revoked (E4)."
     MemberErased "member_erased" People Notable "What the log says of a person is erased, `parts` times; so were the member's records (E6)."
     CaseOpened "case_opened" People Notable "A sign-in waits for an administrator (F7, F8)."
@@ -131,6 +130,9 @@ events! {
     AdministratorRefused "administrator_refused" People Notable "A call to the admin API was refused; `code` says why."
     TokenMade "token_made" People Notable "A token for the admin API or for SCIM was made."
     TokenRevoked "token_revoked" People Notable "Such a token was taken back."
+    ScimChanged "scim_changed" People Usual "A SCIM client made or changed a user or group that it keeps here."
+    ScimDeleted "scim_deleted" People Notable "A SCIM client deleted a user or group that it kept here."
+    ScimRefused "scim_refused" People Notable "Calls to the SCIM server without one of its tokens, counted by minute."
 
     SettingsChanged "settings_changed" Settings Notable "Settings were changed; before and after."
     JitEnabled "jit_enabled" Settings Notable "Just-in-time provisioning was switched on (M4)."

@@ -121,21 +121,6 @@ pub(super) async fn e4_all_sessions_of_a_member_end_and_no_others(store: &Arc<dy
     assert_eq!(store.end_sessions_of_member(id(7)).await.unwrap(), NONE_ENDED);
 }
 
-pub(super) async fn sessions_that_the_store_lacks_are_named(store: &Arc<dyn Store>) {
-    six_sessions(store).await;
-    let known: Vec<SessionHash> = (1..=7).map(|number| SessionHash([number; 32])).collect();
-    assert_eq!(store.missing_sessions(&known).await.unwrap(), [SessionHash([7; 32])]);
-    store.end_session(&known[1]).await.unwrap();
-    assert_eq!(store.missing_sessions(&known[..3]).await.unwrap(), [SessionHash([2; 32])]);
-    assert_eq!(store.missing_sessions(&[]).await.unwrap(), NONE_ENDED);
-}
-
-pub(super) async fn what_this_process_writes_is_no_mark_of_others(store: &Arc<dyn Store>) {
-    let before = store.mark_of_others().await.unwrap();
-    six_sessions(store).await;
-    assert_eq!(store.mark_of_others().await.unwrap(), before);
-}
-
 async fn member(store: &Arc<dyn Store>, number: u8, username: &str, email: Option<&str>) {
     let identities = vec![(idp("corp"), subject(username)), (idp("partner"), subject(&format!("p{number}")))];
     let member = Member {

@@ -1,9 +1,10 @@
-//! The one place that names the stores that there are.
+//! The store that the configuration names: opened, handed round, closed.
 
 use std::sync::Arc;
 
 use crate::config::Settings;
 use crate::config::settings::StoreUrl;
+use crate::platform::Tasks;
 use crate::store::memory::Memory;
 use crate::store::postgres::{Location, Postgres};
 use crate::store::sqlite::Sqlite;
@@ -42,6 +43,14 @@ impl OpenStore {
             Self::Sqlite(sqlite) => Arc::new(sqlite.clone()),
             Self::Postgres(postgres) => Arc::new(postgres.clone()),
             Self::Memory(memory) => memory.clone(),
+        }
+    }
+
+    /// Listens for what other replicas do, where they can say so.
+    pub(super) fn listen(&self, tasks: &Tasks) {
+        match self {
+            Self::Postgres(postgres) => postgres.listen(tasks),
+            Self::Sqlite(_) | Self::Memory(_) => {}
         }
     }
 
