@@ -6,6 +6,7 @@ pub mod crypto;
 pub mod entropy;
 pub mod keyfile;
 pub mod outbound;
+pub mod smtp;
 pub mod tasks;
 pub mod webhook;
 

@@ -6,6 +6,7 @@ mod jobs;
 mod lists;
 mod logins;
 mod members;
+mod outbox;
 mod rehearsals;
 mod scim;
 mod standing;
@@ -21,6 +22,7 @@ use self::feed::Changes;
 use self::jobs::Jobs;
 use self::logins::Logins;
 use self::members::Members;
+use self::outbox::Outbox;
 use self::rehearsals::Rehearsals;
 use self::scim::Scim;
 use super::feed::{Changed, session_key};
@@ -52,6 +54,7 @@ struct Tables {
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
     rehearsals: Rehearsals,
     audit: AuditTables,
+    outbox: Outbox,
     scim: Scim,
 }
 

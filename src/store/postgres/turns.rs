@@ -31,6 +31,15 @@ const KNOWN: &[(&str, Turn)] = &[
     ("insert_session", Turn::Beside),
     // Waits for no row; see `note_seen`.
     ("touch_sessions", Turn::Beside),
+    // A chain is one process's: its head is moved by one statement whose condition the row keeps, its entries and
+    // letters are new rows, and what it notes of other chains is noted in the order of the chains by everybody.
+    ("append_audit", Turn::Beside),
+    // New rows, one row by its key.
+    ("put_letters", Turn::Beside),
+    ("put_off_letter", Turn::Beside),
+    ("drop_letter", Turn::Beside),
+    // Several rows, which two at once could lock in two orders.
+    ("claim_letters", Turn::One("outbox")),
     // Each inserts one row and drops the oldest, or drops several: rows locked in two orders would be a deadlock.
     ("put_login", Turn::One("logins")),
     ("park", Turn::One("logins")),
@@ -95,6 +104,7 @@ mod tests {
             include_str!("../sql/logins.rs"),
             include_str!("../sql/members.rs"),
             include_str!("../sql/rehearsals.rs"),
+            include_str!("../sql/outbox.rs"),
             include_str!("../sql/sessions.rs"),
             include_str!("../sql/sessions_list.rs"),
         ];
