@@ -1,5 +1,6 @@
 //! Tests of the whole stage against an application in memory; `rules` has those of the pure parts.
 
+mod access;
 mod borrow;
 mod breaker;
 mod crashes;
@@ -13,6 +14,7 @@ mod mapping;
 mod once;
 mod properties;
 mod rules;
+mod settling;
 mod shadow;
 mod sync;
 
