@@ -12,6 +12,7 @@ mod guards;
 mod mapping;
 mod once;
 mod properties;
+mod push;
 mod rules;
 mod shadow;
 mod sync;
