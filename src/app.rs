@@ -2,6 +2,8 @@
 
 mod administration;
 pub mod audit;
+mod changes;
+mod opened;
 mod providers;
 pub mod rehearsal;
 mod scim;
@@ -14,10 +16,12 @@ use http::{HeaderName, HeaderValue};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 pub use self::administration::{Beside, bootstrap, refusal};
+use self::changes::Listeners;
+use self::opened::OpenStore;
 use self::providers::Providers;
 use crate::authorise::Routes;
 use crate::config::Settings;
-use crate::config::settings::{AttributeSource, Header, SealKey, StoreUrl, UpstreamTarget};
+use crate::config::settings::{AttributeSource, Header, SealKey, UpstreamTarget};
 use crate::forward::keys::{SigningKeys, TokenError};
 use crate::forward::send::{Forwarder, MintToken};
 use crate::forward::token::UpstreamToken;
@@ -44,9 +48,6 @@ use crate::provision::connector::Features;
 use crate::provision::rehearse::show_headers;
 use crate::provision::rest::RecipeError;
 use crate::provision::{Connector, Provisioner, Telling, catalogue};
-use crate::store::memory::Memory;
-use crate::store::postgres::{Location, Postgres};
-use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 
 /// How often expired sessions are looked for; streams end within this time of their session.
@@ -157,7 +158,7 @@ impl App {
         let ending = sessions.clone();
         let provisioner =
             Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
-                .telling(Telling {
+                .explaining(Telling {
                     store: store.clone(),
                     headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
                 })
@@ -181,8 +182,9 @@ impl App {
             signing_keys: signing_keys.clone(),
         });
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
+        opened.listen(&tasks);
+        changes::follow(&tasks, &store, Listeners { sessions: sessions.clone() });
         let scim = scim::start(&settings, sockets.scim, &store, &platform, &audit, &tasks)?;
-        administration::notice(&tasks, &sessions);
 
         let plane = data_plane(
             &settings,
@@ -242,7 +244,7 @@ impl App {
 
     /// Notices now what was done at the store by others, instead of within a second.
     pub async fn look_at_the_store(&self) {
-        if let Err(error) = self.sessions.notice_endings().await {
+        if let Err(error) = self.sessions.look_at_all().await {
             tracing::warn!(%error, "the store could not be looked at");
         }
     }
@@ -260,51 +262,6 @@ impl App {
         self.tasks.finish().await;
         self.audit.finish().await;
         self.store.close().await;
-    }
-}
-
-/// The store as it was opened, to be closed again.
-enum OpenStore {
-    Sqlite(Sqlite),
-    Postgres(Postgres),
-    Memory(Arc<Memory>),
-}
-
-impl OpenStore {
-    async fn open(settings: &Settings) -> Result<Self, StoreError> {
-        Ok(match &settings.store.url {
-            StoreUrl::Sqlite { path } => Self::Sqlite(Sqlite::open(path).await?),
-            StoreUrl::Postgres(postgres) => {
-                let roots = match postgres.roots.as_slice() {
-                    [] => settings.outbound.extra_roots.clone(),
-                    roots => roots.to_vec(),
-                };
-                let location = Location {
-                    url: postgres.url.clone(),
-                    password: postgres.password.clone(),
-                    connections: postgres.connections,
-                    roots,
-                };
-                Self::Postgres(Postgres::open(&location).await?)
-            }
-            StoreUrl::Memory => Self::Memory(Arc::default()),
-        })
-    }
-
-    fn store(&self) -> Arc<dyn Store> {
-        match self {
-            Self::Sqlite(sqlite) => Arc::new(sqlite.clone()),
-            Self::Postgres(postgres) => Arc::new(postgres.clone()),
-            Self::Memory(memory) => memory.clone(),
-        }
-    }
-
-    async fn close(self) {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.close().await,
-            Self::Postgres(postgres) => postgres.close().await,
-            Self::Memory(_) => {}
-        }
     }
 }
 

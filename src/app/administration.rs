@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -13,10 +12,9 @@ use crate::admin::sessions::{self, SessionView};
 use crate::admin::{Admin, Parts};
 use crate::config::Settings;
 use crate::identify::refused::Refused;
-use crate::identify::session::Sessions;
 use crate::listen::accept::ListenError;
 use crate::model::{MemberId, SessionHash};
-use crate::platform::{Platform, Tasks};
+use crate::platform::Platform;
 use crate::store::lists::{MembersLike, SessionsOf};
 use crate::store::{Store, StoreError};
 
@@ -115,8 +113,8 @@ impl Beside {
         }
     }
 
-    /// Ends a session; `false` where there was none. Whoever serves from this store notices
-    /// ([`crate::identify::session::Sessions::notice_endings`]).
+    /// Ends a session; `false` where there was none. Whoever serves from this store hears of it
+    /// ([`crate::store::feed`]).
     ///
     /// # Errors
     /// Where the store cannot be told.
@@ -148,21 +146,4 @@ impl Beside {
             }
         }
     }
-}
-
-/// How often it is looked for what others did at the store.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// Has the running process notice what was ended by another: the command line, or a replica.
-pub(super) fn notice(tasks: &Tasks, sessions: &Arc<Sessions>) {
-    let (sessions, stopping) = (sessions.clone(), tasks.stopping().clone());
-    tasks.spawn(async move {
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while stopping.run_until_cancelled(look.tick()).await.is_some() {
-            if let Err(error) = sessions.notice_endings().await {
-                tracing::warn!(%error, "it could not be seen whether sessions were ended elsewhere; it is tried again");
-            }
-        }
-    });
 }

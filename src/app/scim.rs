@@ -23,7 +23,8 @@ pub(super) fn start(
     tasks: &Tasks,
 ) -> Result<Option<DataPlane>, StartError> {
     let Some(scim) = &settings.scim else { return Ok(None) };
-    let server = Arc::new(ScimServer::new(scim, store.clone(), platform.clone(), audit.clone(), tasks.clone()));
+    let server =
+        Arc::new(ScimServer::new(scim, store.clone(), platform.clone(), audit.clone(), tasks.clone()));
     let listening = Listening {
         listener: bind(socket, "scim.listen", scim.listen)?,
         tls: scim.tls.as_ref().map(server_config).transpose()?,

@@ -913,7 +913,11 @@ fn m1_scim_is_configured_with_its_mode_and_only_then() {
             "there is no [scim]",
         ),
         ("\"another-token-of-the-directory\"", "\"short\"", "fewer than 24 characters"),
-        ("tokens = [\"0123456789abcdef01234567\", \"another-token-of-the-directory\"]", "tokens = []", "scim.tokens"),
+        (
+            "tokens = [\"0123456789abcdef01234567\", \"another-token-of-the-directory\"]",
+            "tokens = []",
+            "scim.tokens",
+        ),
         ("[scim]", "[scim]\nlisten = \"127.0.0.1:8080\"", "which `server.listen` has already"),
         ("[scim]", "[scim]\nlisten = \"127.0.0.1:9090\"", "which `health.listen` has already"),
         ("[scim]", "[scim]\npublic_url = \"ftp://x\"", "is no scheme"),

@@ -135,10 +135,8 @@ impl Provisioner {
     ) -> Self {
         let protected = settings.protected_accounts.clone();
         // M6: whatever goes wrong elsewhere, nothing is written.
-        let connector = connector.map(|inner| match settings.shadow {
-            true => Arc::new(ReadOnly::new(inner, Reach::Reads)) as Arc<dyn Connector>,
-            false => inner,
-        });
+        let connector = connector
+            .map(|inner| if settings.shadow { Arc::new(ReadOnly::new(inner, Reach::Reads)) } else { inner });
         let connector = connector.map(|inner| Arc::new(Guarded::new(inner, protected)));
         let core = Core {
             settings,
@@ -158,7 +156,7 @@ impl Provisioner {
 
     /// Has what sign-ins do, or would do, kept for `narthex explain` and `narthex shadow`.
     #[must_use]
-    pub fn telling(self, telling: Telling) -> Self {
+    pub fn explaining(self, telling: Telling) -> Self {
         Self { telling: Some(telling), ..self }
     }
 

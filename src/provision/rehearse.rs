@@ -149,11 +149,11 @@ impl Core {
                 MemberStatus::Active => {}
                 MemberStatus::Blocked => return Err(ProvisionError::Blocked),
             }
+            told.found = Found::Member(Box::new(account.clone()));
             if !account.active {
                 return Err(ProvisionError::AccountDeactivated { username: account.profile.username });
             }
             let resolved = self.resolved(identity, Some(member), deadline).await?;
-            told.found = Found::Member(Box::new(account.clone()));
             *standing = Some((member.clone(), account.clone()));
             return Ok(self.admitted(How::Existing, account.profile, account.entitlements, resolved, told));
         }

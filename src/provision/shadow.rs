@@ -16,7 +16,7 @@ use crate::store::rehearsals::{Outcome, RehearsalStore};
 use super::connector::{
     Checked, Connector, ConnectorError, EntitlementChange, Features, FindBy, Kind, Named,
 };
-use super::explain::{Explanation, Summary};
+use super::explain::{Explanation, Found, Summary};
 use super::grant::grant;
 use super::rehearse::Rehearsal;
 use super::{ProvisionError, Provisioned, Provisioner, eligibility};
@@ -133,8 +133,12 @@ impl Provisioner {
                 let grant = grant(&account.entitlements, &said, core.settings.session_roles);
                 Ok((Provisioned::with_account(verified, &member, &account, grant), "existing"))
             }
-            // G4 holds too: what is deactivated stays so.
-            (Ok(_), _, Some(error @ ProvisionError::AccountDeactivated { .. })) => Err(error),
+            // G4 holds too: whose account was deactivated is kept out.
+            (Ok(_), _, Some(error @ ProvisionError::AccountDeactivated { .. }))
+                if matches!(explanation.found, Found::Member(_)) =>
+            {
+                Err(error)
+            }
             (Ok(_), _, _) => Ok((Provisioned::without_account(verified, Grant::default()), "shadowed")),
         };
         (result, explanation)

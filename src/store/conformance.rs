@@ -3,6 +3,7 @@
 
 mod agreement;
 mod audit;
+mod feed;
 mod jobs;
 mod keys;
 mod lists;
@@ -179,6 +180,14 @@ macro_rules! conformance {
                 a_document_is_found_as_it_was_put_last
                 an_unknown_document_is_absent
             );
+            conformance!(@tests $maker $marks feed:
+                changes_are_numbered_from_one_and_found_from_a_number_on
+                a_page_of_changes_is_found_at_once
+                a_sweep_leaves_the_newest_changes_and_the_numbers_go_on
+                lesson_38_each_way_for_a_session_to_end_is_a_change
+                sessions_that_are_there_are_told_from_those_that_are_not
+                of_a_hundred_changes_at_once_none_becomes_visible_before_an_earlier_one
+            );
             conformance!(@tests $maker $marks audit:
                 s3_an_entry_is_read_as_it_was_appended
                 s3_a_chain_is_appended_to_at_its_end_only
@@ -210,8 +219,6 @@ macro_rules! conformance {
                 sessions_are_listed_newest_first_and_in_pages
                 sessions_are_listed_by_member_and_by_identity
                 e4_all_sessions_of_a_member_end_and_no_others
-                sessions_that_the_store_lacks_are_named
-                what_this_process_writes_is_no_mark_of_others
                 members_are_listed_by_id_and_in_pages
                 members_are_found_by_the_beginning_of_address_or_username
                 members_are_found_by_account_and_by_identity

@@ -23,12 +23,6 @@ pub trait SessionListStore: Send + Sync {
 
     /// Ends all sessions of this member; returns their hashes.
     async fn end_sessions_of_member(&self, member: MemberId) -> Result<Vec<SessionHash>, StoreError>;
-
-    /// A number that is another one than before where another process may have written to the store meanwhile.
-    async fn mark_of_others(&self) -> Result<i64, StoreError>;
-
-    /// Those of `known` that the store does not have, or no more.
-    async fn missing_sessions(&self, known: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError>;
 }
 
 /// Whose sessions.

@@ -1,6 +1,7 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
 mod audit;
+mod feed;
 mod jobs;
 mod lists;
 mod logins;
@@ -16,11 +17,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::audit::AuditTables;
+use self::feed::Changes;
 use self::jobs::Jobs;
 use self::logins::Logins;
 use self::members::Members;
 use self::rehearsals::Rehearsals;
 use self::scim::Scim;
+use super::feed::{Changed, session_key};
 use super::{DocumentStore, KeyStore, SessionStore, StoreError, StoredKey};
 use crate::model::login::MAX_IN_FLIGHT;
 use crate::model::{IdpId, MemberId, SessionHash, SessionRecord, UnixTime};
@@ -90,11 +93,13 @@ struct Sessions {
     rows: HashMap<SessionHash, SessionRecord>,
     /// A member's sessions in the order of their recording.
     of_member: HashMap<MemberId, BTreeMap<u64, SessionHash>>,
+    changes: Changes,
 }
 
 impl Sessions {
     fn remove(&mut self, hash: &SessionHash) -> Option<SessionRecord> {
         let record = self.rows.remove(hash)?;
+        self.changes.note(Changed::Session, session_key(hash));
         if let Some(member) = member_of(&record)
             && let Some(hashes) = self.of_member.get_mut(&member)
         {
@@ -149,6 +154,7 @@ impl SessionStore for Memory {
         while hashes.len() > max_per_member.max(1) {
             let Some((_, oldest)) = hashes.pop_first() else { break };
             sessions.rows.remove(&oldest);
+            sessions.changes.note(Changed::Session, session_key(&oldest));
             ended.push(oldest);
         }
         if !ended.is_empty() {
@@ -169,6 +175,11 @@ impl SessionStore for Memory {
             }
         }
         Ok(())
+    }
+
+    async fn sessions_among(&self, hashes: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError> {
+        let sessions = &self.tables().sessions;
+        Ok(hashes.iter().filter(|hash| sessions.rows.contains_key(hash)).copied().collect())
     }
 
     async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError> {

@@ -6,6 +6,7 @@ mod columns;
 #[cfg(test)]
 mod conformance;
 mod families;
+pub mod feed;
 pub mod lists;
 pub mod memory;
 pub mod postgres;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::feed::FeedStore;
 use crate::model::audit::{AuditQuery, PartKey};
 use crate::model::{
     AccountId, AuditHead, AuditRecord, BrowserHash, ChainId, ErrorId, IdpId, LoginAttempt, Member, MemberId,
@@ -64,6 +66,7 @@ pub trait Store:
     + RehearsalStore
     + AuditStore
     + ScimStore
+    + FeedStore
     + AdminStore
 {
 }
@@ -78,6 +81,7 @@ impl<T> Store for T where
         + RehearsalStore
         + AuditStore
         + ScimStore
+        + FeedStore
         + AdminStore
 {
 }
@@ -134,8 +138,8 @@ pub enum TakenLogin {
     Unknown,
 }
 
-/// Sessions. Whatever ends one makes its member's [`crate::model::Task::Settle`] due in the same transaction, where there
-/// is one (PROVISIONING.md E1, L2).
+/// Sessions. The end of each, whatever ends it, is a change ([`feed`]) that all replicas hear of, and makes its member's
+/// [`crate::model::Task::Settle`] due in the same transaction, where there is one (PROVISIONING.md E1, L2).
 #[async_trait]
 pub trait SessionStore: Send + Sync {
     /// Records a new session. Beyond `max_per_member` (where it has a member) the member's oldest sessions
@@ -153,6 +157,9 @@ pub trait SessionStore: Send + Sync {
 
     /// Notes activity, a batch at a time; never moves a time backwards, ignores unknown hashes.
     async fn touch_sessions(&self, seen: &[(SessionHash, UnixTime)]) -> Result<(), StoreError>;
+
+    /// Which of these are there.
+    async fn sessions_among(&self, hashes: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError>;
 
     /// Ends this session; `false` where there was none.
     async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError>;

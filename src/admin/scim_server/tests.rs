@@ -216,9 +216,11 @@ async fn versions_guard_changes_and_spare_answers() {
     let path = format!("/Users/{}", server.user("ada").await);
     server.clock.forward(60);
     let title = |title: &str| operations(json!([{ "op": "replace", "path": "title", "value": title }]));
-    let changed =
-        server.ask_with(Method::PATCH, &path, title("Countess"), &[("if-match", "W/\"1\"")]).await;
-    assert_eq!((changed.status, &changed.headers[header::ETAG]), (StatusCode::OK, &"W/\"2\"".parse().unwrap()));
+    let changed = server.ask_with(Method::PATCH, &path, title("Countess"), &[("if-match", "W/\"1\"")]).await;
+    assert_eq!(
+        (changed.status, &changed.headers[header::ETAG]),
+        (StatusCode::OK, &"W/\"2\"".parse().unwrap())
+    );
     assert_eq!(changed.body.unwrap()["meta"]["lastModified"], "2027-01-15T08:01:00Z");
     for method in [Method::PATCH, Method::PUT, Method::DELETE] {
         let body = match method {
@@ -268,7 +270,8 @@ async fn groups_and_users_tell_of_each_other() {
         json!([{ "value": makers, "$ref": format!("{base}/Groups/{makers}"), "display": "Makers", "type": "direct" }])
     );
     let remove = format!("members[value eq \"{ada}\"]");
-    let patched = server.ask(Method::PATCH, &path, operations(json!([{ "op": "remove", "path": remove }]))).await;
+    let patched =
+        server.ask(Method::PATCH, &path, operations(json!([{ "op": "remove", "path": remove }]))).await;
     assert_eq!((patched.status, patched.body), (StatusCode::NO_CONTENT, None));
     assert_eq!(server.get(&format!("/Users/{ada}")).await["groups"], Json::Null);
     server.ask(Method::DELETE, &format!("/Users/{bob}"), None).await;
@@ -389,12 +392,14 @@ async fn a_bulk_request_refers_forward_and_ends_at_its_errors() {
     assert_eq!(user["groups"][0]["display"], "Makers");
     assert_eq!(done["Operations"][1]["location"], user["meta"]["location"]);
 
-    let post = |bulk_id: &str, kind: &str, data: Json| {
-        json!({ "method": "POST", "path": kind, "bulkId": bulk_id, "data": data })
-    };
+    let post = |bulk_id: &str, kind: &str, data: Json| json!({ "method": "POST", "path": kind, "bulkId": bulk_id, "data": data });
     let request = bulk(
         json!([
-            post("g", "/Groups", json!({ "schemas": [GROUP], "displayName": "x", "members": [{ "value": "bulkId:a" }] })),
+            post(
+                "g",
+                "/Groups",
+                json!({ "schemas": [GROUP], "displayName": "x", "members": [{ "value": "bulkId:a" }] })
+            ),
             post("a", "/Users", json!({ "schemas": [USER], "userName": "ADA" })),
             post("b", "/Users", json!({ "schemas": [USER], "userName": "bob" })),
         ]),
@@ -433,7 +438,10 @@ async fn paths_methods_and_media_types_are_those_of_the_specification() {
         let answer = server.ask(method.clone(), path, None).await;
         assert_eq!(answer.status.as_u16(), status, "{method} {path}");
         let body = answer.body.unwrap();
-        assert_eq!((&body["status"], &body["schemas"][0]), (&json!(status.to_string()), &json!(super::protocol::error::ERROR)));
+        assert_eq!(
+            (&body["status"], &body["schemas"][0]),
+            (&json!(status.to_string()), &json!(super::protocol::error::ERROR))
+        );
     }
     let not_allowed = server.ask(Method::DELETE, "/Users", None).await;
     assert_eq!(not_allowed.headers[header::ALLOW], "GET, POST");
@@ -445,7 +453,8 @@ async fn paths_methods_and_media_types_are_those_of_the_specification() {
     }
     assert_eq!(server.get("/ServiceProviderConfig").await["patch"]["supported"], true);
     let user = Some(json!({ "schemas": [USER], "userName": "bob" }));
-    let types = [("text/plain", 415), ("application/json", 201), ("application/scim+json; charset=utf-8", 409)];
+    let types =
+        [("text/plain", 415), ("application/json", 201), ("application/scim+json; charset=utf-8", 409)];
     for (kind, status) in types {
         let headers = [("content-type", kind)];
         let answer = server.ask_with(Method::POST, "/Users", user.clone(), &headers).await;
@@ -462,7 +471,8 @@ async fn a_body_has_a_size_and_is_json() {
     for text in ["", "{", "\u{feff}{}", &deep] {
         let request = Request::builder().method(Method::POST).uri("/scim/v2/Users");
         let request = request.header(header::AUTHORIZATION, format!("Bearer {TOKEN}"));
-        let answer = server.server.answer(request.body(Full::new(Bytes::from(text.to_owned()))).unwrap()).await;
+        let answer =
+            server.server.answer(request.body(Full::new(Bytes::from(text.to_owned()))).unwrap()).await;
         assert_eq!(refused(&answer), (400, "invalidSyntax"), "{text}");
     }
 }

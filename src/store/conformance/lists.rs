@@ -121,38 +121,21 @@ pub(super) async fn e4_all_sessions_of_a_member_end_and_no_others(store: &Arc<dy
     assert_eq!(store.end_sessions_of_member(id(7)).await.unwrap(), NONE_ENDED);
 }
 
-pub(super) async fn sessions_that_the_store_lacks_are_named(store: &Arc<dyn Store>) {
-    six_sessions(store).await;
-    let known: Vec<SessionHash> = (1..=7).map(|number| SessionHash([number; 32])).collect();
-    assert_eq!(store.missing_sessions(&known).await.unwrap(), [SessionHash([7; 32])]);
-    store.end_session(&known[1]).await.unwrap();
-    assert_eq!(store.missing_sessions(&known[..3]).await.unwrap(), [SessionHash([2; 32])]);
-    assert_eq!(store.missing_sessions(&[]).await.unwrap(), NONE_ENDED);
-}
-
-pub(super) async fn what_this_process_writes_is_no_mark_of_others(store: &Arc<dyn Store>) {
-    let before = store.mark_of_others().await.unwrap();
-    six_sessions(store).await;
-    assert_eq!(store.mark_of_others().await.unwrap(), before);
-}
-
 async fn member(store: &Arc<dyn Store>, number: u8, username: &str, email: Option<&str>) {
     let identities = vec![(idp("corp"), subject(username)), (idp("partner"), subject(&format!("p{number}")))];
     let member = Member {
         id: id(number),
         identities,
-        account: AccountId(format!("account {number}")),
         username: username.to_owned(),
         email: email.map(str::to_owned),
         origin: Origin::Adopted,
-        status: MemberStatus::Active,
         generation: 3,
-        created_at: NOW,
         last_login_at: NOW.after(Duration::from_secs(u64::from(number))),
+        ..Member::for_tests(number, NOW)
     };
     let (provider, name) = &member.identities[0];
     store.begin_creation(provider, name, 1, NOW, NOW.after(Duration::from_mins(1))).await.unwrap();
-    store.finish_creation(&member, 1).await.unwrap().unwrap();
+    store.finish_creation(&member, 1, None).await.unwrap().unwrap();
 }
 
 async fn four_members(store: &Arc<dyn Store>) {

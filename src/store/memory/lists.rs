@@ -47,16 +47,6 @@ impl SessionListStore for Memory {
         let theirs: Vec<SessionHash> = theirs.map(|record| record.hash).collect();
         Ok(tables.end(&theirs))
     }
-
-    /// There are no others.
-    async fn mark_of_others(&self) -> Result<i64, StoreError> {
-        Ok(0)
-    }
-
-    async fn missing_sessions(&self, known: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError> {
-        let rows = &self.tables().sessions.rows;
-        Ok(known.iter().filter(|hash| !rows.contains_key(hash)).copied().collect())
-    }
 }
 
 #[async_trait]

@@ -10,6 +10,7 @@
 //!   (`synchronous_commit = off`).
 
 mod dialect;
+mod listen;
 mod open;
 mod reason;
 #[cfg(test)]
@@ -21,6 +22,8 @@ mod turns;
 // The acts. Their text is the same for every SQL database; `super` is what differs.
 #[path = "../sql/audit.rs"]
 mod audit;
+#[path = "../sql/feed.rs"]
+mod feed;
 #[path = "../sql/jobs.rs"]
 mod jobs;
 #[path = "../sql/keys.rs"]
@@ -58,6 +61,7 @@ pub struct Postgres {
     /// Reads are of one moment each (REPEATABLE READ); writes say otherwise.
     readers: PgPool,
     max_in_flight: usize,
+    hints: listen::Hints,
 }
 
 /// The store, as the acts call it.
@@ -75,7 +79,7 @@ enum Lasting {
 
 impl Postgres {
     fn new(shown: String, pool: PgPool) -> Self {
-        Self { shown, readers: pool, max_in_flight: MAX_IN_FLIGHT }
+        Self { shown, readers: pool, max_in_flight: MAX_IN_FLIGHT, hints: listen::Hints::default() }
     }
 
     /// With another limit than [`MAX_IN_FLIGHT`].
@@ -107,14 +111,6 @@ impl Postgres {
 
     async fn commit(&self, act: &'static str, transaction: Transaction) -> Result<(), StoreError> {
         transaction.commit().await.map_err(|error| self.failed(act, &error))
-    }
-
-    /// A number that changes with every write to the server, whoever makes it.
-    async fn mark(&self, act: &'static str) -> Result<i64, StoreError> {
-        sqlx::query_scalar("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
-            .fetch_one(&self.readers)
-            .await
-            .map_err(self.fails(act))
     }
 
     /// For `map_err` after one statement of `act`.

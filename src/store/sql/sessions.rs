@@ -9,7 +9,8 @@ use crate::model::session::SessionAccount;
 use crate::model::session::SessionContent;
 use crate::model::{AccountState, IdpId, MemberStatus, SessionHash, SessionRecord, UnixTime};
 use crate::store::columns::read_word;
-use crate::store::families::{ENDING, SESSIONS_OF};
+use crate::store::families::{CHANGES, SESSIONS_OF};
+use crate::store::feed::session_key;
 use crate::store::{SessionStore, StoreError};
 
 #[async_trait]
@@ -100,6 +101,25 @@ impl SessionStore for Database {
         self.commit(act, tx).await
     }
 
+    async fn sessions_among(&self, hashes: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError> {
+        let act = "sessions_among";
+        let mut there = Vec::with_capacity(hashes.len());
+        for some in hashes.chunks(1000) {
+            let keys: Vec<String> = some.iter().map(session_key).collect();
+            let keys = serde_json::to_string(&keys)
+                .map_err(|error| StoreError::Unavailable { act, reason: error.to_string() })?;
+            let rows: Vec<(Vec<u8>,)> = sqlx::query_as(
+                "SELECT hash FROM sessions WHERE hash IN (SELECT unhex(value) FROM json_each($1))",
+            )
+            .bind(keys)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.fails(act))?;
+            there.extend(self::hashes(&rows)?);
+        }
+        Ok(there)
+    }
+
     async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError> {
         let act = "end_session";
         let mut tx = self.write(act, Lasting::PowerCut).await?;
@@ -143,6 +163,19 @@ impl SessionStore for Database {
 
     async fn sweep_sessions(&self, now: UnixTime, idle: Duration) -> Result<Vec<SessionHash>, StoreError> {
         let act = "sweep_sessions";
+        // Most sweeps find nothing, and should not wait for those who write.
+        let (due,): (i64,) = sqlx::query_as(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE expires_at <= $1 OR last_seen_at < $2 LIMIT 1) \
+             AS due",
+        )
+        .bind(now.0)
+        .bind(now.before(idle).0)
+        .fetch_one(&self.readers)
+        .await
+        .map_err(self.fails(act))?;
+        if due == 0 {
+            return Ok(Vec::new());
+        }
         let mut tx = self.write(act, Lasting::Crash).await?;
         let ended: Vec<Ended> = sqlx::query_as(
             "DELETE FROM sessions WHERE expires_at <= $1 OR last_seen_at < $2 RETURNING hash, member",
@@ -227,7 +260,7 @@ impl Database {
         if there <= sql(max) {
             return Ok(Vec::new());
         }
-        self.in_turn(act, tx, ENDING, "").await?;
+        self.in_turn(act, tx, CHANGES, "").await?;
         let ended: Vec<(Vec<u8>,)> = sqlx::query_as(
             "DELETE FROM sessions WHERE member = $1 AND ordinal <= (SELECT ordinal FROM sessions \
              WHERE member = $1 ORDER BY ordinal DESC LIMIT 1 OFFSET $2) RETURNING hash",

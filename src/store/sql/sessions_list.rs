@@ -1,7 +1,5 @@
 //! Sessions as administrators see them.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
 use serde::Deserialize;
 
@@ -83,24 +81,6 @@ impl SessionListStore for Database {
         let hashes = self.ended(act, &mut tx, rows).await?;
         self.commit(act, tx).await?;
         Ok(hashes)
-    }
-
-    async fn mark_of_others(&self) -> Result<i64, StoreError> {
-        self.mark("mark_of_others").await
-    }
-
-    async fn missing_sessions(&self, known: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError> {
-        let act = "missing_sessions";
-        if known.is_empty() {
-            return Ok(Vec::new());
-        }
-        // The whole index of hashes is faster than asking for thousands of them.
-        let rows: Vec<(Vec<u8>,)> = sqlx::query_as("SELECT hash FROM sessions")
-            .fetch_all(&self.readers)
-            .await
-            .map_err(self.fails(act))?;
-        let there: HashSet<Vec<u8>> = rows.into_iter().map(|(hash,)| hash).collect();
-        Ok(known.iter().filter(|hash| !there.contains(hash.0.as_slice())).copied().collect())
     }
 }
 

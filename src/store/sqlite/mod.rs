@@ -20,6 +20,8 @@ mod tests;
 // The acts. Their text is the same for every SQL database; `super` is what differs.
 #[path = "../sql/audit.rs"]
 mod audit;
+#[path = "../sql/feed.rs"]
+mod feed;
 #[path = "../sql/jobs.rs"]
 mod jobs;
 #[path = "../sql/keys.rs"]
@@ -98,12 +100,6 @@ impl Sqlite {
 
     async fn commit(&self, act: &'static str, transaction: Transaction) -> Result<(), StoreError> {
         transaction.commit().await.map_err(|error| self.failed(act, &error))
-    }
-
-    /// A number that changes with what other processes write to the file, and not with what this one does: the
-    /// writing connection's `data_version` (<https://sqlite.org/pragma.html#pragma_data_version>).
-    async fn mark(&self, act: &'static str) -> Result<i64, StoreError> {
-        sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.writer).await.map_err(self.fails(act))
     }
 
     /// For `map_err` after one statement of `act`.

@@ -93,8 +93,7 @@ async fn scim2_cli_makes_changes_finds_and_deletes_a_user() {
     assert!(fine, "{made}");
     let id = serde_json::from_str::<Json>(&made).unwrap()["id"].as_str().unwrap().to_owned();
     let work = r#"emails[type eq "work"].value"#;
-    let change =
-        ["modify", "user", &id, "replace", "displayName", "Ada L", "add", work, "ada@example.com"];
+    let change = ["modify", "user", &id, "replace", "displayName", "Ada L", "add", work, "ada@example.com"];
     let (fine, changed) = scim2(&front, &change).await;
     assert!(fine, "{changed}");
     let (fine, found) = scim2(&front, &["query", "user", "--filter", r#"userName eq "ADA""#]).await;
@@ -102,7 +101,10 @@ async fn scim2_cli_makes_changes_finds_and_deletes_a_user() {
     let found = serde_json::from_str::<Json>(&found).unwrap();
     assert_eq!(found["totalResults"], 1);
     let ada = &found["Resources"][0];
-    assert_eq!((&ada["id"], &ada["displayName"], &ada["name"]["givenName"]), (&json!(id), &json!("Ada L"), &json!("Ada")));
+    assert_eq!(
+        (&ada["id"], &ada["displayName"], &ada["name"]["givenName"]),
+        (&json!(id), &json!("Ada L"), &json!("Ada"))
+    );
     assert_eq!(ada["emails"], json!([{ "value": "ada@example.com", "type": "work" }]));
     let (fine, gone) = scim2(&front, &["delete", "user", &id]).await;
     assert!(fine, "{gone}");
@@ -116,7 +118,8 @@ async fn scim2_cli_makes_changes_finds_and_deletes_a_user() {
 async fn the_scim_connector_works_against_the_scim_server() {
     let front = front().await;
     for group in ["makers", "readers"] {
-        let group = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": group });
+        let group =
+            json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": group });
         assert_eq!(ask(&front, Method::POST, "/Groups", Some(group)).await.status, 201);
     }
     let folder = tempfile::tempdir().unwrap();
