@@ -222,6 +222,8 @@ macro_rules! conformance {
                 resources_are_listed_page_by_page
                 resources_are_found_by_what_is_indexed
                 links_are_told_of_either_side
+                e2_each_write_puts_a_job_for_each_user_whom_it_concerns
+                an_identity_is_linked_to_one_member
             );
             conformance!(@tests $maker $marks lists:
                 sessions_are_listed_newest_first_and_in_pages

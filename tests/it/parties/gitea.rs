@@ -22,12 +22,12 @@ static SHARED: OnceCell<Gitea> = OnceCell::const_new();
 
 /// One Gitea serves all tests; each has people of its own. There is an organisation `acme` with the teams
 /// `developers` and `readers`.
-struct Gitea {
+pub struct Gitea {
     party: Party,
 }
 
 impl Gitea {
-    async fn shared() -> &'static Self {
+    pub async fn shared() -> &'static Self {
         SHARED
             .get_or_init(|| async {
                 let gitea = Self { party: Party::start("gitea").await };
@@ -58,13 +58,13 @@ impl Gitea {
     }
 
     /// The account of this name as the API has it.
-    async fn user(&self, name: &str) -> Option<Value> {
+    pub async fn user(&self, name: &str) -> Option<Value> {
         let page = self.api(Method::GET, &format!("/users/{name}"), None).await;
         (page.status == 200).then(|| page.json())
     }
 
     /// "org/team" of each team that the account is in, sorted.
-    async fn teams_of(&self, name: &str) -> Vec<String> {
+    pub async fn teams_of(&self, name: &str) -> Vec<String> {
         let page = self.api(Method::GET, &format!("/user/teams?sudo={name}"), None).await;
         let teams = page.json();
         let name_of = |team: &Value| {
@@ -73,6 +73,11 @@ impl Gitea {
         let mut teams: Vec<String> = teams.as_array().unwrap().iter().map(name_of).collect();
         teams.sort();
         teams
+    }
+
+    /// Where it is, and a credential for its admin API.
+    pub fn reach(&self) -> (&str, &str) {
+        (self.party.url(), self.party.at("token"))
     }
 
     /// narthex in front of it; the admin API is reached through the recorder.
