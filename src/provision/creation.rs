@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{Account, AccountId, EmailAddress, Identity, Member, Origin};
+use crate::model::{Account, AccountId, EmailAddress, Identity, IdpId, Member, Origin};
 use crate::store::{CreationIntent, CreationLease, OnUpdate};
 
 use super::apply::{Calls, TRIES};
@@ -366,7 +366,11 @@ impl<'a> Creation<'a> {
         let adopted = how == How::Adopted;
         let birth = Birth {
             account: &account,
-            origin: if adopted { Origin::Adopted } else { Origin::Jit },
+            origin: match adopted {
+                true => Origin::Adopted,
+                false if self.identity.idp == IdpId::scim() => Origin::Scim,
+                false => Origin::Jit,
+            },
             entitled: (!adopted).then_some(&wanted.entitled),
             // E1: only what was made while it is on.
             ephemeral_until: core

@@ -95,6 +95,10 @@ impl Core {
             Task::AbandonedCreation { idp, subject, email, .. } => {
                 self.clean_up(idp, subject, email.as_deref(), deadline).await
             }
+            Task::Push { user } => {
+                let again = self.in_time(deadline, self.push(user, deadline)).await;
+                again.map(|again| again.map_or(Went::Done, |now| Went::Again(now.after(BUSY))))
+            }
         };
         match result {
             Ok(Went::Done) => JobOutcome::Done,
@@ -110,7 +114,8 @@ impl Core {
         let permanent = match error {
             ProvisionError::Connector(error) => is_permanent(error),
             ProvisionError::AccountIsAnothers { .. } => true,
-            _ => false,
+            // Nobody signs in again to try it.
+            error => matches!(job.task, Task::Push { .. }) && !error.retryable(),
         };
         if permanent {
             tracing::warn!(target: "narthex::audit", event = "job_parked", kind, key, reason);

@@ -36,6 +36,8 @@ pub mod names;
 pub mod plan;
 pub mod provisioned;
 pub mod provisioner;
+mod push;
+mod pushed;
 pub mod rehearse;
 pub mod resolve;
 pub mod rest;
@@ -47,6 +49,7 @@ pub mod settlement;
 pub mod shadow;
 pub mod sources;
 pub mod sync;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::Settings;
-use crate::config::settings::{Mode, Provisioning, Unprovisioned};
+use crate::config::settings::{Mode, Provisioning, Scim, Unprovisioned};
 use crate::identify::Verified;
 use crate::model::{Account, ErrorId, Grant, Identity, IdpId, Member, SessionHash};
 use crate::platform::{Platform, Tasks};
@@ -23,10 +23,11 @@ use super::flights::{Flights, NameLocks};
 use super::grant::grant;
 use super::guard::Guarded;
 use super::names::{self, NameCache, Names};
+use super::push::Pushing;
 use super::rehearse::Telling;
 use super::resolve::{Decision, Question, Resolved, Wanted, names_missing, resolve};
 use super::shadow::{Reach, ReadOnly};
-use super::{ProvisionError, Provisioned, existing, measures};
+use super::{ProvisionError, Provisioned, existing, measures, pushed};
 
 /// Sees to accounts. Cheap to clone.
 #[derive(Clone)]
@@ -40,12 +41,14 @@ pub struct Provisioner {
 pub(super) struct Core {
     pub(super) settings: Provisioning,
     authorities: BTreeMap<IdpId, Authority>,
+    /// With mode `scim`.
+    pub(super) pushing: Option<Pushing>,
     pub(super) connector: Option<Arc<Guarded>>,
     pub(super) store: Arc<dyn Store>,
     pub(super) platform: Platform,
-    pub(super) name_locks: NameLocks,
-    pub(super) names: NameCache,
-    on_ended: OnceLock<Box<OnEnded>>,
+    pub(super) name_locks: Arc<NameLocks>,
+    pub(super) names: Arc<NameCache>,
+    on_ended: Arc<OnceLock<Box<OnEnded>>>,
     #[cfg(test)]
     pub(super) faults: Arc<super::faults::Faults>,
 }
@@ -104,7 +107,20 @@ impl Provisioner {
         tasks: Tasks,
     ) -> Self {
         let authorities = settings.idps.iter().map(|idp| (idp.id().clone(), Authority::of(idp))).collect();
-        Self::with(settings.provisioning.clone(), authorities, connector, store, platform, tasks)
+        let this = Self::with(settings.provisioning.clone(), authorities, connector, store, platform, tasks);
+        match &settings.scim {
+            Some(scim) => this.pushed_by(scim),
+            None => this,
+        }
+    }
+
+    /// Sees to what SCIM clients push, and recognises their people.
+    #[must_use]
+    pub fn pushed_by(mut self, scim: &Scim) -> Self {
+        if let Some(core) = Arc::get_mut(&mut self.core) {
+            core.pushing = Some(Pushing::new(scim, &core.settings));
+        }
+        self
     }
 
     /// As [`Provisioner::new`], with what it takes of the settings.
@@ -122,17 +138,16 @@ impl Provisioner {
         let connector = connector
             .map(|inner| if settings.shadow { Arc::new(ReadOnly::new(inner, Reach::Reads)) } else { inner });
         let connector = connector.map(|inner| Arc::new(Guarded::new(inner, protected)));
-        let name_locks = NameLocks::default();
-        let names = NameCache::default();
         let core = Core {
             settings,
             authorities,
+            pushing: None,
             connector,
             store,
             platform,
-            name_locks,
-            names,
-            on_ended: OnceLock::new(),
+            name_locks: Arc::default(),
+            names: Arc::default(),
+            on_ended: Arc::default(),
             #[cfg(test)]
             faults: Arc::default(),
         };
@@ -294,7 +309,8 @@ impl Core {
             (Mode::Jit, Some(_)) => Ok(true),
             (Mode::Jit, None) => Err(ProvisionError::NoConnector),
             (Mode::Off | Mode::Scim, None) => Ok(false),
-            (Mode::Off | Mode::Scim, Some(_)) => {
+            (Mode::Scim, Some(_)) => Ok(self.pushed_member(identity).await?.is_some()),
+            (Mode::Off, Some(_)) => {
                 Ok(self.store.find_member(&identity.idp, &identity.subject).await?.is_some())
             }
         }
@@ -327,11 +343,14 @@ impl Core {
     }
 
     /// The person's member and account, made where the mode makes them.
-    async fn settle(
+    pub(super) async fn settle(
         self: &Arc<Self>,
         identity: &Identity,
         deadline: Instant,
     ) -> Result<Settled, ProvisionError> {
+        if self.settings.mode == Mode::Scim {
+            return self.returning(self.linked(identity).await?, identity, deadline).await;
+        }
         if let Some(member) = self.store.find_member(&identity.idp, &identity.subject).await? {
             return self.returning(member, identity, deadline).await;
         }
@@ -348,6 +367,23 @@ impl Core {
                 }
                 Ok(settled)
             }
+        }
+    }
+
+    /// The same, but for what SCIM clients push: under other settings, and trusting the directory.
+    pub(super) fn seeing_to_pushes(&self, settings: Provisioning) -> Self {
+        Self {
+            settings,
+            authorities: BTreeMap::from([(IdpId::scim(), pushed::authority())]),
+            pushing: None,
+            connector: self.connector.clone(),
+            store: self.store.clone(),
+            platform: self.platform.clone(),
+            name_locks: self.name_locks.clone(),
+            names: self.names.clone(),
+            on_ended: self.on_ended.clone(),
+            #[cfg(test)]
+            faults: self.faults.clone(),
         }
     }
 

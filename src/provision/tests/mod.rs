@@ -13,6 +13,7 @@ mod guards;
 mod mapping;
 mod once;
 mod properties;
+mod push;
 mod rules;
 mod settling;
 mod shadow;
