@@ -5,6 +5,7 @@
 //! meanwhile puts it anew.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -18,6 +19,10 @@ use super::{ProvisionError, eligibility, pushed};
 
 /// Groups of one user; of more, the rest give nothing.
 const MAX_GROUPS: usize = 1000;
+/// Before somebody else's work on the same member is looked at again.
+const BUSY: Duration = Duration::from_secs(1);
+/// Before it is looked whether shadow mode is over.
+const SHADOWED: Duration = Duration::from_mins(10);
 
 /// How pushes are seen to.
 pub(super) struct Pushing {
@@ -32,7 +37,7 @@ impl Pushing {
 }
 
 impl Core {
-    /// The job of one user; `Some`: there will be something to do then.
+    /// The job of one user; `Some`: there will be something to do then, not before.
     pub(super) async fn push(
         self: &Arc<Self>,
         user: &str,
@@ -41,6 +46,10 @@ impl Core {
         // M5: what SCIM made stays as it is under another mode.
         let Some(pushing) = &self.pushing else { return Ok(None) };
         let Some(subject) = pushed::subject(user) else { return Ok(None) };
+        // M6: nothing is written, and everything is there to be done once that is over.
+        if self.settings.shadow {
+            return Ok(Some(self.platform.clock.now().after(SHADOWED)));
+        }
         let resource = self.store.find_scim(ScimKind::User, user).await?;
         let member = self.store.find_member(&IdpId::scim(), &subject).await?;
         match (resource, member) {
@@ -84,7 +93,7 @@ impl Core {
                 Ok(None)
             }
             // Somebody works on the member just now.
-            Err(StoreError::Conflict { .. } | StoreError::Gone { .. }) => Ok(Some(now)),
+            Err(StoreError::Conflict { .. } | StoreError::Gone { .. }) => Ok(Some(now.after(BUSY))),
             Err(error) => Err(error.into()),
         }
     }

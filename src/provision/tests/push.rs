@@ -385,3 +385,16 @@ async fn m5_what_scim_made_stays_when_the_mode_is_another() {
     assert_eq!(member.account_state, AccountState::Present);
     assert_eq!(directory.world.app.account("ada").profile.display_name.as_deref(), Some("ada"));
 }
+
+#[tokio::test]
+async fn m6_in_shadow_mode_pushes_wait() {
+    let mut directory = Directory::new();
+    directory.world.settings.shadow = true;
+    directory.user("ada", json!({})).await;
+    directory.run_jobs().await;
+    assert_eq!(directory.world.app.writes(), Vec::<String>::new());
+    directory.world.settings.shadow = false;
+    directory.world.later(Duration::from_hours(1));
+    directory.run_jobs().await;
+    assert_eq!(directory.world.app.accounts().len(), 1);
+}
