@@ -3,6 +3,8 @@
 mod administration;
 pub mod audit;
 mod changes;
+mod health;
+mod notify;
 mod opened;
 mod providers;
 pub mod rehearsal;
@@ -13,10 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 pub use self::administration::{Beside, bootstrap, refusal};
 use self::changes::Listeners;
+use self::notify::Notifying;
 use self::opened::OpenStore;
 use self::providers::Providers;
 use crate::authorise::Routes;
@@ -42,6 +44,7 @@ use crate::observe::health::Health;
 use crate::pipeline::{Core, Shared};
 use crate::platform::keyfile::KeyFileError;
 use crate::platform::outbound::OutboundError;
+use crate::platform::smtp::MailError;
 use crate::platform::{Outbound, Platform, Tasks, keyfile};
 use crate::provision::breaker::Breaker;
 use crate::provision::connector::Features;
@@ -78,6 +81,8 @@ pub enum StartError {
     Token(#[from] TokenError),
     #[error(transparent)]
     SamlKey(#[from] UnusableKey),
+    #[error(transparent)]
+    Mail(#[from] MailError),
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error("upstream.ca_file {}: {reason}", path.display())]
@@ -124,9 +129,15 @@ impl App {
         };
         let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
-        let (audit, audit_writer) =
-            Audit::start(store.clone(), platform.clone(), tokio::runtime::Handle::current());
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
+        let notifying = Notifying::new(&settings, &outbound)?;
+        let (audit, audit_writer) = Audit::start_announcing(
+            store.clone(),
+            platform.clone(),
+            tokio::runtime::Handle::current(),
+            notifying.announcer.clone(),
+        );
+        notifying.spawn(&store, &platform, &audit, &tasks);
 
         let connector = connector(&settings, &platform)?;
         let connector = connector.map(|connector| Breaker::around(connector, platform.clock.clone()));
@@ -198,7 +209,7 @@ impl App {
             Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform, audit },
             &tasks,
         )?;
-        let probes = health(&sessions);
+        let probes = health::of(&sessions);
         let health = health_socket.local_addr().map_err(ListenError::Listener)?;
         health_socket.set_nonblocking(true).map_err(ListenError::Listener)?;
         let health_listener =
@@ -470,26 +481,4 @@ fn spawn_housekeeping(tasks: &Tasks, sessions: &Arc<Sessions>, store: &Arc<dyn S
             crate::observe::metrics::sessions(sessions.in_memory(), sessions.store_away_since().is_some());
         }
     });
-}
-
-fn health(sessions: &Arc<Sessions>) -> Health {
-    let sessions = sessions.clone();
-    let store = move || sessions.store_away_since().map(|since| format!("the store is away since {since}"));
-    Health::new(metrics_handle(), Arc::new(store))
-}
-
-/// One recorder per process, however many apps (tests start several).
-fn metrics_handle() -> PrometheusHandle {
-    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
-    HANDLE
-        .get_or_init(|| {
-            let recorder = PrometheusBuilder::new().build_recorder();
-            let handle = recorder.handle();
-            if metrics::set_global_recorder(recorder).is_err() {
-                tracing::warn!("metrics go to a recorder that was set before");
-            }
-            crate::observe::metrics::describe();
-            handle
-        })
-        .clone()
 }

@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod mapping;
+mod notify;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod item;
 pub mod job;
 pub mod ledger;
+pub mod letter;
 pub mod loan;
 pub mod login;
 pub mod member;

@@ -228,7 +228,10 @@ impl<'a> Creation<'a> {
         let calls = self.calls();
         let role = creation(wanted).and_then(|operation| match operation {
             Operation::Create { role, .. } => role,
-            Operation::CreateTeam(_) | Operation::Entitle(_) => None,
+            Operation::CreateTeam(_)
+            | Operation::Entitle(_)
+            | Operation::Update(_)
+            | Operation::Reactivate => None,
         });
         let mut may_be_ours = earlier;
         for tried in 1..=TRIES {

@@ -20,6 +20,8 @@ use super::{ProvisionError, Provisioner, existing, measures};
 const WORKERS: usize = 4;
 /// Between two looks for a job that is due.
 const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks for people who stopped coming.
+const LOOK_FOR_ABSENT: Duration = Duration::from_mins(10);
 /// Before a job is tried again; doubled after each try, and between half and all of it by chance.
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 const LAST_DELAY: Duration = Duration::from_hours(1);
@@ -36,8 +38,20 @@ enum Went {
 impl Provisioner {
     /// Works on jobs until the process is asked to end.
     pub fn run_jobs(&self, tasks: &crate::platform::Tasks) {
-        if !self.core.has_application() {
+        // M6: in shadow mode nothing is written, so what is due waits.
+        if !self.core.has_application() || self.core.settings.shadow {
             return;
+        }
+        if self.core.settings.lifecycle.deactivate_after_inactive.is_some() {
+            let (this, stopping) = (self.clone(), tasks.stopping().clone());
+            tasks.spawn(async move {
+                let mut look = tokio::time::interval(LOOK_FOR_ABSENT);
+                while stopping.run_until_cancelled(look.tick()).await.is_some() {
+                    if let Err(error) = this.retire_absent().await {
+                        tracing::warn!(%error, "people who stopped coming cannot be looked for; it is tried again");
+                    }
+                }
+            });
         }
         for _ in 0..WORKERS {
             let (this, stopping) = (self.clone(), tasks.stopping().clone());

@@ -9,6 +9,7 @@
 //! exactly one account comes of any number of first logins (F9), [`guard`] stands between all of them and
 //! the application.
 
+pub mod access;
 pub mod apply;
 pub mod attributes;
 pub mod breaker;
@@ -48,6 +49,7 @@ pub mod settlement;
 pub mod shadow;
 pub mod sources;
 pub mod sync;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

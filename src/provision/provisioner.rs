@@ -274,8 +274,13 @@ impl Provisioner {
         let settled = landed?;
         let (own, session) = core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
         let grant = settled.grant.clone().unwrap_or(own);
-        let how = if first { settled.how } else { How::Existing };
-        let mut explanation = core.explained(identity, &settled, how, session, &grant);
+        // Whoever came while it was done found it done.
+        let (how, story) = if first {
+            (settled.how, settled.story.clone())
+        } else {
+            (How::Existing, Story::of_member(&settled.account))
+        };
+        let mut explanation = core.explained(identity, &settled, (how, story), session, &grant);
         let identity = identity.clone();
         let provisioned = Provisioned::with_account(verified, &settled.member, &settled.account, grant);
         self.show_headers(&identity, provisioned.account().cloned(), &mut explanation);
@@ -355,7 +360,10 @@ impl Core {
                 let settled = Creation::new(self, identity, deadline)?.run().await?;
                 // An account that was there before may have to be made to fit this sign-in (L2, L3).
                 if settled.how == How::Adopted && self.adjusts() {
-                    return self.returning(settled.member, identity, deadline).await;
+                    let Settled { member, mut story, how, .. } = settled;
+                    let fitted = self.returning(member, identity, deadline).await?;
+                    story.done.extend(fitted.story.done);
+                    return Ok(Settled { how, story, ..fitted });
                 }
                 Ok(settled)
             }

@@ -124,7 +124,6 @@ pub(super) async fn e4_all_sessions_of_a_member_end_and_no_others(store: &Arc<dy
 async fn member(store: &Arc<dyn Store>, number: u8, username: &str, email: Option<&str>) {
     let identities = vec![(idp("corp"), subject(username)), (idp("partner"), subject(&format!("p{number}")))];
     let member = Member {
-        id: id(number),
         identities,
         username: username.to_owned(),
         email: email.map(str::to_owned),
