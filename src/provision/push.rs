@@ -15,14 +15,15 @@ use crate::model::{AccountState, Identity, IdpId, Leaving, Member, UnixTime};
 use crate::store::{OnUpdate, StoreError, Update};
 
 use super::provisioner::Core;
+use super::settle::{REMOVALS_WITHIN, report_paused};
 use super::{ProvisionError, eligibility, pushed};
 
 /// Groups of one user; of more, the rest give nothing.
 const MAX_GROUPS: usize = 1000;
 /// Before somebody else's work on the same member is looked at again.
 const BUSY: Duration = Duration::from_secs(1);
-/// Before it is looked whether shadow mode is over.
-const SHADOWED: Duration = Duration::from_mins(10);
+/// Before it is looked whether a removal may go on.
+const PAUSED: Duration = Duration::from_mins(10);
 
 /// How pushes are seen to.
 pub(super) struct Pushing {
@@ -46,10 +47,6 @@ impl Core {
         // M5: what SCIM made stays as it is under another mode.
         let Some(pushing) = &self.pushing else { return Ok(None) };
         let Some(subject) = pushed::subject(user) else { return Ok(None) };
-        // M6: nothing is written, and everything is there to be done once that is over.
-        if self.settings.shadow {
-            return Ok(Some(self.platform.clock.now().after(SHADOWED)));
-        }
         let resource = self.store.find_scim(ScimKind::User, user).await?;
         let member = self.store.find_member(&IdpId::scim(), &subject).await?;
         match (resource, member) {
@@ -80,6 +77,16 @@ impl Core {
         };
         if is_so || member.account.is_none() {
             return Ok(None);
+        }
+        let max = self.settings.lifecycle.max_removals;
+        if member.leaving != Some(how) && !self.store.take_removals(1, now, REMOVALS_WITHIN, max).await? {
+            // G3: a directory that lost its people takes nobody's account away at once. They are out all the same.
+            report_paused(&member, "scim", 1);
+            let update = Update { holder: None, sessions: OnUpdate::End, settle_at: None };
+            if let Ok(updated) = self.store.update_member(&member, update).await {
+                self.tell_ended(&updated.ended);
+            }
+            return Ok(Some(now.after(PAUSED)));
         }
         let leaving = Member { leaving: Some(how), ..member };
         let update = Update { holder: None, sessions: OnUpdate::End, settle_at: Some(now) };
