@@ -309,6 +309,7 @@ fn wanted_claims(settings: &Settings, features: &Features) -> Vec<String> {
         AttributeSource::Claims(claims) => claims.first().cloned(),
         AttributeSource::Connector | AttributeSource::Constant(_) | AttributeSource::Template(_) => None,
     }));
+    wanted.extend(settings.scim.as_ref().and_then(|scim| scim.matching.claim().map(str::to_owned)));
     let required = features.attributes.values().filter(|attribute| attribute.required);
     wanted.extend(required.filter_map(|attribute| attribute.claims.first().cloned()));
     wanted.sort();
