@@ -11,7 +11,7 @@ mod rehearsals;
 mod scim;
 mod standing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -75,12 +75,15 @@ impl Tables {
     /// Ends these sessions and makes due what waited for that; gives those that there were.
     fn end(&mut self, hashes: &[SessionHash]) -> Vec<SessionHash> {
         let mut ended = Vec::new();
+        let mut members = BTreeSet::new();
         for hash in hashes {
             let Some(record) = self.sessions.remove(hash) else { continue };
             ended.push(*hash);
-            if let Some(member) = member_of(&record) {
-                self.jobs.hasten_member(member);
-            }
+            members.extend(member_of(&record));
+        }
+        // Once for each member, as a database does it.
+        for member in members {
+            self.jobs.hasten_member(member);
         }
         let rows = &self.sessions.rows;
         self.sessions.order.retain(|_, hash| rows.contains_key(hash));

@@ -37,6 +37,12 @@ async fn database() -> String {
     format!("{server}?options=-csearch_path%3D{name}")
 }
 
+/// SIGUSR1 stops the server of this party, SIGUSR2 starts it again.
+fn signal(party: &Party, name: &str) {
+    let kill = Command::new("kill").arg(format!("-{name}")).arg(party.ready["pid"].to_string()).status();
+    assert!(kill.unwrap().success(), "the party is not there");
+}
+
 /// `narthex serve`, killed in the end.
 struct Replica {
     process: Child,
@@ -298,7 +304,7 @@ async fn lesson_38_what_ended_while_postgresql_was_away_does_not_live_on_when_it
     let mut stays_on = two.stream(&two.b, &stay).await;
     let mut stream = two.stream(&two.b, &leave).await;
 
-    server.signal("USR1");
+    signal(&server, "USR1");
     let unready = StatusCode::SERVICE_UNAVAILABLE;
     two.a.answers("/readyz", unready).await;
     two.b.answers("/readyz", unready).await;
@@ -310,7 +316,7 @@ async fn lesson_38_what_ended_while_postgresql_was_away_does_not_live_on_when_it
     assert_eq!(two.status(&two.a, &leave).await, 401, "where it was asked for it holds at once");
     assert_eq!(two.status(&two.b, &leave).await, 200, "the other cannot know");
 
-    server.signal("USR2");
+    signal(&server, "USR2");
     while !stream.is_closed().await {}
     assert_eq!(two.status(&two.b, &leave).await, 401);
     two.a.is_ready().await;
@@ -333,10 +339,10 @@ async fn past_the_grace_without_postgresql_nothing_goes_on_and_when_it_is_back_s
     two.sign_in(&person).await;
     let cookie = two.cookie(&person);
     let mut stream = two.stream(&two.b, &cookie).await;
-    server.signal("USR1");
+    signal(&server, "USR1");
     while !stream.is_closed().await {}
     assert_eq!(two.status(&two.b, &cookie).await, 503);
-    server.signal("USR2");
+    signal(&server, "USR2");
     two.a.is_ready().await;
     two.b.is_ready().await;
     for replica in [&two.a, &two.b] {
