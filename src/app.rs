@@ -12,9 +12,10 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 pub use self::administration::{Beside, bootstrap, refusal};
 use self::providers::Providers;
+use crate::admin::live::{Live, LiveError};
 use crate::authorise::Routes;
 use crate::config::Settings;
-use crate::config::settings::{AttributeSource, Header, SealKey, StoreUrl, UpstreamTarget};
+use crate::config::settings::{Header, SealKey, StoreUrl, UpstreamTarget};
 use crate::forward::keys::{SigningKeys, TokenError};
 use crate::forward::send::{Forwarder, MintToken};
 use crate::forward::token::UpstreamToken;
@@ -28,13 +29,14 @@ use crate::identify::session::{LiveSession, RenderHeaders, Sessions};
 use crate::identify::throttle::Throttle;
 use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
-use crate::listen::request::{Frontage, NoAuthority};
+use crate::listen::request::{Admission, Frontage, NoAuthority};
 use crate::listen::tls::{TlsError, server_config};
 use crate::observe::health::Health;
 use crate::pipeline::{Core, Shared};
 use crate::platform::keyfile::KeyFileError;
 use crate::platform::outbound::OutboundError;
 use crate::platform::{Outbound, Platform, Tasks, keyfile};
+use crate::provision::breaker::Breaker;
 use crate::provision::connector::Features;
 use crate::provision::rest::RecipeError;
 use crate::provision::{Connector, Provisioner, catalogue};
@@ -69,6 +71,8 @@ pub enum StartError {
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error(transparent)]
+    Settings(#[from] LiveError),
+    #[error(transparent)]
     SamlKey(#[from] UnusableKey),
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -84,6 +88,7 @@ pub struct App {
     probes: Health,
     tasks: Tasks,
     sessions: Arc<Sessions>,
+    live: Arc<Live>,
     store: OpenStore,
 }
 
@@ -115,8 +120,11 @@ impl App {
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
 
         let connector = connector(&settings, &platform)?;
+        let connector = connector.map(|connector| Breaker::around(connector, platform.clock.clone()));
         let features = connector.as_ref().map(|connector| connector.features().clone()).unwrap_or_default();
-        let wanted = wanted_claims(&settings, &features);
+        let live = administration::live(&settings, &store).await?;
+        let settings = Settings { provisioning: live.now().settings.clone(), ..settings };
+        let wanted = providers::wanted(&settings.provisioning, &features);
         let providers = Providers::start(&settings, &wanted, &outbound, &store, &platform, &tasks)?;
         let names = CookieNames::of(&settings.server.public_url);
         let sessions = Arc::new(Sessions::new(
@@ -127,13 +135,23 @@ impl App {
             render_headers(settings.headers.clone()),
             platform.clone(),
         ));
+        let provisioner = Arc::new(Provisioner::new(
+            &settings,
+            connector.clone(),
+            store.clone(),
+            platform.clone(),
+            tasks.clone(),
+        ));
+        administration::follow(&live, provisioner.clone(), wanted, features.clone());
         let (admin, administration) = administration::prepare(
             &settings,
             admin_socket,
             crate::admin::Parts {
                 store: store.clone(),
                 sessions: sessions.clone(),
-                connector: connector.clone(),
+                connector,
+                live: live.clone(),
+                is_ready: providers.is_ready(),
                 keys: keys.clone(),
                 platform: platform.clone(),
             },
@@ -147,13 +165,7 @@ impl App {
             logins: Logins::new(providers.protocols, store.clone(), platform.clone(), &keys),
             saml: providers.saml,
             sessions: sessions.clone(),
-            provisioner: Arc::new(Provisioner::new(
-                &settings,
-                connector,
-                store.clone(),
-                platform.clone(),
-                tasks.clone(),
-            )),
+            provisioner,
             throttle: Throttle::new(),
             csrf: Csrf::new(&keys),
             keys,
@@ -163,7 +175,7 @@ impl App {
             signing_keys: signing_keys.clone(),
         });
         spawn_housekeeping(&tasks, &sessions, &store, &platform);
-        administration::notice(&tasks, &sessions);
+        administration::notice(&tasks, &sessions, &live);
 
         let plane = data_plane(
             &settings,
@@ -189,7 +201,7 @@ impl App {
             listen = %plane.local_addr(), health = %health, %admin, public_url = %settings.server.public_url,
             "narthex is ready"
         );
-        Ok(Self { plane, health, admin, probes, tasks, sessions, store: opened })
+        Ok(Self { plane, health, admin, probes, tasks, sessions, live, store: opened })
     }
 
     /// Where the public listener is.
@@ -217,9 +229,7 @@ impl App {
 
     /// Notices now what was done at the store by others, instead of within a second.
     pub async fn look_at_the_store(&self) {
-        if let Err(error) = self.sessions.notice_endings().await {
-            tracing::warn!(%error, "the store could not be looked at");
-        }
+        administration::look(&self.sessions, &self.live).await;
     }
 
     /// Lets requests in flight end, writes what is not written yet, and closes the store.
@@ -283,24 +293,6 @@ pub fn connector(settings: &Settings, platform: &Platform) -> Result<Option<Arc<
     Ok(Some(catalogue::connector(application, outbound, platform.clone())?))
 }
 
-/// The claims that the configuration refers to: where an ID token lacks one, the provider is asked for more.
-fn wanted_claims(settings: &Settings, features: &Features) -> Vec<String> {
-    let provisioning = &settings.provisioning;
-    let mut wanted: Vec<String> = vec!["email".to_owned()];
-    wanted.extend(provisioning.role_claim.clone());
-    wanted.extend(provisioning.groups_claim.clone());
-    wanted.extend(provisioning.teams_claim.as_ref().map(|teams| teams.claim.clone()));
-    wanted.extend(provisioning.attributes.values().filter_map(|attribute| match &attribute.source {
-        AttributeSource::Claim(claim) => Some(claim.clone()),
-        AttributeSource::Connector | AttributeSource::Constant(_) | AttributeSource::Template(_) => None,
-    }));
-    let required = features.attributes.values().filter(|attribute| attribute.required);
-    wanted.extend(required.filter_map(|attribute| attribute.claims.first().cloned()));
-    wanted.sort();
-    wanted.dedup();
-    wanted
-}
-
 async fn signing_keys(
     settings: &Settings,
     store: &Arc<dyn Store>,
@@ -360,7 +352,10 @@ fn data_plane(
     parts: Parts,
     cold: &Tasks,
 ) -> Result<DataPlane, StartError> {
-    let frontage = Frontage::new(&settings.server.public_url, settings.server.trusted_proxies.clone())?;
+    let admission =
+        Admission { network: settings.network.clone(), open_to_all: parts.endpoints.open_to_servers() };
+    let server = &settings.server;
+    let frontage = Frontage::new(&server.public_url, server.trusted_proxies.clone(), admission)?;
     let token_header = settings.upstream_token.as_ref().map(|token| token.header.as_str());
     let managed = settings
         .headers

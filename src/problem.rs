@@ -230,6 +230,12 @@ impl From<&RequestError> for Problem {
                 "foreign_host",
                 "This server does not answer for the host that was asked for.",
             ),
+            RequestError::Network { .. } => Self::new(
+                StatusCode::FORBIDDEN,
+                "network",
+                "No access from here",
+                "This application is not open to the network that you come from.",
+            ),
             RequestError::Method(_) => {
                 problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not served.")
             }

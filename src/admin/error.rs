@@ -42,6 +42,11 @@ pub enum AdminError {
     /// M4.
     #[error("somebody changed it meanwhile: it has the ETag {current} now; read it again")]
     VersionChanged { current: String },
+    /// M4.
+    #[error(
+        "confirm it with the token of a preview of just this: yours, of this version, at most ten minutes old"
+    )]
+    Unconfirmed,
     #[error("{0}")]
     Conflict(String),
     /// What was sent is no sound configuration; `problems` as `narthex check --json` tells them.
@@ -74,6 +79,7 @@ impl AdminError {
             Self::NoSuch(_) => "no_such_thing",
             Self::VersionNeeded => "version_needed",
             Self::VersionChanged { .. } => "version_changed",
+            Self::Unconfirmed => "unconfirmed",
             Self::Conflict(_) => "conflict",
             Self::Unsound { .. } => "unsound",
             Self::Store(_) => "store_away",
@@ -101,6 +107,7 @@ impl AdminError {
             | Self::NoSuch(_)
             | Self::VersionNeeded
             | Self::VersionChanged { .. }
+            | Self::Unconfirmed
             | Self::Conflict(_)
             | Self::Unsound { .. } => Fault::Client,
         }

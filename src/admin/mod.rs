@@ -6,10 +6,12 @@
 
 pub mod answer;
 pub mod call;
+mod confirm;
 pub mod connector;
 mod door;
 mod error;
 pub mod identity;
+pub mod live;
 pub mod members;
 pub mod openapi;
 pub mod permissions;
@@ -35,14 +37,15 @@ use tokio_util::sync::CancellationToken;
 
 use self::answer::Answer;
 use self::call::{Call, MAX_BODY};
+use self::confirm::Confirmations;
 use self::door::Door;
 pub use self::error::AdminError;
+use self::live::Live;
 use self::principal::Principals;
 use self::routes::{Access, ROUTES, Route};
-use self::settings::Effective;
-use self::status::ProviderStatus;
 use crate::config::Settings;
 use crate::identify::session::Sessions;
+use crate::model::IdpId;
 use crate::platform::{KeyRing, Platform};
 use crate::problem::Problem;
 use crate::provision::Connector;
@@ -55,10 +58,29 @@ pub struct Admin {
     store: Arc<dyn Store>,
     sessions: Arc<Sessions>,
     connector: Option<Arc<dyn Connector>>,
-    providers: Vec<ProviderStatus>,
-    settings: Effective,
+    providers: Vec<Provider>,
+    live: Arc<Live>,
+    confirmations: Confirmations,
     platform: Platform,
 }
+
+/// An identity provider, as far as administration is concerned.
+struct Provider {
+    id: IdpId,
+    label: String,
+    protocol: &'static str,
+    is_ready: Arc<IsReady>,
+}
+
+impl Provider {
+    /// Whether its metadata or discovery document was read.
+    fn is_ready(&self) -> bool {
+        (self.is_ready)(&self.id)
+    }
+}
+
+/// Whether an identity provider's metadata or discovery document was read.
+pub type IsReady = dyn Fn(&IdpId) -> bool + Send + Sync;
 
 /// What the admin API is made of.
 pub struct Parts {
@@ -66,6 +88,8 @@ pub struct Parts {
     pub sessions: Arc<Sessions>,
     /// `None` without an `[application]`.
     pub connector: Option<Arc<dyn Connector>>,
+    pub live: Arc<Live>,
+    pub is_ready: Arc<IsReady>,
     pub keys: KeyRing,
     pub platform: Platform,
 }
@@ -74,10 +98,11 @@ impl Admin {
     /// `listen`: where the listener is.
     #[must_use]
     pub fn new(settings: &Settings, listen: IpAddr, parts: Parts) -> Self {
-        let providers = settings.idps.iter().map(|idp| ProviderStatus {
-            id: idp.id().to_string(),
+        let providers = settings.idps.iter().map(|idp| Provider {
+            id: idp.id().clone(),
             label: idp.label().to_owned(),
-            protocol: idp.protocol().to_owned(),
+            protocol: idp.protocol(),
+            is_ready: parts.is_ready.clone(),
         });
         Self {
             door: Door::new(listen, settings.admin.hosts.clone()),
@@ -86,7 +111,8 @@ impl Admin {
             sessions: parts.sessions,
             connector: parts.connector,
             providers: providers.collect(),
-            settings: Effective::of(settings),
+            live: parts.live,
+            confirmations: Confirmations::new(&parts.keys),
             platform: parts.platform,
         }
     }

@@ -125,6 +125,15 @@ pub(super) async fn end(admin: &Admin, call: &Call) -> Result<Answer, AdminError
     Ok(Answer::done())
 }
 
+pub(super) async fn end_all(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
+    let sessions = admin.sessions.end_all().await.map_err(store_error)?;
+    tracing::info!(
+        target: "narthex::audit", event = "all_sessions_revoked", by = call.name(), sessions,
+        "an administrator ended all sessions"
+    );
+    Answer::json(&Ended { sessions })
+}
+
 pub(super) async fn end_of_member(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
     let member = members::named(admin, call).await?;
     let sessions = admin.sessions.end_of_member(member.id).await.map_err(store_error)?;
@@ -135,7 +144,7 @@ pub(super) async fn end_of_member(admin: &Admin, call: &Call) -> Result<Answer, 
     Answer::json(&Ended { sessions })
 }
 
-fn store_error(error: SessionError) -> AdminError {
+pub(super) fn store_error(error: SessionError) -> AdminError {
     match error {
         SessionError::Store(error) => error.into(),
         SessionError::NoEntropy(error) => error.into(),

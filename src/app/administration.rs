@@ -6,17 +6,22 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::providers::wanted_claims;
 use super::{OpenStore, StartError};
+use crate::admin::live::{Live, LiveError};
 use crate::admin::members::{self, MemberView};
 use crate::admin::principal::{self, BootstrapError};
 use crate::admin::sessions::{self, SessionView};
 use crate::admin::{Admin, Parts};
 use crate::config::Settings;
+use crate::identify::oidc::WantedClaims;
 use crate::identify::refused::Refused;
 use crate::identify::session::Sessions;
 use crate::listen::accept::ListenError;
 use crate::model::{MemberId, SessionHash};
 use crate::platform::{Platform, Tasks};
+use crate::provision::connector::Features;
+use crate::provision::{Provisioner, catalogue};
 use crate::store::lists::{MembersLike, SessionsOf};
 use crate::store::{Store, StoreError};
 
@@ -153,16 +158,38 @@ impl Beside {
 /// How often it is looked for what others did at the store.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Has the running process notice what was ended by another: the command line, or a replica.
-pub(super) fn notice(tasks: &Tasks, sessions: &Arc<Sessions>) {
-    let (sessions, stopping) = (sessions.clone(), tasks.stopping().clone());
+/// Has the running process notice what others do at the store: the command line, or a replica.
+pub(super) fn notice(tasks: &Tasks, sessions: &Arc<Sessions>, live: &Arc<Live>) {
+    let (sessions, live, stopping) = (sessions.clone(), live.clone(), tasks.stopping().clone());
     tasks.spawn(async move {
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while stopping.run_until_cancelled(look.tick()).await.is_some() {
-            if let Err(error) = sessions.notice_endings().await {
-                tracing::warn!(%error, "it could not be seen whether sessions were ended elsewhere; it is tried again");
-            }
+        let mut tick = tokio::time::interval(LOOK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stopping.run_until_cancelled(tick.tick()).await.is_some() {
+            look(&sessions, &live).await;
         }
     });
+}
+
+/// Ends the sessions that were ended elsewhere, and takes the settings that were put elsewhere.
+pub(super) async fn look(sessions: &Sessions, live: &Live) {
+    if let Err(error) = sessions.notice_endings().await {
+        tracing::warn!(%error, "it cannot be seen whether sessions were ended elsewhere; it is tried again");
+    }
+    if let Err(error) = live.refresh().await {
+        tracing::warn!(%error, "it cannot be seen whether the settings were changed; it is tried again");
+    }
+}
+
+/// The settings that hold: the file's, or those in the store.
+pub(super) async fn live(settings: &Settings, store: &Arc<dyn Store>) -> Result<Arc<Live>, LiveError> {
+    let features = Box::new(|name: &str| catalogue::features(name).ok());
+    Ok(Arc::new(Live::open(settings, features, store.clone()).await?))
+}
+
+/// Has everything that goes by the settings follow them.
+pub(super) fn follow(live: &Live, provisioner: Arc<Provisioner>, wanted: WantedClaims, features: Features) {
+    live.on_change(Box::new(move |settings| {
+        wanted.store(Arc::new(wanted_claims(settings, &features)));
+        provisioner.change(settings);
+    }));
 }

@@ -505,6 +505,13 @@ mod tests {
             Ok(())
         }
 
+        async fn reactivate(&self, _: &Account) -> Result<(), ConnectorError> {
+            if let Some(account) = self.account.lock().unwrap().as_mut() {
+                account.active = true;
+            }
+            Ok(())
+        }
+
         async fn delete(&self, _: &Account) -> Result<(), ConnectorError> {
             *self.deleted.lock().unwrap() += 1;
             if self.wrong != "delete" {

@@ -7,6 +7,7 @@ mod connector_life;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod mapping;
 mod member;
 mod schema;
 mod serve;
@@ -79,6 +80,13 @@ enum Command {
         #[command(subcommand)]
         admin: admin::AdminCommand,
     },
+    /// The group mapping in its JSON form: read one, or write the configuration's
+    Mapping {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        mapping: mapping::MappingArgs,
+    },
     /// Try it: an identity provider, an application and the proxy, all on this machine
     #[cfg(feature = "demo")]
     Demo {
@@ -114,6 +122,7 @@ pub fn run() -> ExitCode {
         Command::Session { file, session } => session::run(&file.config, session),
         Command::Member { file, member } => member::run(&file.config, member),
         Command::Admin { file, admin } => admin::run(&file.config, &admin),
+        Command::Mapping { file, mapping } => mapping::run(&file.config, &mapping),
         #[cfg(feature = "demo")]
         Command::Demo { port } => demo::run(port),
     };

@@ -95,8 +95,9 @@ fn described(schema: &Value) -> &str {
 }
 
 fn kind(schema: &Value) -> String {
-    if schema.get("anyOf").is_some() {
-        return "secret".to_owned();
+    if let Some(Value::Array(branches)) = schema.get("anyOf") {
+        let list = branches.iter().any(|branch| branch.get("type").is_some_and(|kind| kind == "array"));
+        return if list { "text or list of texts" } else { "secret" }.to_owned();
     }
     if let Some(members) = schema.get("enum").and_then(Value::as_array) {
         return members

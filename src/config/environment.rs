@@ -145,7 +145,11 @@ fn folded(name: &str) -> String {
 /// The text as the schema wants it; where it does not fit, it is left to be refused like one in the file.
 fn read(schema: &Value, setting: &Setting<'_>) -> Result<Tree, Problem> {
     let text = setting.value;
-    if schema.get("anyOf").is_some() {
+    if let Some(Value::Array(branches)) = schema.get("anyOf") {
+        let list = branches.iter().any(|branch| branch.get("type").is_some_and(|kind| kind == "array"));
+        if list && text.trim_start().starts_with('[') {
+            return inline(setting);
+        }
         return Ok(Tree::Text(text.to_owned()));
     }
     Ok(match schema.get("type").and_then(Value::as_str) {

@@ -6,6 +6,7 @@
 
 mod admin;
 mod idp;
+mod network;
 mod provisioning;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 pub use admin::*;
 pub use idp::*;
+pub use network::*;
 pub use provisioning::*;
 
 /// Configuration of narthex: one process fronts one application. Every key can be overridden by the environment:
@@ -62,9 +64,16 @@ pub struct Raw {
     /// Accounts: who gets one, with which role and teams.
     #[schemars(extend("default" = {}))]
     pub provisioning: Option<Provisioning>,
+    /// Where the provisioning settings come from.
+    #[schemars(extend("default" = {}))]
+    pub settings: Option<SettingsSection>,
     /// The admin API, for scripts and administrators; on a listener of its own.
     #[schemars(extend("default" = {}))]
     pub admin: Option<Admin>,
+    /// Which networks people may come from, for everyone and before any identity provider is asked. What other
+    /// servers ask narthex (its SAML metadata, logout messages and keys) is not held back.
+    #[schemars(extend("default" = {}))]
+    pub network: Option<Network>,
     /// Liveness, readiness and metrics; carries nothing personal.
     #[schemars(extend("default" = {}))]
     pub health: Option<Health>,

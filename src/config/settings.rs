@@ -2,6 +2,7 @@
 
 mod admin;
 mod idp;
+mod network;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use crate::model::{IdpId, Secret};
 
 pub use admin::*;
 pub use idp::*;
+pub use network::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
 #[derive(Debug, Clone)]
@@ -38,6 +40,8 @@ pub struct Settings {
     pub application: Option<Application>,
     pub provisioning: Provisioning,
     pub admin: Admin,
+    pub settings_source: SettingsSource,
+    pub network: Network,
     pub health: Health,
     pub log: Log,
     /// What all this was read from.
@@ -240,10 +244,10 @@ pub struct Provisioning {
     pub unprovisioned: Unprovisioned,
     /// (F4) Mandatory where the application has roles.
     pub default_role: Option<String>,
-    /// (F4) Path of the claim whose first value is the role.
-    pub role_claim: Option<String>,
-    /// (F5) Path of the claim that mapping rows look into.
-    pub groups_claim: Option<String>,
+    /// (F4) Paths of the claims of which the first with a value names the role.
+    pub role_claim: Vec<String>,
+    /// (F5) Paths of the claims that mapping rows look into, together.
+    pub groups_claim: Vec<String>,
     /// (F5)
     pub teams_claim: Option<TeamsClaim>,
     /// (F5) Only these may `teams_claim` name. Patterns: exact, or `prefix/*`. Default: none.
@@ -294,7 +298,8 @@ pub enum Unprovisioned {
 /// `teams_claim = { claim, separator }`
 #[derive(Debug, Clone)]
 pub struct TeamsClaim {
-    pub claim: String,
+    /// Together, in order; at least one.
+    pub claim: Vec<String>,
     /// Splits one value into several, where set.
     pub separator: Option<String>,
 }
@@ -302,16 +307,20 @@ pub struct TeamsClaim {
 /// `[[provisioning.mapping]]`
 #[derive(Debug, Clone)]
 pub struct MappingRow {
-    pub group: String,
+    /// `None`: `when` alone decides.
+    pub group: Option<String>,
     /// For people, where `group` is an opaque id.
     pub label: Option<String>,
     pub idp: Option<IdpId>,
+    pub when: Option<Condition>,
+    /// (F4) What it gives may be privileged in the application.
+    pub privileged: bool,
     pub gives: MappingGives,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MappingGives {
-    Role { role: String, privileged: bool },
+    Role(String),
     Team { team: String, team_role: Option<String> },
     AppGroups(Vec<String>),
     Permission(String),
@@ -349,7 +358,8 @@ pub struct Attribute {
 pub enum AttributeSource {
     /// As the connector pre-fills it (only `required` or `enabled` was said).
     Connector,
-    Claim(String),
+    /// The first of them that has a usable value; at least one.
+    Claims(Vec<String>),
     Constant(String),
     Template(Template),
 }

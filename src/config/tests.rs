@@ -1,5 +1,7 @@
 //! The loader as an operator meets it: texts of errors, positions, overrides, rules.
 
+mod mapping;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +10,7 @@ use proptest::prelude::*;
 
 use super::settings::*;
 use super::*;
-use crate::provision::connector::{AttributeShape, AttributeSpec, Named};
+use crate::provision::connector::{AttributeShape, AttributeSpec, Kind, Named};
 
 const EXAMPLE: &str = include_str!("../../proxy.toml");
 
@@ -64,6 +66,25 @@ fn features(name: &str) -> Option<Features> {
                 attribute("username", true),
                 attribute("email", true),
                 attribute("display_name", false),
+            ]
+            .into(),
+            ..Features::default()
+        }),
+        // Everything, and something privileged of each kind.
+        "forge" => Some(Features {
+            name: "forge".to_owned(),
+            title: "Forge".to_owned(),
+            roles: true,
+            teams: true,
+            team_roles: true,
+            app_groups: true,
+            permissions: true,
+            owner: true,
+            privileged: [
+                (Kind::Team, vec!["*/Owners".to_owned()]),
+                (Kind::TeamRole, vec!["owner".to_owned()]),
+                (Kind::AppGroup, vec!["staff".to_owned()]),
+                (Kind::Permission, vec!["sudo".to_owned()]),
             ]
             .into(),
             ..Features::default()
@@ -281,6 +302,30 @@ fn lesson_4_a_list_of_trusted_hops_never_holds_everyone() {
 }
 
 #[test]
+fn s1_networks_are_read_in_the_form_that_clients_are_known_by() {
+    let networks = "[network]\nallow = [\"10.0.0.0/8\", \"::ffff:192.0.2.0/120\", \"fd00::/8\"]\ndeny = [\"10.1.2.3\"]\n";
+    let network = settings(&format!("{MINIMAL}\n{networks}")).network;
+    for (client, admitted) in [
+        ("10.0.0.1", true),
+        ("10.1.2.3", false),
+        ("10.1.2.4", true),
+        ("192.0.2.255", true),
+        ("192.0.3.0", false),
+        ("fd12::1", true),
+        ("2001:db8::1", false),
+    ] {
+        assert_eq!(network.admits(client.parse().unwrap()), admitted, "{client}");
+    }
+    let everyone = settings(MINIMAL).network;
+    assert!(everyone.admits("192.0.2.1".parse().unwrap()));
+    for (written, told) in [("10.0.0.1/8", "has bits set"), ("office", "is no network")] {
+        let found =
+            refusal("[server]\n", &format!("[network]\ndeny = [\"10.0.0.0/8\", \"{written}\"]\n[server]\n"));
+        assert!(found.contains(told) && found.contains("network.deny"), "{found}");
+    }
+}
+
+#[test]
 fn addresses_and_limits_are_checked() {
     let refusals = [
         refusal("https://app.example.com", "http://app.example.com"),
@@ -448,7 +493,6 @@ fn applications_and_provisioning_are_checked() {
         jit_added("mapping = [{ group = \"a\", role = \"boss\" }]"),
         jit_added("mapping = [{ group = \"a\", role = \"user\", idp = \"crop\" }]"),
         jit_added("mapping = [{ group = \"a\", team = \"b\", team_role = \"owner\" }]"),
-        jit_added("mapping = [{ group = \"a\", team = \"b\", privileged = true }]"),
         jit_added("mapping = [{ group = \"a\", app_groups = [\"b\"] }]"),
         jit_added("mapping = [{ group = \"a\", permission = \"b\" }]"),
         jit_added("owners_groups = [\"a\"]\nunknown_team = \"create\""),

@@ -25,7 +25,12 @@ impl Condition {
 
     /// As [`Condition::compile`], with the place of the fault.
     pub fn compile_located(source: &str) -> Result<Self, Located> {
-        let (flag, claims) = check::condition(source, Place::Rule)?;
+        Self::compile_at(source, Place::Rule)
+    }
+
+    /// As [`Condition::compile_located`], for any place.
+    pub fn compile_at(source: &str, place: Place) -> Result<Self, Located> {
+        let (flag, claims) = check::condition(source, place)?;
         Ok(Self { source: source.into(), flag: Arc::new(flag), claims: claims.into() })
     }
 

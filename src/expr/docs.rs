@@ -74,8 +74,8 @@ const INTRODUCTION: &str = "\
 
 # Variables
 
-`allow` of a route is an expression that is true or false; values of `[headers]` and templates in
-`[provisioning.attributes]` are texts with `{{ expressions }}` in them. Both are checked when the
+`allow` of a route and `when` of a mapping row are expressions that are true or false; values of `[headers]` and
+templates in `[provisioning.attributes]` are texts with `{{ expressions }}` in them. All are checked when the
 configuration is loaded: an unknown name, parts of types that do not fit, and comparisons that could only ever
 come out one way are refused, with what to write instead.
 
@@ -92,7 +92,8 @@ booleans count as their text).
 - `{{ claims.given_name }}`: the first value. `claims.groups.all`: the whole list.
 - `claims.realm_access.roles`: by path. A claim whose own name contains dots comes first.
   `claims['https://example.com/roles']`: by a name with other characters.
-- An absent claim is an error in a rule, and an error denies, also where the other side of an `or` is true. Ask
+- An absent claim is an error in a rule, and an error denies (a mapping row does not match), also where the other
+  side of an `or` is true. Ask
   `claims.x is defined and …`, or be lenient: `claims.get('x')` is empty where the claim is absent, and
   `claims.x | default('none')` is what you say.
 - In a template, anything absent omits the whole header (or attribute).
@@ -123,6 +124,7 @@ pub fn variables() -> String {
             Place::Rule => "rules",
             Place::Header => "headers",
             Place::Attribute => "attributes",
+            Place::Mapping => "mapping rows",
         });
         let places = places.collect::<Vec<_>>().join(", ");
         let absent = variable.absent.unwrap_or("never");

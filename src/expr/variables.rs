@@ -16,6 +16,8 @@ pub enum Place {
     Header,
     /// `[provisioning.attributes]`: made before there is an account.
     Attribute,
+    /// `when` of a mapping row: decided before there is an account.
+    Mapping,
 }
 
 impl Place {
@@ -26,6 +28,7 @@ impl Place {
             Self::Rule => "in a rule",
             Self::Header => "in a header",
             Self::Attribute => "in an account attribute",
+            Self::Mapping => "in a mapping row",
         }
     }
 
@@ -37,6 +40,9 @@ impl Place {
             Self::Header => "headers are made once per session, not per request; use it in a route's `allow`",
             Self::Attribute => {
                 "attributes are made before there is an account or a grant; use claims.*, subject or idp.id"
+            }
+            Self::Mapping => {
+                "mapping rows decide what an account gets, before there is one; use claims.*, subject or idp.id"
             }
         }
     }
@@ -83,7 +89,7 @@ pub struct Variable {
     pub meaning: &'static str,
 }
 
-const EVERYWHERE: &[Place] = &[Place::Rule, Place::Header, Place::Attribute];
+const EVERYWHERE: &[Place] = &[Place::Rule, Place::Header, Place::Attribute, Place::Mapping];
 const WITH_GRANT: &[Place] = &[Place::Rule, Place::Header];
 const RULES: &[Place] = &[Place::Rule];
 const NO_ACCOUNT: Option<&str> = Some("for a session without account (`unprovisioned = \"forward\"`)");

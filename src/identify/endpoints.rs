@@ -107,6 +107,14 @@ impl Endpoints {
         }
     }
 
+    /// What other servers ask, from wherever they are: public, or signed by whom it is checked for.
+    #[must_use]
+    pub fn open_to_servers(&self) -> Vec<String> {
+        let saml =
+            self.saml.keys().flat_map(|idp| ["slo", "metadata"].map(|call| format!("saml/{idp}/{call}")));
+        saml.chain(["jwks.json".to_owned()]).map(|path| format!("{}/{path}", self.prefix)).collect()
+    }
+
     /// Where the browser should go to sign in and then come back to `return_to`.
     #[must_use]
     pub fn login_path(&self, return_to: &ReturnTo) -> String {

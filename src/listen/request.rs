@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::path::{CanonicalPath, PathError};
+use crate::config::settings::Network;
 
 /// What this listener is and whom it believes; from the configuration.
 #[derive(Debug, Clone)]
@@ -22,6 +23,22 @@ pub struct Frontage {
     authority_header: HeaderValue,
     scheme: &'static str,
     trusted_hops: Vec<IpNet>,
+    admission: Admission,
+}
+
+/// Who is answered (PROVISIONING.md S1).
+#[derive(Debug, Clone, Default)]
+pub struct Admission {
+    pub network: Network,
+    /// Canonical paths that servers call, from wherever they are: what comes there is signed, what is answered there
+    /// is public.
+    pub open_to_all: Vec<String>,
+}
+
+impl Admission {
+    fn admits(&self, client: IpAddr, path: &CanonicalPath) -> bool {
+        self.network.admits(client) || self.open_to_all.iter().any(|open| open == path.as_str())
+    }
 }
 
 /// A public URL that has no host.
@@ -30,7 +47,11 @@ pub struct Frontage {
 pub struct NoAuthority(String);
 
 impl Frontage {
-    pub fn new(public_url: &Url, trusted_hops: Vec<IpNet>) -> Result<Self, NoAuthority> {
+    pub fn new(
+        public_url: &Url,
+        trusted_hops: Vec<IpNet>,
+        admission: Admission,
+    ) -> Result<Self, NoAuthority> {
         let no_authority = || NoAuthority(public_url.to_string());
         let host = public_url.host_str().ok_or_else(no_authority)?;
         let port = public_url.port_or_known_default().ok_or_else(no_authority)?;
@@ -41,7 +62,7 @@ impl Frontage {
         };
         let authority_header = HeaderValue::from_str(&authority).map_err(|_| no_authority())?;
         let scheme = if public_url.scheme() == "https" { "https" } else { "http" };
-        Ok(Self { authority, authority_with_port, authority_header, scheme, trusted_hops })
+        Ok(Self { authority, authority_with_port, authority_header, scheme, trusted_hops, admission })
     }
 
     /// The public authority, as `Host` has it upstream.
@@ -114,6 +135,8 @@ pub enum RequestError {
     TransferCoding,
     #[error("Content-Length stands beside Transfer-Encoding, or is there twice")]
     Framing,
+    #[error("S1: {client} is in no network that may come in (network.allow, network.deny)")]
+    Network { client: IpAddr },
     #[error("the query contains a control character or a blank")]
     Query,
 }
@@ -132,6 +155,9 @@ impl Inbound {
             return Err(RequestError::Query);
         }
         let client = frontage.client(peer, &parts.headers);
+        if !frontage.admission.admits(client, &path) {
+            return Err(RequestError::Network { client });
+        }
         Ok(Self { parts, body, path, client, chunked })
     }
 
@@ -246,7 +272,8 @@ mod tests {
     use super::*;
 
     fn frontage(url: &str, hops: &[&str]) -> Frontage {
-        Frontage::new(&url.parse().unwrap(), hops.iter().map(|hop| hop.parse().unwrap()).collect()).unwrap()
+        let hops = hops.iter().map(|hop| hop.parse().unwrap()).collect();
+        Frontage::new(&url.parse().unwrap(), hops, Admission::default()).unwrap()
     }
 
     fn client(hops: &[&str], peer: &str, forwarded: &[&str]) -> String {

@@ -51,6 +51,12 @@ pub const METRICS: &[Metric] = &[
         meaning: "How long provisioning took, in seconds.",
     },
     Metric {
+        name: crate::provision::measures::BREAKER,
+        kind: Kind::Gauge,
+        labels: "",
+        meaning: "1 while the application's admin API does not answer and is left alone for a while, else 0.",
+    },
+    Metric {
         name: REQUESTS,
         kind: Kind::Counter,
         labels: "class",

@@ -35,6 +35,8 @@ pub enum Purpose {
     ParkedResponse,
     /// Short-lived tokens of the admin API.
     AdminToken,
+    /// What an administrator confirms after a preview.
+    Confirmation,
 }
 
 impl Purpose {
@@ -50,6 +52,7 @@ impl Purpose {
             Self::ParkedIdentity => b"narthex parked identity v1",
             Self::ParkedResponse => b"narthex parked response v1",
             Self::AdminToken => b"narthex admin token v1",
+            Self::Confirmation => b"narthex confirmation v1",
         }
     }
 }
@@ -169,7 +172,7 @@ mod tests {
     use super::*;
     use crate::platform::SystemEntropy;
 
-    const PURPOSES: [Purpose; 8] = [
+    const PURPOSES: [Purpose; 9] = [
         Purpose::SessionCookie,
         Purpose::LoginCookie,
         Purpose::LoginState,
@@ -178,6 +181,7 @@ mod tests {
         Purpose::LogoutHint,
         Purpose::ParkedIdentity,
         Purpose::AdminToken,
+        Purpose::Confirmation,
     ];
 
     fn ring() -> KeyRing {

@@ -24,6 +24,7 @@ impl From<&AdminError> for Problem {
             // RFC 6585, 3.
             AdminError::VersionNeeded => (StatusCode::PRECONDITION_REQUIRED, "Version needed"),
             AdminError::VersionChanged { .. } => (StatusCode::PRECONDITION_FAILED, "Changed meanwhile"),
+            AdminError::Unconfirmed => (StatusCode::CONFLICT, "Not confirmed"),
             AdminError::Conflict(_) => (StatusCode::CONFLICT, "Not as things are"),
             AdminError::Unsound { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "Unsound"),
             AdminError::Connector(_) => (StatusCode::BAD_GATEWAY, "The application's API"),

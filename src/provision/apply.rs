@@ -63,6 +63,7 @@ impl Calls<'_> {
             | ConnectorError::Unexpected { .. }
             | ConnectorError::Unsendable { .. }
             | ConnectorError::Guarded { .. }
+            | ConnectorError::LeftAlone { .. }
             | ConnectorError::Unsupported { .. } => return None,
         };
         if tried >= TRIES {

@@ -128,7 +128,7 @@ fn value(
         None | Some(AttributeSource::Connector) => {
             spec.and_then(|spec| spec.claims.iter().find_map(from_claim))
         }
-        Some(AttributeSource::Claim(claim)) => from_claim(claim),
+        Some(AttributeSource::Claims(claims)) => claims.iter().find_map(from_claim),
         Some(AttributeSource::Constant(text)) => fit(text, AttributeOrigin::Constant),
         Some(AttributeSource::Template(template)) => {
             let context = Context::of_session(SessionFacts {

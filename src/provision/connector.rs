@@ -34,6 +34,9 @@ pub trait Connector: Send + Sync {
 
     async fn deactivate(&self, account: &Account) -> Result<(), ConnectorError>;
 
+    /// Takes back [`Connector::deactivate`] (G4); idempotent.
+    async fn reactivate(&self, account: &Account) -> Result<(), ConnectorError>;
+
     /// Deletes; an account that is gone already is success.
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError>;
 
@@ -104,6 +107,7 @@ pub struct Features {
     pub owner: bool,
     pub can_create_team: bool,
     pub can_deactivate: bool,
+    pub can_reactivate: bool,
     pub can_delete: bool,
     /// Built-in roles, where the API cannot list them.
     pub fixed_roles: Vec<Named>,
@@ -207,6 +211,11 @@ pub enum ConnectorError {
     /// 429 or 503.
     #[error("{operation}: the application asks to wait{}", after.map(|a| format!(" {} s", a.as_secs())).unwrap_or_default())]
     Busy { operation: &'static str, after: Option<Duration> },
+    /// It did not answer lately, so it was not asked (A3).
+    #[error(
+        "{operation}: the application did not answer lately and is left alone for {} s more", left.as_secs()
+    )]
+    LeftAlone { operation: &'static str, left: Duration },
     /// The application has one already (409 or what the recipe maps to it).
     #[error("{operation}: the application says that it exists already: {excerpt}")]
     Conflict { operation: &'static str, excerpt: String },

@@ -219,6 +219,7 @@ impl<'a> Creation<'a> {
                 | ConnectorError::Refused { .. }
                 | ConnectorError::Unsendable { .. }
                 | ConnectorError::Guarded { .. }
+                | ConnectorError::LeftAlone { .. }
                 | ConnectorError::Unsupported { .. } => {}
             }
             self.in_doubt = may_be_ours;

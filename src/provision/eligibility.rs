@@ -96,10 +96,10 @@ fn inside(identity: &Identity, authority: &Authority, domain: &str) -> Result<()
     Err(ProvisionError::EmailOutsideAuthority { idp: identity.idp.clone(), domain })
 }
 
-/// The claim that `attributes.email` names, and no other; else those that are e-mails by name.
+/// The claims that `attributes.email` names, and no others; else those that are e-mails by name.
 fn email_claims(settings: &Provisioning) -> Vec<String> {
     match settings.attributes.get("email").map(|attribute| &attribute.source) {
-        Some(AttributeSource::Claim(claim)) => vec![claim.clone()],
+        Some(AttributeSource::Claims(claims)) => claims.clone(),
         Some(AttributeSource::Connector | AttributeSource::Constant(_) | AttributeSource::Template(_))
         | None => EMAIL_CLAIMS.map(str::to_owned).to_vec(),
     }

@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::settings::{MappingGives, MappingRow, Provisioning, UnknownRole, UnknownTeam};
 use crate::model::{Entitlements, Identity};
 
-use super::ProvisionError;
 use super::connector::{Features, Kind};
 use super::names::{Names, Standing};
+use super::rows::{Judged, RowOutcome};
+use super::sources::Groups;
+use super::{ProvisionError, rows, sources};
 
 /// Where an entitlement comes from (PROVISIONING.md, ledger).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Source {
     Sso,
     Onboarding,
@@ -18,7 +23,7 @@ pub enum Source {
 }
 
 /// The rule by which it was decided, as PROVISIONING.md numbers them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rule {
     F3,
     F4,
@@ -26,7 +31,8 @@ pub enum Rule {
 }
 
 /// One entitlement.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Entitlement {
     Role(String),
     Team { team: String, team_role: Option<String> },
@@ -36,14 +42,15 @@ pub enum Entitlement {
 }
 
 /// What made it so.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Because {
     /// A value of this claim, itself.
     Claim(String),
-    /// The mapping row of this position (from 0), by membership in this group.
+    /// The mapping row of this position (from 0), by membership in this group, or by its condition alone.
     Row {
         position: usize,
-        group: String,
+        group: Option<String>,
     },
     OwnersGroup(String),
     Onboarding,
@@ -51,7 +58,7 @@ pub enum Because {
 }
 
 /// One entitlement that was given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Given {
     pub entitlement: Entitlement,
     pub source: Source,
@@ -62,7 +69,7 @@ pub struct Given {
 }
 
 /// One entitlement that was asked for and not given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     pub entitlement: Entitlement,
     pub source: Source,
@@ -72,7 +79,8 @@ pub struct Skipped {
 }
 
 /// Why it was not given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     /// The application does not have it.
     Absent,
@@ -82,16 +90,19 @@ pub enum SkipReason {
     Unlisted,
     /// F5: the claim named a team outside `assignable_teams`.
     NotAssignable,
+    /// F5: the row's `when` could not be decided, so the row does not match.
+    ConditionFailed { error: String },
 }
 
 /// What all sources gave together.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entitled {
     pub given: Vec<Given>,
     pub skipped: Vec<Skipped>,
     /// F5, `unknown_team = "create"`.
     pub teams_to_create: BTreeSet<String>,
-    /// L7: the groups of this identity are not known, which is not the same as none.
+    /// L7: what this identity is mapped to is not wholly known (a groups claim is absent or incomplete, a row's
+    /// condition could not be decided), which is not the same as nothing: it takes nothing away.
     pub groups_unknown: bool,
 }
 
@@ -145,23 +156,18 @@ pub fn entitled(
     names: &Names,
     strictness: Strictness,
 ) -> Result<Entitled, ProvisionError> {
-    let groups = groups(identity, settings);
+    let groups = sources::groups(identity, settings);
+    let judged = rows::judge(identity, settings, &groups);
     let mut work = Work {
         identity,
         settings,
         features,
         names,
         first_login: strictness == Strictness::FirstLogin,
-        out: Entitled { groups_unknown: groups.is_none(), ..Entitled::default() },
+        out: Entitled { groups_unknown: !groups.are_known(), ..Entitled::default() },
     };
-    let groups = groups.unwrap_or_default();
-    let rows: Vec<(usize, &MappingRow)> = settings
-        .mapping
-        .iter()
-        .enumerate()
-        .filter(|(_, row)| row.idp.as_ref().is_none_or(|idp| *idp == identity.idp))
-        .filter(|(_, row)| groups.contains(&row.group))
-        .collect();
+    work.undecided(&judged);
+    let rows: Vec<&Judged<'_>> = judged.iter().filter(|row| row.outcome == RowOutcome::Holds).collect();
     let sso_role = work.role_from_sso(&rows)?;
     work.owner(&groups);
     work.mapped(&rows)?;
@@ -175,28 +181,6 @@ pub fn entitled(
     Ok(work.out)
 }
 
-/// L7: the groups, or `None` where they are not known: the claim is absent, or stands elsewhere.
-fn groups(identity: &Identity, settings: &Provisioning) -> Option<BTreeSet<String>> {
-    let known = settings.groups_claim.as_ref().and_then(|claim| {
-        let values = identity.claims.values(claim)?;
-        (!overage(identity, claim)).then(|| values.into_iter().collect())
-    });
-    known.or_else(|| settings.absent_groups_are_none.then(BTreeSet::new))
-}
-
-/// L7: markers by which a provider says that there are more groups than it sent: OIDC Core 5.6.2
-/// (`_claim_names`), and Microsoft's `hasgroups` and `groups.link` (SAML).
-fn overage(identity: &Identity, claim: &str) -> bool {
-    let claims = identity.claims.as_map();
-    let elsewhere = claims
-        .get("_claim_names")
-        .and_then(|names| names.as_object())
-        .is_some_and(|names| names.contains_key(claim) || names.contains_key("groups"));
-    let marked = identity.claims.first("hasgroups").is_some_and(|value| value != "false");
-    let linked = claims.keys().any(|name| name.ends_with("groups.link"));
-    elsewhere || marked || linked
-}
-
 struct Work<'a> {
     identity: &'a Identity,
     settings: &'a Provisioning,
@@ -207,24 +191,30 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// F5: a row whose condition could not be decided gives nothing, and is told of. L7: nor does it take away.
+    fn undecided(&mut self, judged: &[Judged<'_>]) {
+        for one in judged {
+            let RowOutcome::ConditionFailed { error } = &one.outcome else { continue };
+            self.out.groups_unknown = true;
+            for entitlement in promised(&one.row.gives) {
+                let why = SkipReason::ConditionFailed { error: error.clone() };
+                let rule = if matches!(entitlement, Entitlement::Role(_)) { Rule::F4 } else { Rule::F5 };
+                self.skip(entitlement, Source::Sso, rule, because(one), why);
+            }
+        }
+    }
+
     /// F4: the first value of `role_claim`, else the first row that matches. `false`: neither named one
     /// that can be given.
-    fn role_from_sso(&mut self, rows: &[(usize, &MappingRow)]) -> Result<bool, ProvisionError> {
+    fn role_from_sso(&mut self, rows: &[&Judged<'_>]) -> Result<bool, ProvisionError> {
         if !self.features.roles {
             return Ok(false);
         }
-        let claim = self.settings.role_claim.as_ref();
-        let claimed = claim.and_then(|claim| {
-            let value = self.identity.claims.first(claim)?;
-            let value = value.trim();
-            (!value.is_empty()).then(|| (value.to_owned(), Because::Claim(claim.clone()), false))
-        });
+        let claimed = sources::claimed_role(self.identity, self.settings);
+        let claimed = claimed.map(|(claim, role)| (role, Because::Claim(claim), false));
         let wanted = claimed.or_else(|| {
-            rows.iter().find_map(|(position, row)| match &row.gives {
-                MappingGives::Role { role, privileged } => {
-                    let because = Because::Row { position: *position, group: row.group.clone() };
-                    Some((role.clone(), because, *privileged))
-                }
+            rows.iter().find_map(|one| match &one.row.gives {
+                MappingGives::Role(role) => Some((role.clone(), because(one), one.row.privileged)),
                 MappingGives::Team { .. } | MappingGives::AppGroups(_) | MappingGives::Permission(_) => None,
             })
         });
@@ -267,7 +257,7 @@ impl Work<'_> {
     /// The default role, or one that an unmarked row gives.
     fn configured_as_ordinary(&self, role: &str) -> bool {
         let by_row = |row: &MappingRow| match &row.gives {
-            MappingGives::Role { role: named, privileged } => named == role && !privileged,
+            MappingGives::Role(named) => named == role && !row.privileged,
             MappingGives::Team { .. } | MappingGives::AppGroups(_) | MappingGives::Permission(_) => false,
         };
         self.settings.default_role.as_deref() == Some(role) || self.settings.mapping.iter().any(by_row)
@@ -291,32 +281,29 @@ impl Work<'_> {
     }
 
     /// F5: `owners_groups`.
-    fn owner(&mut self, groups: &BTreeSet<String>) {
+    fn owner(&mut self, groups: &Groups) {
         if !self.features.owner {
             return;
         }
-        if let Some(group) = self.settings.owners_groups.iter().find(|group| groups.contains(*group)) {
+        if let Some(group) = self.settings.owners_groups.iter().find(|group| groups.names.contains(*group)) {
             let because = Because::OwnersGroup(group.clone());
             self.give(Entitlement::Owner, Source::Sso, Rule::F5, because, true);
         }
     }
 
     /// F5: teams, application groups and permissions of the rows, in order.
-    fn mapped(&mut self, rows: &[(usize, &MappingRow)]) -> Result<(), ProvisionError> {
-        for (position, row) in rows {
-            let because = Because::Row { position: *position, group: row.group.clone() };
-            match &row.gives {
-                MappingGives::Role { .. } => {}
+    fn mapped(&mut self, rows: &[&Judged<'_>]) -> Result<(), ProvisionError> {
+        for one in rows {
+            let (because, marked) = (because(one), one.row.privileged);
+            match &one.row.gives {
+                MappingGives::Role(_) => {}
                 MappingGives::Team { team, team_role } => {
-                    self.team(team, team_role.as_deref(), Source::Sso, Rule::F5, because)?;
+                    self.team(team, team_role.as_deref(), Source::Sso, because, marked)?;
                 }
-                MappingGives::AppGroups(app_groups) => {
-                    for group in app_groups {
-                        self.plain(Entitlement::AppGroup(group.clone()), Source::Sso, because.clone());
+                MappingGives::AppGroups(_) | MappingGives::Permission(_) => {
+                    for entitlement in promised(&one.row.gives) {
+                        self.plain(entitlement, Source::Sso, because.clone(), marked);
                     }
-                }
-                MappingGives::Permission(permission) => {
-                    self.plain(Entitlement::Permission(permission.clone()), Source::Sso, because);
                 }
             }
         }
@@ -325,28 +312,21 @@ impl Work<'_> {
 
     /// F5: `teams_claim`, within `assignable_teams`.
     fn claimed_teams(&mut self) -> Result<(), ProvisionError> {
-        let Some(teams_claim) = self.settings.teams_claim.as_ref().filter(|_| self.features.teams) else {
+        if !self.features.teams {
             return Ok(());
-        };
-        let values = self.identity.claims.values(&teams_claim.claim).unwrap_or_default();
-        let because = Because::Claim(teams_claim.claim.clone());
-        let separator = teams_claim.separator.as_deref().filter(|separator| !separator.is_empty());
-        let named = values.iter().flat_map(|value| match separator {
-            Some(separator) => value.split(separator).collect(),
-            None => vec![value.as_str()],
-        });
-        for name in named.map(str::trim).filter(|name| !name.is_empty()) {
+        }
+        for (claim, name) in sources::claimed_teams(self.identity, self.settings) {
+            let because = Because::Claim(claim);
             let (team, team_role) = match name.split_once("::") {
                 Some((team, role)) if self.features.team_roles => (team, Some(role)),
-                Some(_) | None => (name, None),
+                Some(_) | None => (name.as_str(), None),
             };
             if self.settings.assignable_teams.iter().any(|pattern| assignable(pattern, team)) {
-                self.team(team, team_role, Source::Sso, Rule::F5, because.clone())?;
+                self.team(team, team_role, Source::Sso, because, false)?;
             } else {
                 let entitlement =
                     Entitlement::Team { team: team.to_owned(), team_role: team_role.map(str::to_owned) };
-                let why = SkipReason::NotAssignable;
-                self.skip(entitlement, Source::Sso, Rule::F5, because.clone(), why);
+                self.skip(entitlement, Source::Sso, Rule::F5, because, SkipReason::NotAssignable);
             }
         }
         Ok(())
@@ -358,23 +338,25 @@ impl Work<'_> {
             return Ok(());
         }
         for team in &self.settings.onboarding.teams {
-            self.team(team, None, Source::Onboarding, Rule::F3, Because::Onboarding)?;
+            self.team(team, None, Source::Onboarding, Because::Onboarding, false)?;
         }
         for group in &self.settings.onboarding.app_groups {
-            self.plain(Entitlement::AppGroup(group.clone()), Source::Onboarding, Because::Onboarding);
+            let group = Entitlement::AppGroup(group.clone());
+            self.plain(group, Source::Onboarding, Because::Onboarding, false);
         }
         Ok(())
     }
 
-    /// F5: the first that names a team decides of it.
+    /// F5: the first that names a team decides of it. `marked`: the row may give what is privileged (F4).
     fn team(
         &mut self,
         team: &str,
         team_role: Option<&str>,
         source: Source,
-        rule: Rule,
         because: Because,
+        marked: bool,
     ) -> Result<(), ProvisionError> {
+        let rule = rule_of(source);
         let decided = |entitlement: &Entitlement| matches!(entitlement, Entitlement::Team { team: known, .. } if known == team);
         if !self.features.teams || self.out.given.iter().any(|given| decided(&given.entitlement)) {
             return Ok(());
@@ -384,7 +366,7 @@ impl Work<'_> {
         let raw = matches!(because, Because::Claim(_));
         let role_refused = team_role.as_ref().and_then(|role| match self.standing(Kind::TeamRole, role) {
             Standing::Ordinary => None,
-            Standing::Privileged => Some(SkipReason::Privileged),
+            Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
             Standing::Absent => Some(SkipReason::Absent),
             // SECURITY: as with roles: a claim cannot name what nothing says to be unprivileged.
             Standing::Unlisted => raw.then_some(SkipReason::Unlisted),
@@ -392,7 +374,7 @@ impl Work<'_> {
         let mut create = false;
         let why = role_refused.or_else(|| match self.standing(Kind::Team, team) {
             Standing::Ordinary | Standing::Unlisted => None,
-            Standing::Privileged => Some(SkipReason::Privileged),
+            Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
             Standing::Absent => {
                 create = self.settings.unknown_team == UnknownTeam::Create && self.features.can_create_team;
                 (!create).then_some(SkipReason::Absent)
@@ -403,7 +385,7 @@ impl Work<'_> {
                 if create {
                     self.out.teams_to_create.insert(team.to_owned());
                 }
-                self.give(entitlement, source, rule, because, false);
+                self.give(entitlement, source, rule, because, marked);
             }
             Some(_) if self.first_login && self.settings.unknown_team == UnknownTeam::Deny => {
                 return Err(ProvisionError::UnknownTeam { team: team.to_owned() });
@@ -414,7 +396,7 @@ impl Work<'_> {
     }
 
     /// An application group or permission: given where the application has it.
-    fn plain(&mut self, entitlement: Entitlement, source: Source, because: Because) {
+    fn plain(&mut self, entitlement: Entitlement, source: Source, because: Because, marked: bool) {
         let (kind, has_kind, name) = match &entitlement {
             Entitlement::AppGroup(name) => (Kind::AppGroup, self.features.app_groups, name),
             Entitlement::Permission(name) => (Kind::Permission, self.features.permissions, name),
@@ -423,11 +405,15 @@ impl Work<'_> {
         if !has_kind || self.out.given.iter().any(|given| given.entitlement == entitlement) {
             return;
         }
-        let rule = if source == Source::Onboarding { Rule::F3 } else { Rule::F5 };
-        match self.standing(kind, name) {
-            Standing::Ordinary | Standing::Unlisted => self.give(entitlement, source, rule, because, false),
-            Standing::Privileged => self.skip(entitlement, source, rule, because, SkipReason::Privileged),
-            Standing::Absent => self.skip(entitlement, source, rule, because, SkipReason::Absent),
+        let rule = rule_of(source);
+        let why = match self.standing(kind, name) {
+            Standing::Ordinary | Standing::Unlisted => None,
+            Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
+            Standing::Absent => Some(SkipReason::Absent),
+        };
+        match why {
+            None => self.give(entitlement, source, rule, because, marked),
+            Some(why) => self.skip(entitlement, source, rule, because, why),
         }
     }
 
@@ -451,6 +437,29 @@ impl Work<'_> {
         why: SkipReason,
     ) {
         self.out.skipped.push(Skipped { entitlement, source, rule, because, why });
+    }
+}
+
+/// What a row would give.
+fn promised(gives: &MappingGives) -> Vec<Entitlement> {
+    match gives {
+        MappingGives::Role(role) => vec![Entitlement::Role(role.clone())],
+        MappingGives::Team { team, team_role } => {
+            vec![Entitlement::Team { team: team.clone(), team_role: team_role.clone() }]
+        }
+        MappingGives::AppGroups(groups) => groups.iter().cloned().map(Entitlement::AppGroup).collect(),
+        MappingGives::Permission(permission) => vec![Entitlement::Permission(permission.clone())],
+    }
+}
+
+fn because(one: &Judged<'_>) -> Because {
+    Because::Row { position: one.position, group: one.row.group.clone() }
+}
+
+fn rule_of(source: Source) -> Rule {
+    match source {
+        Source::Onboarding => Rule::F3,
+        Source::Sso | Source::Default => Rule::F5,
     }
 }
 

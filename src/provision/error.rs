@@ -215,6 +215,7 @@ impl ProvisionError {
             | Self::Connector(
                 ConnectorError::Unreachable { .. }
                 | ConnectorError::Busy { .. }
+                | ConnectorError::LeftAlone { .. }
                 // A4: a login page or half an answer is what an application gives while it starts.
                 | ConnectorError::Unexpected { .. },
             )
@@ -309,6 +310,7 @@ fn connector_fault(error: &ConnectorError) -> Fault {
     match error {
         ConnectorError::Unreachable { .. }
         | ConnectorError::Busy { .. }
+        | ConnectorError::LeftAlone { .. }
         | ConnectorError::Conflict { .. }
         | ConnectorError::NotFound { .. }
         | ConnectorError::Refused { .. }
@@ -324,6 +326,7 @@ fn connector_code(error: &ConnectorError) -> &'static str {
     match error {
         ConnectorError::Unreachable { .. } => "application_unreachable",
         ConnectorError::Busy { .. } => "application_busy",
+        ConnectorError::LeftAlone { .. } => "application_left_alone",
         ConnectorError::Conflict { .. } => "application_conflict",
         ConnectorError::NotFound { .. } => "application_not_found",
         ConnectorError::NoSeats { .. } => "no_seats",

@@ -7,6 +7,14 @@ pub const TOTAL: &str = "narthex_provisioning_total";
 /// How long they took, in seconds, by outcome.
 pub const SECONDS: &str = "narthex_provisioning_seconds";
 
+/// 1 while the application is left alone (A3), else 0.
+pub const BREAKER: &str = "narthex_application_left_alone";
+
+/// The circuit breaker opened or closed.
+pub fn breaker(open: bool) {
+    metrics::gauge!(BREAKER).set(if open { 1.0 } else { 0.0 });
+}
+
 /// One login's end.
 pub fn record(outcome: &'static str, took: Duration) {
     metrics::counter!(TOTAL, "outcome" => outcome).increment(1);

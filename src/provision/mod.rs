@@ -11,12 +11,14 @@
 
 pub mod apply;
 pub mod attributes;
+pub mod breaker;
 pub mod catalogue;
 pub mod connector;
 pub mod creation;
 pub mod eligibility;
 pub mod entitle;
 pub mod error;
+pub mod exchange;
 pub mod existing;
 pub mod flights;
 pub mod grant;
@@ -29,7 +31,9 @@ pub mod provisioned;
 pub mod provisioner;
 pub mod resolve;
 pub mod rest;
+pub mod rows;
 pub mod scim;
+pub mod sources;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use crate::config::Settings;
@@ -27,19 +28,21 @@ use super::{ProvisionError, Provisioned, measures, members};
 /// Sees to accounts. Cheap to clone.
 #[derive(Clone)]
 pub struct Provisioner {
-    core: Arc<Core>,
+    /// Exchanged whole when the settings change (M4); each login goes by one of them to its end.
+    core: Arc<ArcSwap<Core>>,
     flights: Arc<Flights<Settled>>,
 }
 
 /// What all logins share.
+#[derive(Clone)]
 pub(super) struct Core {
     pub(super) settings: Provisioning,
     authorities: BTreeMap<IdpId, Authority>,
     pub(super) connector: Option<Arc<Guarded>>,
     pub(super) store: Arc<dyn MemberStore>,
     pub(super) platform: Platform,
-    pub(super) name_locks: NameLocks,
-    names: NameCache,
+    pub(super) name_locks: Arc<NameLocks>,
+    names: Arc<NameCache>,
 }
 
 /// A person whose account was seen to.
@@ -103,10 +106,20 @@ impl Provisioner {
     ) -> Self {
         let protected = settings.protected_accounts.clone();
         let connector = connector.map(|inner| Arc::new(Guarded::new(inner, protected)));
-        let name_locks = NameLocks::default();
-        let names = NameCache::default();
+        let name_locks = Arc::default();
+        let names = Arc::default();
         let core = Core { settings, authorities, connector, store, platform, name_locks, names };
-        Self { core: Arc::new(core), flights: Arc::new(Flights::new(tasks)) }
+        Self { core: Arc::new(ArcSwap::from_pointee(core)), flights: Arc::new(Flights::new(tasks)) }
+    }
+
+    /// Goes by these settings from the next login on (M4); those under way and live sessions are left alone (L5).
+    pub fn change(&self, settings: &Provisioning) {
+        self.core.rcu(|core| {
+            if let Some(connector) = &core.connector {
+                connector.protect(settings.protected_accounts.clone());
+            }
+            Core { settings: settings.clone(), ..Core::clone(core) }
+        });
     }
 
     /// Sees to the person's account; the session can be made from the result only (F10).
@@ -143,7 +156,7 @@ impl Provisioner {
         verified: Verified,
         started: Instant,
     ) -> Result<(Provisioned, &'static str), ProvisionError> {
-        let core = &self.core;
+        let core = self.core.load_full();
         let identity = verified.identity();
         // F1 at every login, and before the application hears of it.
         eligibility::admit(identity, &core.settings, core.authority(&identity.idp))?;

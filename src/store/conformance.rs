@@ -7,11 +7,13 @@ mod lists;
 mod logins;
 mod members;
 mod sessions;
+mod settings;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use super::memory::Memory;
+use super::postgres::scratch;
 use super::sqlite::Sqlite;
 use super::{Store, StoreError};
 use crate::model::UnixTime;
@@ -38,6 +40,11 @@ async fn sqlite() -> Fresh {
     Fresh { store: Arc::new(store.with_max_in_flight(MAX_IN_FLIGHT)), _folder: Some(folder) }
 }
 
+async fn postgres() -> Fresh {
+    let store = scratch::open().await;
+    Fresh { store: Arc::new(store.with_max_in_flight(MAX_IN_FLIGHT)), _folder: None }
+}
+
 /// Runs `act` a hundred times at once, on several threads.
 async fn a_hundred_times<F, T>(store: &Arc<dyn Store>, act: impl Fn(Arc<dyn Store>, u64) -> F) -> Vec<T>
 where
@@ -54,9 +61,9 @@ where
 }
 
 macro_rules! conformance {
-    ($($maker:ident)*) => {$(
+    ($($maker:ident $marks:tt)*) => {$(
         mod $maker {
-            conformance!(@tests $maker logins:
+            conformance!(@tests $maker $marks logins:
                 a_recorded_login_is_taken_whole
                 a_second_taking_is_told_that_it_was_used_and_where_it_went
                 another_browser_does_not_get_the_login_nor_spoil_it
@@ -78,7 +85,7 @@ macro_rules! conformance {
                 the_latest_refusals_are_kept
                 a_sweep_drops_expired_logins_and_parked_things_only
             );
-            conformance!(@tests $maker sessions:
+            conformance!(@tests $maker $marks sessions:
                 a_session_is_found_as_it_was_recorded
                 a_provider_ends_the_sessions_that_it_names_and_no_others
                 a_session_without_account_is_kept_too
@@ -94,7 +101,7 @@ macro_rules! conformance {
                 an_ended_session_is_gone_and_ends_once
                 a_sweep_ends_what_is_past_its_end_or_idle_for_too_long
             );
-            conformance!(@tests $maker members:
+            conformance!(@tests $maker $marks members:
                 f9_a_finished_member_is_found_by_each_identity_and_by_account
                 f9_of_a_hundred_beginnings_at_once_exactly_one_may_create
                 f9_another_holder_is_told_until_when_to_wait
@@ -116,7 +123,7 @@ macro_rules! conformance {
                 a_login_does_not_take_another_members_account
                 identities_of_two_providers_do_not_mix
             );
-            conformance!(@tests $maker keys:
+            conformance!(@tests $maker $marks keys:
                 keys_are_listed_by_purpose
                 a_purpose_has_one_first_key
                 a_key_has_one_successor
@@ -127,25 +134,35 @@ macro_rules! conformance {
                 a_document_is_found_as_it_was_put_last
                 an_unknown_document_is_absent
             );
-            conformance!(@tests $maker lists:
+            conformance!(@tests $maker $marks lists:
                 sessions_are_listed_newest_first_and_in_pages
                 sessions_are_listed_by_member_and_by_identity
                 e4_all_sessions_of_a_member_end_and_no_others
+                all_sessions_end_at_once
                 sessions_that_the_store_lacks_are_named
-                what_this_process_writes_is_no_mark_of_others
                 members_are_listed_by_id_and_in_pages
                 members_are_found_by_the_beginning_of_address_or_username
                 members_are_found_by_account_and_by_identity
             );
+            conformance!(@tests $maker $marks settings:
+                m4_there_are_none_at_first
+                m4_versions_follow_one_another_and_are_kept
+                m4_of_a_hundred_changes_of_one_version_one_wins
+                the_latest_versions_are_kept
+            );
         }
     )*};
-    (@tests $maker:ident $topic:ident: $($test:ident)*) => {$(
+    (@tests $maker:ident $marks:tt $topic:ident: $($test:ident)*) => {$(
+        conformance!(@test $maker $marks $topic $test);
+    )*};
+    (@test $maker:ident { $($mark:tt)* } $topic:ident $test:ident) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        $($mark)*
         async fn $test() {
             let fresh = super::$maker().await;
             super::$topic::$test(&fresh.store).await;
         }
-    )*};
+    };
 }
 
-conformance! { memory sqlite }
+conformance! { memory {} sqlite {} postgres { #[ignore = "real parties: tests/run"] } }

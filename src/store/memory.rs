@@ -2,6 +2,7 @@
 
 mod lists;
 mod logins;
+mod settings;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,6 +34,7 @@ struct Tables {
     members: Members,
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
+    settings: Vec<super::lists::StoredSettings>,
 }
 
 impl Memory {

@@ -2,10 +2,13 @@
 //!
 //! Every method is one transaction: it happens whole or not at all, and two callers see one order.
 
+mod columns;
 #[cfg(test)]
 mod conformance;
+mod families;
 pub mod lists;
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 
 use std::time::Duration;

@@ -105,6 +105,8 @@ async fn an_account_goes_through_its_whole_life() {
     connector.deactivate(&account).await.unwrap();
     assert!(!parties.app.user("ada").unwrap().active);
     assert!(!connector.find(FindBy::Id(&account.id)).await.unwrap()[0].active);
+    connector.reactivate(&account).await.unwrap();
+    assert!(parties.app.user("ada").unwrap().active);
     connector.delete(&account).await.unwrap();
     assert_eq!(parties.app.user("ada"), None);
     connector.delete(&account).await.unwrap();

@@ -488,6 +488,37 @@ async fn a2_a_login_that_finds_the_application_down_goes_on_with_the_same_identi
 }
 
 #[tokio::test]
+async fn a3_an_application_that_is_down_is_left_alone_and_who_is_signed_in_notices_nothing() {
+    let (log, stack, ada) = (Log::begin(), Stack::start().await, Browser::new());
+    stack.sign_in_at(&ada, "ada", "/echo").await;
+    let browsers: Vec<Browser> = std::iter::repeat_with(Browser::new).take(4).collect();
+    let mut codes = Vec::new();
+    for browser in &browsers {
+        codes.push(log.code(&parked(&stack, browser, "bob").await));
+    }
+    assert_eq!(
+        codes,
+        [
+            "application_unreachable",
+            "application_unreachable",
+            "application_unreachable",
+            "application_left_alone"
+        ]
+    );
+    let metrics = Browser::new().visit(&stack.health_at("/metrics")).await.text();
+    assert!(metrics.contains("narthex_application_left_alone"), "{metrics}");
+    let still = ada.visit(&stack.at("/.narthex/session")).await.json();
+    assert_eq!(still["account"]["username"], "ada");
+
+    stack.parties.app.set_down(false);
+    let page = stack.sign_in_at(&browsers[0], "bob", "/echo/deep").await;
+    assert_eq!(page.status, 503, "a moment more: {}", page.text());
+    stack.parties.clock.turn(Duration::from_secs(5));
+    let page = browsers[0].submit(&page, page.form_with("resume")).await;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/echo/deep"), "{}", page.text());
+}
+
+#[tokio::test]
 async fn a2_what_waits_is_taken_once_by_its_own_browser_within_ten_minutes() {
     let (stack, browser) = (Stack::start().await, Browser::new());
     let page = parked(&stack, &browser, "ada").await;

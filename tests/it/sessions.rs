@@ -12,6 +12,57 @@ fn session_cookie(stack: &Stack) -> String {
     format!("narthex-{}", stack.url.rsplit(':').next().unwrap())
 }
 
+/// A stack behind a proxy that says where people come from.
+async fn behind_a_proxy(network: &str) -> Stack {
+    Stack::with(|config| {
+        put(config, "server.trusted_proxies", vec!["127.0.0.1".to_owned()]);
+        config.insert("network".to_owned(), table(network).into());
+    })
+    .await
+}
+
+#[tokio::test]
+async fn s1_who_comes_from_elsewhere_is_refused_before_anybody_is_asked() {
+    let stack = behind_a_proxy("allow = ['192.0.2.0/24', '2001:db8::/32']\ndeny = ['192.0.2.66']").await;
+    let browser = Browser::new();
+    let asked = stack.parties.idp.calls();
+    let from = async |address: &str, path: &str| {
+        let request = browser.request(Method::GET, &stack.at(path)).header("x-forwarded-for", address);
+        request.stay().send().await.status.as_u16()
+    };
+    for path in
+        ["/", "/public", "/.narthex/login", "/.narthex/session", "/.narthex/oidc/corp/callback?state=x"]
+    {
+        for address in ["198.51.100.1", "192.0.2.66", "fd00::1", "192.0.2.1, 198.51.100.1"] {
+            assert_eq!(from(address, path).await, 403, "{address} {path}");
+        }
+    }
+    assert_eq!(stack.parties.idp.calls(), asked, "the identity provider heard nothing of it");
+    assert_eq!(
+        from("198.51.100.1", "/.narthex/jwks.json").await,
+        200,
+        "keys are for the application, wherever it is"
+    );
+    for address in ["192.0.2.1", "2001:db8::1", "198.51.100.1, 192.0.2.1"] {
+        assert_eq!(from(address, "/.narthex/login").await, 303, "{address}");
+    }
+}
+
+#[tokio::test]
+async fn s1_a_session_is_worth_nothing_from_elsewhere() {
+    let stack = behind_a_proxy("deny = ['198.51.100.0/24']").await;
+    let browser = Browser::new();
+    stack.sign_in_at(&browser, "ada", "/echo").await;
+    let from = async |address: &str| {
+        let request = browser.request(Method::GET, &stack.at("/echo")).header("x-forwarded-for", address);
+        request.stay().send().await.status.as_u16()
+    };
+    assert_eq!(
+        (from("192.0.2.1").await, from("198.51.100.1").await, from("192.0.2.1").await),
+        (200, 403, 200)
+    );
+}
+
 #[tokio::test]
 async fn lesson_36_a_background_request_without_a_session_gets_401_with_json_and_the_login_url() {
     let (stack, browser) = (Stack::start().await, Browser::new());

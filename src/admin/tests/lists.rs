@@ -18,7 +18,7 @@ fn member_id(number: u8) -> MemberId {
     MemberId(uuid::Uuid::from_bytes([number; 16]))
 }
 
-async fn with_member(server: &Server, number: u8) {
+pub async fn with_member(server: &Server, number: u8) {
     let now = Platform::system().clock.now();
     let (idp, subject) = ("corp".parse().unwrap(), Subject::parse(&format!("s{number}")).unwrap());
     let username = format!("user{number}");
@@ -68,7 +68,7 @@ async fn with_member(server: &Server, number: u8) {
 }
 
 async fn three() -> Server {
-    let server = Server::new();
+    let server = Server::new().await;
     for number in 1..=3 {
         with_member(&server, number).await;
     }
@@ -171,7 +171,7 @@ async fn e4_all_sessions_of_a_member_end_at_once() {
 
 #[tokio::test]
 async fn settings_connector_and_status_are_shown_without_secrets() {
-    let server = Server::new();
+    let server = Server::new().await;
     let settings = server.get("/settings").await.json();
     assert_eq!(settings["provisioning"]["default_role"], "user");
     assert_eq!(settings["provisioning"]["unknown_role"], "default");
@@ -188,7 +188,7 @@ async fn settings_connector_and_status_are_shown_without_secrets() {
 
 #[tokio::test]
 async fn x1_a_refusal_is_explained_by_its_error_id() {
-    let server = Server::new();
+    let server = Server::new().await;
     let id = Platform::system().entropy.error_id();
     let record = json!({
         "at": 1_800_000_000, "idp": "corp", "code": "nonce", "fault": "client", "message": "m", "steps": []

@@ -4,5 +4,6 @@ mod document;
 mod lists;
 mod permissions;
 mod server;
+mod settings;
 
 use server::Server;

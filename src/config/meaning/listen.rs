@@ -105,30 +105,11 @@ impl Meaning<'_> {
         let mut networks = Vec::new();
         for (index, text) in texts.iter().enumerate() {
             let path = steps!["server", "trusted_proxies", index];
-            let parsed = text.parse::<IpNet>().ok();
-            let parsed = parsed.or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
-            let Some(network) = parsed else {
-                let help = "write it like \"10.0.0.0/8\", \"192.0.2.7\" or \"fd00::/8\"";
-                self.refuse(path, format!("`server.trusted_proxies`: {text:?} is no network"), help);
-                continue;
-            };
-            let all_of_v4 = "::ffff:0:0/96".parse::<IpNet>().ok();
-            let too_wide = match network {
-                IpNet::V4(network) => network.prefix_len() < SHORTEST_V4,
-                IpNet::V6(network) => {
-                    network.prefix_len() < SHORTEST_V6
-                        || all_of_v4.is_some_and(|all| IpNet::V6(network).contains(&all))
-                }
-            };
-            if too_wide {
+            let Some(network) = self.one_network(text, path) else { continue };
+            if too_wide(&network) {
                 let message =
                     format!("`server.trusted_proxies`: {text} holds more than any network of yours");
                 let help = "name the proxies in front of narthex: whoever is in the list can say which address a request comes from";
-                self.refuse(path, message, help);
-            } else if network.addr() != network.network() {
-                let message = format!("`server.trusted_proxies`: {text} has bits set behind its prefix");
-                let help =
-                    format!("write \"{}\", or \"{}\" for the one address", network.trunc(), network.addr());
                 self.refuse(path, message, help);
             } else {
                 networks.push(network);
@@ -138,11 +119,7 @@ impl Meaning<'_> {
             return None;
         }
         let together = IpNet::aggregate(&networks);
-        let everyone = |network: &IpNet| match network {
-            IpNet::V4(network) => network.prefix_len() < SHORTEST_V4,
-            IpNet::V6(network) => network.prefix_len() < SHORTEST_V6,
-        };
-        if together.iter().any(everyone) {
+        if together.iter().any(too_wide) {
             let message =
                 "`server.trusted_proxies`: these networks together hold more than any network of yours";
             self.refuse(steps!["server", "trusted_proxies"], message, "name the proxies in front of narthex");
@@ -334,6 +311,14 @@ impl Meaning<'_> {
             raw::LogFormat::Json => LogFormat::Json,
         };
         Some(Log { format, level })
+    }
+}
+
+/// More than any one organisation has.
+fn too_wide(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < SHORTEST_V4,
+        IpNet::V6(network) => network.prefix_len() < SHORTEST_V6,
     }
 }
 

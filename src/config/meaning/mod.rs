@@ -4,8 +4,11 @@
 
 mod admin;
 mod application;
+mod attributes;
 mod idp;
 mod listen;
+mod mapping;
+mod network;
 mod provisioning;
 mod saml;
 mod traffic;
@@ -19,8 +22,8 @@ use url::{Host, Url};
 use super::Purpose;
 use super::document::{Node, Origin, Step, shown};
 use super::problem::{Problem, Problems};
-use super::raw::Raw;
-use super::settings::Settings;
+use super::raw::{self, Raw};
+use super::settings::{Settings, SettingsSource};
 use super::written::Written;
 use crate::expr::{Located, nearest};
 use crate::provision::connector::Features;
@@ -81,6 +84,7 @@ impl Meaning<'_> {
         let upstream_token = self.upstream_token(raw, server.as_ref());
         let (application, features) = self.application(raw);
         let provisioning = self.provisioning(raw, features.as_ref());
+        let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
         let admin = self.admin(raw, server.as_ref(), health.as_ref());
         let log = self.log(raw);
@@ -98,6 +102,11 @@ impl Meaning<'_> {
             application: application.ok()?,
             provisioning: provisioning?,
             admin: admin?,
+            settings_source: match raw.settings.as_ref()?.source? {
+                raw::SettingsSource::Store => SettingsSource::Store,
+                raw::SettingsSource::File => SettingsSource::File,
+            },
+            network: network?,
             health: health?,
             log: log?,
             written: Written::default(),

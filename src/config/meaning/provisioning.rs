@@ -1,15 +1,12 @@
 //! `[provisioning]`.
 
-use std::collections::BTreeMap;
-
 use super::{Meaning, Reported, below};
 use crate::config::document::{Step, steps};
 use crate::config::raw::{self, Raw};
 use crate::config::settings::{
-    Attribute, AttributeSource, MappingGives, MappingRow, Mode, OnExisting, Onboarding, Provisioning,
-    SessionRoles, TeamsClaim, UnknownRole, UnknownTeam, Unprovisioned,
+    Mode, OnExisting, Onboarding, Provisioning, SessionRoles, TeamsClaim, UnknownRole, UnknownTeam,
+    Unprovisioned,
 };
-use crate::expr::{Place, Template};
 use crate::provision::connector::{Features, Kind};
 
 impl Meaning<'_> {
@@ -20,8 +17,9 @@ impl Meaning<'_> {
             raw::Mode::Jit => Mode::Jit,
         };
         self.mode(raw, mode, written);
-        let claim = |this: &mut Self, text: &Option<String>, key: &str| {
-            this.optional_name(text.as_ref(), steps!["provisioning", key])
+        let claim = |this: &mut Self, names: &Option<raw::ClaimNames>, key: &str| match names {
+            None => Ok(Vec::new()),
+            Some(_) => this.claims(names.as_ref(), steps!["provisioning", key]).ok_or(Reported),
         };
         let default_role = self.default_role(written, mode, features);
         let role_claim = claim(self, &written.role_claim, "role_claim");
@@ -165,12 +163,12 @@ impl Meaning<'_> {
     }
 
     /// Where the connector knows all roles, the role must be one of them.
-    fn known_role(&mut self, name: &str, features: &Features, at: &[Step]) -> Option<()> {
+    pub(super) fn known_role(&mut self, name: &str, features: &Features, at: &[Step]) -> Option<()> {
         let names: Vec<&str> = features.fixed_roles.iter().map(|role| role.name.as_str()).collect();
         (names.is_empty() || self.one_of("role", name, &names, at)).then_some(())
     }
 
-    fn lacks(&mut self, at: &[Step], features: &Features, kind: &str) {
+    pub(super) fn lacks(&mut self, at: &[Step], features: &Features, kind: &str) {
         let message = format!("{} has no {kind}", features.title);
         self.refuse(
             at,
@@ -181,7 +179,7 @@ impl Meaning<'_> {
 
     fn teams_claim(&mut self, written: &raw::Provisioning) -> Result<Option<TeamsClaim>, Reported> {
         let Some(claim) = &written.teams_claim else { return Ok(None) };
-        let name = self.name(claim.claim.as_ref(), steps!["provisioning", "teams_claim", "claim"]);
+        let names = self.claims(claim.claim.as_ref(), steps!["provisioning", "teams_claim", "claim"]);
         let at = steps!["provisioning", "teams_claim", "separator"];
         if claim.separator.as_ref().is_some_and(String::is_empty) {
             self.refuse(at, "`separator` is empty", "write the character between two teams, or leave it out");
@@ -192,7 +190,7 @@ impl Meaning<'_> {
             let message = "`teams_claim` gives nothing: `assignable_teams` allows no team";
             self.warn(steps!["provisioning", "teams_claim"], message, help);
         }
-        let claim = TeamsClaim { claim: name.ok_or(Reported)?, separator: claim.separator.clone() };
+        let claim = TeamsClaim { claim: names.ok_or(Reported)?, separator: claim.separator.clone() };
         Ok(Some(claim))
     }
 
@@ -209,142 +207,6 @@ impl Meaning<'_> {
             }
         }
         sound.then_some(teams)
-    }
-
-    fn mapping(
-        &mut self,
-        raw: &Raw,
-        written: &raw::Provisioning,
-        features: Option<&Features>,
-    ) -> Option<Vec<MappingRow>> {
-        let rows = written.mapping.as_ref()?;
-        let ids: Vec<&str> =
-            raw.idp.iter().flatten().filter_map(|idp| idp.id().map(String::as_str)).collect();
-        let mut mapping = Vec::new();
-        for (index, row) in rows.iter().enumerate() {
-            let at = steps!["provisioning", "mapping", index];
-            let group = self.name(row.group.as_ref(), &below(at, "group"));
-            let label = self.optional_name(row.label.as_ref(), &below(at, "label"));
-            let idp = match &row.idp {
-                None => Some(None),
-                Some(id) if self.one_of("identity provider", id, &ids, &below(at, "idp")) => {
-                    id.parse().ok().map(Some)
-                }
-                Some(_) => None,
-            };
-            let gives = self.gives(row, at, features);
-            if let (Some(group), Ok(label), Some(idp), Some(gives)) = (group, label, idp, gives) {
-                mapping.push(MappingRow { group, label, idp, gives });
-            }
-        }
-        let groups = written.owners_groups.as_ref().is_some_and(|groups| !groups.is_empty());
-        if (groups || !rows.is_empty())
-            && written.groups_claim.is_none()
-            && !self.faulty(steps!["provisioning", "groups_claim"])
-        {
-            let at = if rows.is_empty() {
-                steps!["provisioning", "owners_groups"].to_vec()
-            } else {
-                steps!["provisioning", "mapping", 0].to_vec()
-            };
-            let message = "`provisioning.groups_claim` is missing: nothing says which claim holds the groups";
-            self.refuse(
-                &at,
-                message,
-                "write groups_claim = \"groups\", or what your identity provider calls it",
-            );
-        }
-        (mapping.len() == rows.len()).then_some(mapping)
-    }
-
-    fn gives(
-        &mut self,
-        row: &raw::MappingRow,
-        at: &[Step],
-        features: Option<&Features>,
-    ) -> Option<MappingGives> {
-        let keys = ["role", "team", "app_groups", "permission"];
-        let given =
-            [row.role.is_some(), row.team.is_some(), row.app_groups.is_some(), row.permission.is_some()];
-        if given.iter().filter(|given| **given).count() != 1 {
-            if !keys.iter().any(|key| self.faulty(&below(at, *key))) {
-                let message =
-                    "a mapping row gives exactly one of `role`, `team`, `app_groups` and `permission`";
-                self.refuse(at, message, "write one row for each");
-            }
-            return None;
-        }
-        if row.team_role.is_some() && row.team.is_none() {
-            self.refuse(
-                &below(at, "team_role"),
-                "`team_role` has no meaning without `team`",
-                "name the team, or use role",
-            );
-            return None;
-        }
-        if row.privileged.is_some() && row.role.is_none() {
-            let message = "`privileged` has no meaning without `role`";
-            self.refuse(&below(at, "privileged"), message, "leave it out");
-            return None;
-        }
-        if let Some(role) = &row.role {
-            let at_role = below(at, "role");
-            let role = self.name(Some(role), &at_role)?;
-            let privileged = row.privileged.unwrap_or(false);
-            if let Some(features) = features {
-                if !features.roles {
-                    self.lacks(&at_role, features, "roles");
-                    return None;
-                }
-                self.known_role(&role, features, &at_role)?;
-                if !privileged && features.is_privileged(Kind::Role, &role) {
-                    let message = format!("the role {role:?} is privileged in {}", features.title);
-                    self.refuse(
-                        &at_role,
-                        message,
-                        "add privileged = true to say that this group shall have it (F4)",
-                    );
-                    return None;
-                }
-            }
-            return Some(MappingGives::Role { role, privileged });
-        }
-        if let Some(team) = &row.team {
-            let at_team = below(at, "team");
-            let team = self.name(Some(team), &at_team)?;
-            let team_role = self.optional_name(row.team_role.as_ref(), &below(at, "team_role")).ok()?;
-            if let Some(features) = features {
-                if !features.teams {
-                    self.lacks(&at_team, features, "teams");
-                    return None;
-                }
-                if team_role.is_some() && !features.team_roles {
-                    self.lacks(&below(at, "team_role"), features, "roles within teams");
-                    return None;
-                }
-            }
-            return Some(MappingGives::Team { team, team_role });
-        }
-        if row.app_groups.is_some() {
-            let at_groups = below(at, "app_groups");
-            let groups = self.names(row.app_groups.as_ref(), &at_groups)?;
-            if groups.is_empty() {
-                self.refuse(&at_groups, "`app_groups` is empty", "name at least one");
-                return None;
-            }
-            if let Some(features) = features.filter(|features| !features.app_groups) {
-                self.lacks(&at_groups, features, "application groups");
-                return None;
-            }
-            return Some(MappingGives::AppGroups(groups));
-        }
-        let at_permission = below(at, "permission");
-        let permission = self.name(row.permission.as_ref(), &at_permission)?;
-        if let Some(features) = features.filter(|features| !features.permissions) {
-            self.lacks(&at_permission, features, "permissions");
-            return None;
-        }
-        Some(MappingGives::Permission(permission))
     }
 
     fn onboarding(&mut self, written: &raw::Provisioning) -> Option<Onboarding> {
@@ -384,64 +246,25 @@ impl Meaning<'_> {
                 self.lacks(&at, features, kind);
             }
         }
+        // SECURITY: F4. What everybody gets who was given nothing else may not be privileged.
+        for (key, kind, names) in [
+            ("teams", Kind::Team, onboarding.and_then(|onboarding| onboarding.teams.as_ref())),
+            ("app_groups", Kind::AppGroup, onboarding.and_then(|onboarding| onboarding.app_groups.as_ref())),
+        ] {
+            for (index, name) in names.into_iter().flatten().enumerate() {
+                if features.is_privileged(kind, name) {
+                    let message = format!(
+                        "{name:?} is privileged in {}, and would be every newcomer's",
+                        features.title
+                    );
+                    let help = "give it by a mapping row with privileged = true (F4)";
+                    self.refuse(steps!["provisioning", "onboarding", key, index], message, help);
+                }
+            }
+        }
         if written.unknown_team == Some(raw::UnknownTeam::Create) && !features.can_create_team {
             let message = format!("narthex cannot make teams in {}", features.title);
             self.refuse(steps!["provisioning", "unknown_team"], message, "write \"skip\" or \"deny\"");
-        }
-    }
-
-    fn attributes(
-        &mut self,
-        written: &raw::Provisioning,
-        features: Option<&Features>,
-    ) -> Option<BTreeMap<String, Attribute>> {
-        let all = written.attributes.as_ref()?;
-        let mut attributes = BTreeMap::new();
-        for (name, attribute) in all {
-            let at = steps!["provisioning", "attributes", name];
-            if let Some(features) = features {
-                let known: Vec<&str> = features.attributes.keys().map(String::as_str).collect();
-                if !known.is_empty() && !self.one_of("attribute", name, &known, at) {
-                    continue;
-                }
-                let required = features.attributes.get(name).is_some_and(|spec| spec.required);
-                if required && attribute.enabled == Some(false) {
-                    let message = format!(
-                        "{} needs the attribute {name:?}, and it is switched off (F2)",
-                        features.title
-                    );
-                    self.warn(at, message, "without it, accounts may be refused or be of no use");
-                }
-            }
-            let source = self.attribute_source(attribute, at);
-            if let (Some(source), Some(enabled)) = (source, attribute.enabled) {
-                attributes.insert(name.clone(), Attribute { source, required: attribute.required, enabled });
-            }
-        }
-        (attributes.len() == all.len()).then_some(attributes)
-    }
-
-    fn attribute_source(&mut self, attribute: &raw::Attribute, at: &[Step]) -> Option<AttributeSource> {
-        match (&attribute.claim, &attribute.constant, &attribute.template) {
-            (None, None, None) => Some(AttributeSource::Connector),
-            (Some(claim), None, None) => {
-                self.name(Some(claim), &below(at, "claim")).map(AttributeSource::Claim)
-            }
-            (None, Some(constant), None) => {
-                self.name(Some(constant), &below(at, "constant")).map(AttributeSource::Constant)
-            }
-            (None, None, Some(source)) => match Template::compile_located(source, Place::Attribute) {
-                Ok(template) => Some(AttributeSource::Template(template)),
-                Err(located) => {
-                    self.refuse_expression(&below(at, "template"), source, &located);
-                    None
-                }
-            },
-            _ => {
-                let message = "an attribute comes from one of `claim`, `constant` and `template`";
-                self.refuse(at, message, "leave the others out");
-                None
-            }
         }
     }
 

@@ -74,17 +74,19 @@ pub struct Provisioning {
     /// The role of everybody who is given no other. Required with mode "jit" where the application has roles; may
     /// not be a privileged one.
     pub default_role: Option<String>,
-    /// Name or path of the claim whose first value is the role. A privileged role is never taken from it.
-    pub role_claim: Option<String>,
-    /// Name or path of the claim that mapping rows look into.
-    pub groups_claim: Option<String>,
+    /// Name or path of the claim whose first value is the role; of several, the first that has one. A privileged role
+    /// is never taken from it.
+    pub role_claim: Option<ClaimNames>,
+    /// Name or path of the claim that mapping rows look into; of several, all together. Where one of them is absent,
+    /// the person's groups count as not wholly known (see groups_absent).
+    pub groups_claim: Option<ClaimNames>,
     /// A claim that names teams directly, within assignable_teams.
     pub teams_claim: Option<TeamsClaim>,
     /// The teams that teams_claim may name: exact, or "prefix/*".
     #[schemars(extend("default" = []))]
     pub assignable_teams: Option<Vec<String>>,
     /// What a group gives. Every matching row counts for teams, app_groups and permissions; the first for the role
-    /// and for the role within one team. Groups match exactly.
+    /// and for the role within one team. Groups match exactly. narthex mapping import reads the JSON form.
     #[schemars(extend("default" = []))]
     pub mapping: Option<Vec<MappingRow>>,
     /// Members of these groups become owners of the application.
@@ -141,30 +143,44 @@ pub struct Provisioning {
     pub connect_timeout: Option<String>,
 }
 
+/// Where something is looked for.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ClaimNames {
+    /// The name or path of a claim.
+    One(String),
+    /// Several of them.
+    Several(Vec<String>),
+}
+
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TeamsClaim {
-    /// Name or path of the claim.
+    /// Name or path of the claim; of several, all together. "Team::Role" names the role within the team too, where
+    /// the application has such.
     #[schemars(required)]
-    pub claim: Option<String>,
+    pub claim: Option<ClaimNames>,
     /// Splits one value into several. Absent: each value is one team.
     pub separator: Option<String>,
 }
 
-/// A group, and exactly one of role, team, app_groups and permission.
+/// For whom (group, when, or both), and exactly one of role, team, app_groups and permission.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MappingRow {
-    /// The group's name or id, exactly as the claim has it.
-    #[schemars(required)]
+    /// The group's name or id, exactly as the claim has it. Absent: when alone decides.
     pub group: Option<String>,
     /// The group's name for people, where group is an opaque id.
     pub label: Option<String>,
     /// Only for people of this identity provider. Absent: of any.
     pub idp: Option<String>,
+    /// An expression that must be true as well (docs/variables.md: claims.*, subject, idp.id). An error in it, such as
+    /// an absent claim, means that the row does not match; the audit log and narthex explain tell it, and nothing that
+    /// the person has is taken away for it.
+    pub when: Option<String>,
     /// The application-wide role.
     pub role: Option<String>,
-    /// Must be true where the role is privileged.
+    /// Must be true where what the row gives is privileged in the application.
     pub privileged: Option<bool>,
     /// A team.
     pub team: Option<String>,
@@ -191,8 +207,8 @@ pub struct Onboarding {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attribute {
-    /// Name or path of the claim to take it from.
-    pub claim: Option<String>,
+    /// Name or path of the claim to take it from; of several, the first that has a usable value.
+    pub claim: Option<ClaimNames>,
     /// The same value for everybody.
     pub constant: Option<String>,
     /// A template over claims.*, subject and idp.id.
@@ -202,4 +218,15 @@ pub struct Attribute {
     /// false: the attribute is not sent at all.
     #[schemars(extend("default" = true))]
     pub enabled: Option<bool>,
+}
+
+impl ClaimNames {
+    /// All of them, in order.
+    #[must_use]
+    pub fn all(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
 }

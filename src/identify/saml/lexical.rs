@@ -60,19 +60,19 @@ fn is_character_data(text: &str) -> bool {
 fn literal_white_space(text: &str) -> Result<Vec<usize>, XmlError> {
     let mut found = Vec::new();
     let mut scope = Scope::default();
-    let mut done = 0;
-    while let Some(rest) = text.get(done..) {
-        let Some(start) = rest.find('<') else { break };
-        let Some(rest) = rest.get(start..) else { break };
-        let start = done + start;
-        if let Some((_, closes)) = SECTIONS.iter().find(|(opens, _)| rest.starts_with(opens)) {
+    let mut rest = text;
+    while let Some(start) = rest.find('<') {
+        let here = rest.get(start..).unwrap_or_default();
+        let length = if let Some((_, closes)) = SECTIONS.iter().find(|(opens, _)| here.starts_with(opens)) {
             // What is not closed is not well-formed.
-            done = start + rest.find(closes).unwrap_or(rest.len());
-            continue;
-        }
-        let length = tag(rest, start, &mut found)?;
-        scope.tag(rest.get(..length).unwrap_or_default())?;
-        done = start + length;
+            here.find(closes).unwrap_or(here.len())
+        } else {
+            let length = tag(here, text.len() - here.len(), &mut found)?;
+            scope.tag(here.get(..length).unwrap_or_default())?;
+            length
+        };
+        // The `<` at least, so that it ends.
+        rest = here.get(length.max(1)..).unwrap_or_default();
     }
     Ok(found)
 }

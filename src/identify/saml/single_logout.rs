@@ -125,10 +125,11 @@ impl Saml {
         let read = |metadata: &IdpMetadata| {
             read_response(arrived, &self.logout_expected(metadata), &request_id(state))
         };
-        Ok(match (read(&metadata), self.with_other_keys(&metadata, read(&metadata).err()).await) {
-            (Err(_), Some(newer)) => read(&newer)?,
-            (outcome, _) => outcome?,
-        })
+        let outcome = read(&metadata);
+        match self.with_other_keys(&metadata, outcome.as_ref().err()).await {
+            Some(newer) => Ok(read(&newer)?),
+            None => Ok(outcome?),
+        }
     }
 
     /// Whom the provider wants signed out (Profiles 4.4.4.1). It counts once.
@@ -138,9 +139,10 @@ impl Saml {
     pub async fn logout_asked(&self, arrived: Arrived<'_>) -> Result<Wanted, SamlError> {
         let metadata = self.metadata.current().await?;
         let read = |metadata: &IdpMetadata| read_request(arrived, &self.logout_expected(metadata));
-        let asked = match (read(&metadata), self.with_other_keys(&metadata, read(&metadata).err()).await) {
-            (Err(_), Some(newer)) => read(&newer)?,
-            (outcome, _) => outcome?,
+        let outcome = read(&metadata);
+        let asked = match self.with_other_keys(&metadata, outcome.as_ref().err()).await {
+            Some(newer) => read(&newer)?,
+            None => outcome?,
         };
         let Asked { id, forget_after, name_id, session_indexes } = asked;
         if !self.store.first_use(&once(&metadata.entity_id, &id), forget_after).await? {
@@ -153,7 +155,7 @@ impl Saml {
     async fn with_other_keys(
         &self,
         metadata: &std::sync::Arc<IdpMetadata>,
-        error: Option<LogoutError>,
+        error: Option<&LogoutError>,
     ) -> Option<std::sync::Arc<IdpMetadata>> {
         match error {
             Some(LogoutError::Signature(SignatureError::NotByTrustedKey | SignatureError::NoKeyFits(_))) => {

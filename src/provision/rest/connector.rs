@@ -155,6 +155,10 @@ impl Connector for RestConnector {
         self.run(Op::Deactivate, account_scope(account), &[]).await.map(|_| ())
     }
 
+    async fn reactivate(&self, account: &Account) -> Result<(), ConnectorError> {
+        self.run(Op::Reactivate, account_scope(account), &[]).await.map(|_| ())
+    }
+
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError> {
         self.gone(Op::Delete, account_scope(account)).await
     }

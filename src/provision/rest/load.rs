@@ -226,6 +226,7 @@ fn scim_options(root: &Section<'_, '_>, features: &mut Features) -> Result<ScimO
     }
     section.finish()?;
     (features.can_create_team, features.can_deactivate, features.can_delete) = (features.teams, true, true);
+    features.can_reactivate = true;
     Ok(options)
 }
 
@@ -260,6 +261,7 @@ fn rest(
     let has = |op: Op| operations.contains_key(&op);
     (features.can_create_team, features.can_deactivate, features.can_delete) =
         (has(Op::CreateTeam), has(Op::Deactivate), has(Op::Delete));
+    features.can_reactivate = has(Op::Reactivate);
     let needed = [
         (true, "every recipe", vec![Op::Check, Op::FindById, Op::FindByUsername, Op::Create]),
         (account.email.is_some(), "`account.email`", vec![Op::FindByEmail]),

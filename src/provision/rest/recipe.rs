@@ -252,6 +252,7 @@ operations! {
     SetOwner "set_owner" "make the account an owner" Gives::Nothing, ["account.id", "account.username", "account.email"];
     UnsetOwner "unset_owner" "end the account's ownership" Gives::Nothing, ["account.id", "account.username", "account.email"];
     Deactivate "deactivate" "deactivate the account" Gives::Nothing, ["account.id", "account.username", "account.email"];
+    Reactivate "reactivate" "reactivate the account" Gives::Nothing, ["account.id", "account.username", "account.email"];
     Delete "delete" "delete the account" Gives::Nothing, ["account.id", "account.username", "account.email"];
 }
 

@@ -162,6 +162,11 @@ impl Connector for ScimConnector {
         self.client().patch("deactivate the account", USERS, &account.id.0, inactive).await
     }
 
+    async fn reactivate(&self, account: &Account) -> Result<(), ConnectorError> {
+        let active = patch(&[replace("active", &json!(true))]);
+        self.client().patch("reactivate the account", USERS, &account.id.0, active).await
+    }
+
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError> {
         match self.client().delete("delete the account", USERS, &account.id.0).await {
             Ok(()) | Err(ConnectorError::NotFound { .. }) => Ok(()),

@@ -246,4 +246,7 @@ async fn deleting_twice_is_success_and_deactivating_sets_active() {
     connector.deactivate(&account("u1", "ada")).await.unwrap();
     let operations = fake.seen()[1].json()["Operations"].clone();
     assert_eq!(operations, json!([{ "op": "replace", "path": "active", "value": false }]));
+    connector.reactivate(&account("u1", "ada")).await.unwrap();
+    let operations = fake.seen()[2].json()["Operations"].clone();
+    assert_eq!(operations, json!([{ "op": "replace", "path": "active", "value": true }]));
 }

@@ -63,6 +63,7 @@ pub(super) fn features() -> Features {
         owner: true,
         can_create_team: true,
         can_deactivate: true,
+        can_reactivate: true,
         can_delete: true,
         attributes: BTreeMap::from([
             (
@@ -234,8 +235,21 @@ impl Connector for Fake {
         .await
     }
 
-    async fn update(&self, account: &Account, _: &AccountProfile) -> Result<(), ConnectorError> {
-        self.call("update", format!("!update {}", account.id), |_| Ok(())).await
+    async fn update(&self, account: &Account, profile: &AccountProfile) -> Result<(), ConnectorError> {
+        self.call("update", format!("!update {}", account.id), |state| {
+            let held = state.accounts.iter_mut().find(|held| held.id == account.id);
+            let held = held.ok_or(ConnectorError::NotFound { operation: "update" })?;
+            held.profile.username.clone_from(&profile.username);
+            if profile.email.is_some() {
+                held.profile.email.clone_from(&profile.email);
+            }
+            if profile.display_name.is_some() {
+                held.profile.display_name.clone_from(&profile.display_name);
+            }
+            held.profile.attributes.extend(profile.attributes.clone());
+            Ok(())
+        })
+        .await
     }
 
     async fn set_entitlements(
@@ -276,6 +290,16 @@ impl Connector for Fake {
         self.call("deactivate", format!("!deactivate {}", account.id), |state| {
             for held in state.accounts.iter_mut().filter(|held| held.id == account.id) {
                 held.active = false;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn reactivate(&self, account: &Account) -> Result<(), ConnectorError> {
+        self.call("reactivate", format!("!reactivate {}", account.id), |state| {
+            for held in state.accounts.iter_mut().filter(|held| held.id == account.id) {
+                held.active = true;
             }
             Ok(())
         })

@@ -1,8 +1,11 @@
 //! Tests of the whole stage against an application in memory; `rules` has those of the pure parts.
 
+mod breaker;
+mod exchange;
 mod fake;
 mod flow;
 mod guards;
+mod mapping;
 mod once;
 mod properties;
 mod rules;
@@ -33,9 +36,9 @@ fn settings() -> Provisioning {
         mode: Mode::Jit,
         unprovisioned: Unprovisioned::Deny,
         default_role: Some("user".to_owned()),
-        role_claim: Some("role".to_owned()),
-        groups_claim: Some("groups".to_owned()),
-        teams_claim: Some(TeamsClaim { claim: "teams".to_owned(), separator: None }),
+        role_claim: vec!["role".to_owned()],
+        groups_claim: vec!["groups".to_owned()],
+        teams_claim: Some(TeamsClaim { claim: vec!["teams".to_owned()], separator: None }),
         assignable_teams: vec!["acme/*".to_owned(), "public".to_owned()],
         mapping: vec![
             row(
@@ -45,8 +48,8 @@ fn settings() -> Provisioning {
                     team_role: Some("maintainer".to_owned()),
                 },
             ),
-            row("platform-admins", MappingGives::Role { role: "admin".to_owned(), privileged: true }),
-            row("auditors", MappingGives::Role { role: "reader".to_owned(), privileged: false }),
+            privileged(row("platform-admins", MappingGives::Role("admin".to_owned()))),
+            row("auditors", MappingGives::Role("reader".to_owned())),
             row("engineers", MappingGives::AppGroups(vec!["builders".to_owned()])),
             row("engineers", MappingGives::Permission("deploy".to_owned())),
         ],
@@ -71,7 +74,13 @@ fn settings() -> Provisioning {
 }
 
 fn row(group: &str, gives: MappingGives) -> MappingRow {
-    MappingRow { group: group.to_owned(), label: None, idp: None, gives }
+    let group = Some(group.to_owned());
+    MappingRow { group, label: None, idp: None, when: None, privileged: false, gives }
+}
+
+/// With `privileged = true`.
+fn privileged(row: MappingRow) -> MappingRow {
+    MappingRow { privileged: true, ..row }
 }
 
 fn authority() -> Authority {

@@ -167,7 +167,7 @@ fn f1_a_provider_may_speak_for_its_domains_only() {
 
 #[test]
 fn f1_email_verified_says_nothing_of_an_address_from_another_claim() {
-    let source = AttributeSource::Claim("upn".to_owned());
+    let source = AttributeSource::Claims(vec!["upn".to_owned()]);
     let attribute = Attribute { source, required: None, enabled: true };
     let attributes = BTreeMap::from([("email".to_owned(), attribute)]);
     let settings = Provisioning { attributes, ..settings() };
@@ -181,7 +181,7 @@ fn f1_email_verified_says_nothing_of_an_address_from_another_claim() {
 // F2
 
 fn from_claim(claim: &str) -> Attribute {
-    Attribute { source: AttributeSource::Claim(claim.to_owned()), required: None, enabled: true }
+    Attribute { source: AttributeSource::Claims(vec![claim.to_owned()]), required: None, enabled: true }
 }
 
 fn profile_of(claims: Value, attributes: &[(&str, Attribute)]) -> Result<WantedProfile, ProvisionError> {
@@ -336,7 +336,7 @@ fn f4_a_role_from_a_row_names_the_row() {
     let entitled = give(&ada(json!({ "groups": ["platform-admins"] })), &settings()).unwrap();
     let role = entitled.given.iter().find(|given| matches!(given.entitlement, Entitlement::Role(_))).unwrap();
     assert_eq!(role.rule, Rule::F4);
-    assert_eq!(role.because, Because::Row { position: 1, group: "platform-admins".to_owned() });
+    assert_eq!(role.because, Because::Row { position: 1, group: Some("platform-admins".to_owned()) });
     assert!(entitled.privileged());
 }
 
@@ -354,7 +354,7 @@ fn f4_nothing_privileged_comes_from_a_raw_claim() {
 fn f4_a_privileged_role_from_a_row_needs_the_row_to_say_so() {
     let said = settings();
     let mut unsaid = settings();
-    unsaid.mapping[1].gives = MappingGives::Role { role: "admin".to_owned(), privileged: false };
+    unsaid.mapping[1].privileged = false;
     let claims = || json!({ "groups": ["platform-admins"] });
     assert_eq!(given(claims(), &said).role.as_deref(), Some("admin"));
     assert_eq!(given(claims(), &unsaid).role.as_deref(), Some("user"));
@@ -467,7 +467,7 @@ fn f5_a_pattern_covers_what_lies_below_it_and_nothing_beside() {
 
 #[test]
 fn f5_one_value_with_a_separator_names_several_teams_with_roles() {
-    let teams_claim = Some(TeamsClaim { claim: "teams".to_owned(), separator: Some(";".to_owned()) });
+    let teams_claim = Some(TeamsClaim { claim: vec!["teams".to_owned()], separator: Some(";".to_owned()) });
     let settings = Provisioning { teams_claim, ..settings() };
     let claims = json!({ "groups": [], "teams": "acme/readers::maintainer; public ;;" });
     let expected = BTreeMap::from([

@@ -11,6 +11,7 @@ use crate::model::{
     MemberStatus, Origin, ReturnTo, Secret, SessionHash, SessionRecord, StateHash, Subject, UnixTime,
 };
 use crate::store::memory::Memory;
+use crate::store::postgres::scratch;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoredKey};
 
@@ -240,44 +241,67 @@ async fn perform(store: &dyn Store, act: &Act, now: UnixTime) -> String {
     }
 }
 
-fn agree(acts: &[Act]) {
+/// What is held against the store in memory.
+#[derive(Clone, Copy)]
+enum Other {
+    Sqlite,
+    Postgres,
+}
+
+fn agree(other: Other, acts: &[Act]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let folder = tempfile::tempdir().unwrap();
-        let sqlite = Sqlite::open(&folder.path().join("narthex.db")).await.unwrap().with_max_in_flight(20);
-        let memory = Memory::with_max_in_flight(20);
-        let mut now = super::NOW;
-        for (number, act) in acts.iter().enumerate() {
-            if let Act::Wait { seconds } = act {
-                now = now.after(Duration::from_secs(*seconds));
+        match other {
+            Other::Sqlite => {
+                let path = folder.path().join("narthex.db");
+                let sqlite = Sqlite::open(&path).await.unwrap().with_max_in_flight(20);
+                agrees(&sqlite, acts).await;
+                sqlite.close().await;
             }
-            let (expected, found) = (perform(&memory, act, now).await, perform(&sqlite, act, now).await);
-            assert_eq!(found, expected, "act {number}: {act:?}");
+            Other::Postgres => {
+                let postgres = scratch::open().await.with_max_in_flight(20);
+                agrees(&postgres, acts).await;
+                postgres.close().await;
+            }
         }
-        sqlite.close().await;
     });
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn sqlite_and_memory_agree_on_logins(acts in prop::collection::vec(logins(), 1..120)) {
-        agree(&acts);
+async fn agrees(store: &dyn Store, acts: &[Act]) {
+    let memory = Memory::with_max_in_flight(20);
+    let mut now = super::NOW;
+    for (number, act) in acts.iter().enumerate() {
+        if let Act::Wait { seconds } = act {
+            now = now.after(Duration::from_secs(*seconds));
+        }
+        let (expected, found) = (perform(&memory, act, now).await, perform(store, act, now).await);
+        assert_eq!(found, expected, "act {number}: {act:?}");
     }
+}
 
-    #[test]
-    fn sqlite_and_memory_agree_on_sessions(acts in prop::collection::vec(sessions(), 1..80)) {
-        agree(&acts);
-    }
+macro_rules! agreement {
+    ($($topic:ident $acts:literal: $sqlite:ident $postgres:ident)*) => {$(
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    #[test]
-    fn sqlite_and_memory_agree_on_members(acts in prop::collection::vec(members(), 1..120)) {
-        agree(&acts);
-    }
+            #[test]
+            fn $sqlite(acts in prop::collection::vec($topic(), 1..$acts)) {
+                agree(Other::Sqlite, &acts);
+            }
 
-    #[test]
-    fn sqlite_and_memory_agree_on_keys(acts in prop::collection::vec(keys(), 1..60)) {
-        agree(&acts);
-    }
+            #[test]
+            #[ignore = "real parties: tests/run"]
+            fn $postgres(acts in prop::collection::vec($topic(), 1..$acts)) {
+                agree(Other::Postgres, &acts);
+            }
+        }
+    )*};
+}
+
+agreement! {
+    logins 120: sqlite_and_memory_agree_on_logins postgres_and_memory_agree_on_logins
+    sessions 80: sqlite_and_memory_agree_on_sessions postgres_and_memory_agree_on_sessions
+    members 120: sqlite_and_memory_agree_on_members postgres_and_memory_agree_on_members
+    keys 60: sqlite_and_memory_agree_on_keys postgres_and_memory_agree_on_keys
 }

@@ -121,6 +121,13 @@ pub(super) async fn e4_all_sessions_of_a_member_end_and_no_others(store: &Arc<dy
     assert_eq!(store.end_sessions_of_member(id(7)).await.unwrap(), NONE_ENDED);
 }
 
+pub(super) async fn all_sessions_end_at_once(store: &Arc<dyn Store>) {
+    six_sessions(store).await;
+    assert_eq!(store.end_all_sessions().await.unwrap().len(), 6);
+    assert_eq!(numbers(&listed(store, &SessionsOf::Everybody, None, 10).await), NONE);
+    assert_eq!(store.end_all_sessions().await.unwrap(), NONE_ENDED);
+}
+
 pub(super) async fn sessions_that_the_store_lacks_are_named(store: &Arc<dyn Store>) {
     six_sessions(store).await;
     let known: Vec<SessionHash> = (1..=7).map(|number| SessionHash([number; 32])).collect();
@@ -128,12 +135,6 @@ pub(super) async fn sessions_that_the_store_lacks_are_named(store: &Arc<dyn Stor
     store.end_session(&known[1]).await.unwrap();
     assert_eq!(store.missing_sessions(&known[..3]).await.unwrap(), [SessionHash([2; 32])]);
     assert_eq!(store.missing_sessions(&[]).await.unwrap(), NONE_ENDED);
-}
-
-pub(super) async fn what_this_process_writes_is_no_mark_of_others(store: &Arc<dyn Store>) {
-    let before = store.mark_of_others().await.unwrap();
-    six_sessions(store).await;
-    assert_eq!(store.mark_of_others().await.unwrap(), before);
 }
 
 async fn member(store: &Arc<dyn Store>, number: u8, username: &str, email: Option<&str>) {
@@ -171,6 +172,7 @@ pub(super) async fn members_are_listed_by_id_and_in_pages(store: &Arc<dyn Store>
     four_members(store).await;
     assert_eq!(found(store, MembersLike::Everybody, None, 3).await, [1, 2, 3]);
     assert_eq!(found(store, MembersLike::Everybody, Some(id(3)), 3).await, [4]);
+    assert_eq!(store.count_members().await.unwrap(), 4);
     assert_eq!(found(store, MembersLike::Id(id(2)), None, 3).await, [2]);
     assert_eq!(found(store, MembersLike::Id(id(9)), None, 3).await, NONE);
     let rows = store.list_members(&MembersLike::Id(id(2)), None, 1).await.unwrap();

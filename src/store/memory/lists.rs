@@ -51,6 +51,15 @@ impl SessionListStore for Memory {
         Ok(ended)
     }
 
+    async fn end_all_sessions(&self) -> Result<Vec<SessionHash>, StoreError> {
+        let sessions = &mut self.tables().sessions;
+        let ended: Vec<SessionHash> = sessions.rows.keys().copied().collect();
+        for hash in &ended {
+            sessions.remove(hash);
+        }
+        Ok(ended)
+    }
+
     /// There are no others.
     async fn mark_of_others(&self) -> Result<i64, StoreError> {
         Ok(0)
@@ -92,6 +101,10 @@ impl MemberListStore for Memory {
             .collect();
         found.sort_by_key(|member| member.id);
         Ok(found.into_iter().take(limit).map(row).collect())
+    }
+
+    async fn count_members(&self) -> Result<u64, StoreError> {
+        Ok(self.tables().members.rows.len() as u64)
     }
 }
 

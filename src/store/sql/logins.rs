@@ -93,12 +93,18 @@ impl LoginStore for Database {
             return Ok(TakenLogin::Used(return_to));
         }
         let idp = idp.parse().map_err(|error| unreadable(format!("its identity provider: {error}")))?;
-        sqlx::query("UPDATE logins SET taken = 1, nonce = '', pkce_verifier = '' WHERE state = $1")
-            .bind(state.0.as_slice())
-            .execute(&mut *tx)
-            .await
-            .map_err(self.fails(act))?;
+        // Of several that came this far at once, one takes it.
+        let took = sqlx::query(
+            "UPDATE logins SET taken = 1, nonce = '', pkce_verifier = '' WHERE state = $1 AND taken = 0",
+        )
+        .bind(state.0.as_slice())
+        .execute(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
         self.commit(act, tx).await?;
+        if took.rows_affected() == 0 {
+            return Ok(TakenLogin::Used(return_to));
+        }
         Ok(TakenLogin::Fresh(Box::new(LoginAttempt {
             state: *state,
             browser,

@@ -1,11 +1,10 @@
 //! Members, and those in the making.
 
 use async_trait::async_trait;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::{Database, Lasting, Transaction, sql};
 use crate::model::{AccountId, IdpId, Member, MemberId, Subject, UnixTime};
+use crate::store::columns::{read_word, unknown, word};
 use crate::store::{CreationLease, MemberStore, StoreError};
 
 #[async_trait]
@@ -51,14 +50,15 @@ impl MemberStore for Database {
             self.commit(act, tx).await?;
             return Ok(CreationLease::Acquired { earlier_intent });
         }
-        let (until,): (i64,) =
-            sqlx::query_as("SELECT held_until FROM creations WHERE idp = $1 AND subject = $2")
+        // A holder that gave up this very moment leaves none: there is nothing to wait for.
+        let until: Option<Option<i64>> =
+            sqlx::query_scalar("SELECT held_until FROM creations WHERE idp = $1 AND subject = $2")
                 .bind(idp.as_str())
                 .bind(subject.as_str())
-                .fetch_one(&mut *tx)
+                .fetch_optional(&mut *tx)
                 .await
                 .map_err(self.fails(act))?;
-        Ok(CreationLease::Busy { until: UnixTime(until) })
+        Ok(CreationLease::Busy { until: until.flatten().map_or(now, UnixTime) })
     }
 
     async fn intend_creation(
@@ -300,8 +300,8 @@ impl Database {
             account: AccountId(account),
             username,
             email,
-            origin: read_word(origin, "origin")?,
-            status: read_word(status, "status")?,
+            origin: read_word("member", origin, "origin")?,
+            status: read_word("member", status, "status")?,
             generation: u32::try_from(generation).map_err(|_| unreadable("generation"))?,
             created_at: UnixTime(created_at),
             last_login_at: UnixTime(last_login_at),
@@ -313,17 +313,5 @@ impl Database {
 type MemberRow = (String, String, String, Option<String>, String, String, i64, i64, i64);
 
 fn unreadable(column: &'static str) -> StoreError {
-    StoreError::Unreadable { what: "member", reason: format!("this version does not know its {column}") }
-}
-
-/// A two-state noun by the name that serde gives it.
-fn word(act: &'static str, value: &impl Serialize) -> Result<String, StoreError> {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => Ok(word),
-        Ok(_) | Err(_) => Err(StoreError::Unavailable { act, reason: "a value without a name".to_owned() }),
-    }
-}
-
-fn read_word<T: DeserializeOwned>(word: String, column: &'static str) -> Result<T, StoreError> {
-    serde_json::from_value(serde_json::Value::String(word)).map_err(|_| unreadable(column))
+    unknown("member", column)
 }

@@ -71,6 +71,14 @@ impl MemberListStore for Database {
             })
             .collect()
     }
+
+    async fn count_members(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM members")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(self.fails("count_members"))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
 }
 
 impl Database {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Database, Lasting, hash, sql};
+use super::{Database, Lasting, Transaction, hash, sql};
 use crate::model::session::SessionContent;
 use crate::model::{IdpId, SessionHash, SessionRecord, UnixTime};
+use crate::store::families::{ENDING, SESSIONS_OF};
 use crate::store::{SessionStore, StoreError};
 
 #[async_trait]
@@ -24,6 +25,9 @@ impl SessionStore for Database {
             .map_err(|error| StoreError::Unavailable { act, reason: error.to_string() })?;
         let member = content.account.as_ref().map(|account| account.member.to_string());
         let mut tx = self.write(act, Lasting::Crash).await?;
+        if let Some(member) = &member {
+            self.in_turn(act, &mut tx, SESSIONS_OF, member).await?;
+        }
         let inserted = sqlx::query(
             "INSERT INTO sessions (hash, member, idp, subject, idp_session, content, logout_hint, \
              created_at, last_seen_at, expires_at, logout_name) \
@@ -47,19 +51,10 @@ impl SessionStore for Database {
         if inserted.rows_affected() == 0 {
             return Err(StoreError::Conflict { act, what: "a session of this hash" });
         }
-        let ended: Vec<(Vec<u8>,)> = match &member {
+        let ended = match &member {
             None => Vec::new(),
-            Some(member) => sqlx::query_as(
-                "DELETE FROM sessions WHERE member = $1 AND ordinal <= (SELECT ordinal FROM sessions \
-                 WHERE member = $1 ORDER BY ordinal DESC LIMIT 1 OFFSET $2) RETURNING hash",
-            )
-            .bind(member)
-            .bind(sql(max_per_member.max(1)))
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(self.fails(act))?,
+            Some(member) => self.end_beyond(act, &mut tx, member, max_per_member.max(1)).await?,
         };
-        let ended = hashes(&ended)?;
         self.commit(act, tx).await?;
         Ok(ended)
     }
@@ -95,14 +90,7 @@ impl SessionStore for Database {
             return Ok(());
         }
         let mut tx = self.write(act, Lasting::Crash).await?;
-        for (hash, at) in seen {
-            sqlx::query("UPDATE sessions SET last_seen_at = $2 WHERE hash = $1 AND last_seen_at < $2")
-                .bind(hash.0.as_slice())
-                .bind(at.0)
-                .execute(&mut *tx)
-                .await
-                .map_err(self.fails(act))?;
-        }
+        self.note_seen(act, &mut tx, seen).await?;
         self.commit(act, tx).await
     }
 
@@ -157,6 +145,37 @@ impl SessionStore for Database {
         let ended = hashes(&ended)?;
         self.commit(act, tx).await?;
         Ok(ended)
+    }
+}
+
+impl Database {
+    /// Ends the member's oldest sessions where there are more than `max`.
+    async fn end_beyond(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        member: &str,
+        max: usize,
+    ) -> Result<Vec<SessionHash>, StoreError> {
+        let (there,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM sessions WHERE member = $1")
+            .bind(member)
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(self.fails(act))?;
+        if there <= sql(max) {
+            return Ok(Vec::new());
+        }
+        self.in_turn(act, tx, ENDING, "").await?;
+        let ended: Vec<(Vec<u8>,)> = sqlx::query_as(
+            "DELETE FROM sessions WHERE member = $1 AND ordinal <= (SELECT ordinal FROM sessions \
+             WHERE member = $1 ORDER BY ordinal DESC LIMIT 1 OFFSET $2) RETURNING hash",
+        )
+        .bind(member)
+        .bind(sql(max))
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(self.fails(act))?;
+        hashes(&ended)
     }
 }
 

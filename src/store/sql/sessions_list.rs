@@ -80,11 +80,21 @@ impl SessionListStore for Database {
             .fetch_all(&mut *tx)
             .await
             .map_err(self.fails(act))?;
-        let hashes: Result<Vec<SessionHash>, StoreError> =
-            ended.iter().map(|(bytes,)| hash("session", bytes).map(SessionHash)).collect();
-        let hashes = hashes?;
+        let ended = hashes(&ended)?;
         self.commit(act, tx).await?;
-        Ok(hashes)
+        Ok(ended)
+    }
+
+    async fn end_all_sessions(&self) -> Result<Vec<SessionHash>, StoreError> {
+        let act = "end_all_sessions";
+        let mut tx = self.write(act, Lasting::PowerCut).await?;
+        let ended: Vec<(Vec<u8>,)> = sqlx::query_as("DELETE FROM sessions RETURNING hash")
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(self.fails(act))?;
+        let ended = hashes(&ended)?;
+        self.commit(act, tx).await?;
+        Ok(ended)
     }
 
     async fn mark_of_others(&self) -> Result<i64, StoreError> {
@@ -122,6 +132,10 @@ fn session(row: Row) -> Result<SessionRow, StoreError> {
         last_seen_at: UnixTime(last_seen_at),
         expires_at: UnixTime(expires_at),
     })
+}
+
+fn hashes(rows: &[(Vec<u8>,)]) -> Result<Vec<SessionHash>, StoreError> {
+    rows.iter().map(|(bytes,)| hash("session", bytes).map(SessionHash)).collect()
 }
 
 fn unreadable(column: &'static str) -> StoreError {

@@ -12,6 +12,7 @@
 //! two do not share (types, `STRICT`, pragmas) stands in the migrations, here and in `open.rs`; the acts
 //! themselves stand in `store/sql/`.
 
+mod dialect;
 mod open;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,8 @@ mod members_list;
 mod sessions;
 #[path = "../sql/sessions_list.rs"]
 mod sessions_list;
+#[path = "../sql/settings.rs"]
+mod settings;
 
 use std::path::PathBuf;
 
@@ -36,6 +39,7 @@ use sqlx::SqlSafeStr;
 use sqlx::sqlite::{Sqlite as Driver, SqlitePool};
 
 use super::StoreError;
+use super::columns::{hash, sql};
 use crate::model::login::MAX_IN_FLIGHT;
 
 /// An opened SQLite file. Cheap to clone; [`Sqlite::close`] it at the end.
@@ -88,12 +92,6 @@ impl Sqlite {
         transaction.commit().await.map_err(|error| self.failed(act, &error))
     }
 
-    /// A number that changes with what other processes write to the file, and not with what this one does: the
-    /// writing connection's `data_version` (<https://sqlite.org/pragma.html#pragma_data_version>).
-    async fn mark(&self, act: &'static str) -> Result<i64, StoreError> {
-        sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.writer).await.map_err(self.fails(act))
-    }
-
     /// For `map_err` after one statement of `act`.
     fn fails(&self, act: &'static str) -> impl Fn(sqlx::Error) -> StoreError + '_ {
         move |error| self.failed(act, &error)
@@ -136,17 +134,4 @@ impl Sqlite {
 fn primary_code(error: &sqlx::Error) -> Option<u32> {
     let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)
-}
-
-/// A hash as it comes out of a column.
-fn hash<const N: usize>(what: &'static str, bytes: &[u8]) -> Result<[u8; N], StoreError> {
-    bytes.try_into().map_err(|_| StoreError::Unreadable {
-        what,
-        reason: format!("a hash of {} bytes, {N} were expected", bytes.len()),
-    })
-}
-
-/// Sizes as SQL knows them.
-fn sql(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

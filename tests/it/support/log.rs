@@ -1,10 +1,11 @@
 //! What the proxy logs while a test looks: one JSON object per event, of this test alone.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use serde_json::Value;
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 use super::Page;
 
@@ -29,8 +30,13 @@ impl Write for Written {
     }
 }
 
+/// While there is just one subscriber in the process, tracing asks that of the thread which happens to log first
+/// whether anybody wants an event, and keeps the answer for all threads. With a second one it asks them all.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+
 impl Log {
     pub fn begin() -> Self {
+        LazyLock::force(&SECOND);
         let written = Written::default();
         let sink = written.clone();
         let subscriber = tracing_subscriber::fmt()

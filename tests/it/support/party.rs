@@ -86,6 +86,11 @@ impl Party {
             {
                 return;
             }
+            if let Some(command) = self.ready["ready_command"].as_str()
+                && Command::new("sh").args(["-c", command]).stdout(Stdio::null()).status().unwrap().success()
+            {
+                return;
+            }
             let ended = self.folder.join("ended").exists();
             assert!(!ended, "{} ended at its start:\n{}", self.name, self.log());
             assert!(began.elapsed() < PATIENCE, "{} did not start:\n{}", self.name, self.log());

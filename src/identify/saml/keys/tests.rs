@@ -189,3 +189,13 @@ fn every_certificate_of_a_file_is_read() {
     let broken = RSA.certificate_pem.replacen('M', "!", 1);
     assert_eq!(certificates(broken.as_bytes()).next(), Some(Err(KeyError::CertificateNotPem)));
 }
+
+#[test]
+fn a_trust_anchor_is_every_certificate_of_its_file_and_never_none() {
+    let file = format!("{}{}", RSA.certificate_pem, P256.certificate_pem);
+    let kinds: Vec<_> = trust_anchor(file.as_bytes()).unwrap().iter().map(VerifyingKey::kind).collect();
+    assert_eq!(kinds, [KeyKind::Rsa, KeyKind::P256]);
+    for without in ["", "-----\n", RSA.key_pem.as_str()] {
+        assert_eq!(trust_anchor(without.as_bytes()).err(), Some(KeyError::CertificateNotPem), "{without:?}");
+    }
+}

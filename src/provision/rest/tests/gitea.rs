@@ -182,12 +182,14 @@ async fn a_change_repeats_where_the_account_signs_in_from() {
     let change = EntitlementChange { role: Some("admin".to_owned()), ..EntitlementChange::default() };
     connector.set_entitlements(&account("2", "ada"), &change).await.unwrap();
     connector.deactivate(&account("2", "ada")).await.unwrap();
+    connector.reactivate(&account("2", "ada")).await.unwrap();
     let sent: Vec<Json> = fake.seen().iter().filter(|seen| seen.method == "PATCH").map(Seen::json).collect();
     assert_eq!(
         sent[0],
         json!({ "source_id": 5, "login_name": "ada@ldap", "admin": true, "restricted": false })
     );
     assert_eq!(sent[1], json!({ "source_id": 5, "login_name": "ada@ldap", "prohibit_login": true }));
+    assert_eq!(sent[2], json!({ "source_id": 5, "login_name": "ada@ldap", "prohibit_login": false }));
 }
 
 fn team(name: &str) -> Entitlements {

@@ -1,0 +1,1 @@
+//! What only a store on a server can do wrong.

@@ -1,0 +1,69 @@
+//! Who may write beside whom (ADR 6).
+//!
+//! The acts' texts are written for one writer at a time, which is what SQLite is. Here many replicas write at once,
+//! each statement seeing what was committed before it (READ COMMITTED). So an act runs alone unless it stands in
+//! this table, with the reason why it may run beside those that stand here too. A new act is right from the first
+//! day, and quick once somebody has thought about it. Whoever changes an act that stands here thinks again.
+
+use crate::store::families::ENDING;
+
+/// How an act takes its turn, for the whole of its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// No other write runs meanwhile.
+    Alone,
+    /// Beside all that are not alone.
+    Beside,
+    /// Beside those, but for others of the same name.
+    One(&'static str),
+}
+
+pub(super) fn turn(act: &str) -> Turn {
+    match act {
+        // One statement on one row: of several at once, the row itself lets one through at a time, and its
+        // condition is looked at again with what that one left behind. `take_login` reads first, but takes by such
+        // a statement, `ON CONFLICT` waits for whoever inserts the same key.
+        "take_login" | "take_parked" | "first_use" | "put_document" => Turn::Beside,
+        // Has its turn among the sessions of its member; see the act.
+        "insert_session" => Turn::Beside,
+        // Waits for no row; see `note_seen`.
+        "touch_sessions" => Turn::Beside,
+        // Each inserts one row and drops the oldest: several rows, in one order.
+        "put_login" | "park" | "sweep_logins" => Turn::One("logins"),
+        "record_refusal" => Turn::One("refusals"),
+        "end_session"
+        | "end_sessions_of"
+        | "end_sessions_of_member"
+        | "end_all_sessions"
+        | "sweep_sessions" => Turn::One(ENDING),
+        // In particular those that look and then write what follows from it: finish_creation, add_key.
+        _ => Turn::Alone,
+    }
+}
+
+/// The advisory lock of this family, whose key is empty, as SQL. Such locks are the whole database's, so the schema is in it: two narthex
+/// in one database do not wait for each other.
+fn lock(name: &str) -> String {
+    format!("hashtextextended('narthex ' || current_schema() || ' {name} ', 0)")
+}
+
+/// The statements that take `turn`. All locks go with the transaction, however it ends.
+pub(super) fn statements(turn: Turn) -> String {
+    let all = lock("write");
+    match turn {
+        Turn::Alone => format!("SELECT pg_advisory_xact_lock({all})"),
+        Turn::Beside => format!("SELECT pg_advisory_xact_lock_shared({all})"),
+        Turn::One(name) => format!(
+            "SELECT pg_advisory_xact_lock_shared({all}); SELECT pg_advisory_xact_lock({})",
+            lock(name)
+        ),
+    }
+}
+
+/// The statement that takes the turn at a key; `$1` is the family, `$2` the key.
+pub(super) const AT_KEY: &str = "SELECT pg_advisory_xact_lock(hashtextextended('narthex ' || current_schema() || ' ' || $1 || ' ' || $2, 0))";
+
+/// The statement that has one replica at a time bring the tables up to date.
+pub(super) fn migrating() -> String {
+    format!("SELECT pg_advisory_xact_lock({})", lock("migrate"))
+}
