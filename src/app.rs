@@ -1,16 +1,20 @@
 //! The composition root: the only place that names concrete store, protocol and connector types.
 
 mod administration;
+pub mod audit;
+mod housekeeping;
+mod invites;
+mod probes;
 mod providers;
+pub mod rehearsal;
+mod scim;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-pub use self::administration::{Beside, bootstrap, refusal};
+pub use self::administration::{Beside, bootstrap, refusal, settings_in_force};
 use self::providers::Providers;
 use crate::admin::live::{Live, LiveError};
 use crate::authorise::Routes;
@@ -31,6 +35,7 @@ use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
 use crate::listen::request::{Admission, Frontage, NoAuthority};
 use crate::listen::tls::{TlsError, server_config};
+use crate::observe::audit::{Audit, AuditWriter, Entry, Event, Plain};
 use crate::observe::health::Health;
 use crate::pipeline::{Core, Shared};
 use crate::platform::keyfile::KeyFileError;
@@ -38,16 +43,13 @@ use crate::platform::outbound::OutboundError;
 use crate::platform::{Outbound, Platform, Tasks, keyfile};
 use crate::provision::breaker::Breaker;
 use crate::provision::connector::Features;
+use crate::provision::rehearse::show_headers;
 use crate::provision::rest::RecipeError;
-use crate::provision::{Connector, Provisioner, catalogue};
+use crate::provision::{Connector, Provisioner, Telling, catalogue};
 use crate::store::memory::Memory;
+use crate::store::postgres::{Location, Postgres};
 use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
-
-/// How often expired sessions are looked for; streams end within this time of their session.
-const TICK: Duration = Duration::from_millis(250);
-/// How often activity is written and expired rows are dropped.
-const FLUSH: Duration = Duration::from_secs(5);
 
 /// narthex cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -83,12 +85,15 @@ pub enum StartError {
 /// A running narthex.
 pub struct App {
     plane: DataPlane,
+    /// With mode `scim`.
+    scim: Option<DataPlane>,
     health: SocketAddr,
     admin: SocketAddr,
     probes: Health,
     tasks: Tasks,
     sessions: Arc<Sessions>,
     live: Arc<Live>,
+    audit: AuditWriter,
     store: OpenStore,
 }
 
@@ -96,6 +101,7 @@ pub struct App {
 #[derive(Default)]
 pub struct Sockets {
     pub public: Option<TcpListener>,
+    pub scim: Option<TcpListener>,
     pub health: Option<TcpListener>,
     pub admin: Option<TcpListener>,
 }
@@ -115,8 +121,10 @@ impl App {
             SealKey::Given(key) => keyfile::given(key)?,
             SealKey::FileOrMake(path) => keyfile::file_or_make(path, platform.entropy.as_ref())?,
         };
-        let opened = OpenStore::open(&settings.store.url).await?;
+        let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
+        let (audit, audit_writer) =
+            Audit::start(store.clone(), platform.clone(), tokio::runtime::Handle::current());
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
 
         let connector = connector(&settings, &platform)?;
@@ -132,16 +140,16 @@ impl App {
             &keys,
             names.clone(),
             settings.session.clone(),
-            render_headers(settings.headers.clone()),
+            render_headers(settings.headers.clone(), audit.clone()),
             platform.clone(),
         ));
-        let provisioner = Arc::new(Provisioner::new(
-            &settings,
-            connector.clone(),
-            store.clone(),
-            platform.clone(),
-            tasks.clone(),
-        ));
+        let telling = Telling {
+            store: store.clone(),
+            headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
+        };
+        let (connected, clock) = (connector.clone(), platform.clone());
+        let provisioner = Provisioner::new(&settings, connected, store.clone(), clock, tasks.clone());
+        let provisioner = Arc::new(provisioner.telling(telling));
         administration::follow(&live, provisioner.clone(), wanted, features.clone());
         let (admin, administration) = administration::prepare(
             &settings,
@@ -153,11 +161,12 @@ impl App {
                 live: live.clone(),
                 is_ready: providers.is_ready(),
                 keys: keys.clone(),
+                audit: audit.clone(),
                 platform: platform.clone(),
             },
         )?;
         let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
-        let signing_keys = signing_keys(&settings, &store, &keys, &platform, &tasks).await?;
+        let signing_keys = signing_keys(&settings, &store, &keys, &platform, &audit, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
             public_url: settings.server.public_url.clone(),
@@ -171,11 +180,13 @@ impl App {
             keys,
             store: store.clone(),
             platform: platform.clone(),
+            audit: audit.clone(),
             cookies: cookies.clone(),
             signing_keys: signing_keys.clone(),
         });
-        spawn_housekeeping(&tasks, &sessions, &store, &platform);
+        housekeeping::spawn(&tasks, &sessions, &store, &platform);
         administration::notice(&tasks, &sessions, &live);
+        let scim = scim::start(&settings, sockets.scim, &store, &platform, &tasks)?;
 
         let plane = data_plane(
             &settings,
@@ -186,10 +197,10 @@ impl App {
                 header_read: settings.server.timeouts.header_read,
                 drain: settings.server.timeouts.drain,
             },
-            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform },
+            Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform, audit },
             &tasks,
         )?;
-        let probes = health(&sessions);
+        let probes = probes::health(&sessions);
         let health = health_socket.local_addr().map_err(ListenError::Listener)?;
         health_socket.set_nonblocking(true).map_err(ListenError::Listener)?;
         let health_listener =
@@ -201,13 +212,30 @@ impl App {
             listen = %plane.local_addr(), health = %health, %admin, public_url = %settings.server.public_url,
             "narthex is ready"
         );
-        Ok(Self { plane, health, admin, probes, tasks, sessions, live, store: opened })
+        Ok(Self {
+            plane,
+            scim,
+            health,
+            admin,
+            probes,
+            tasks,
+            sessions,
+            audit: audit_writer,
+            live,
+            store: opened,
+        })
     }
 
     /// Where the public listener is.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.plane.local_addr()
+    }
+
+    /// Where the SCIM listener is, with mode `scim`.
+    #[must_use]
+    pub fn scim_addr(&self) -> Option<SocketAddr> {
+        self.scim.as_ref().map(DataPlane::local_addr)
     }
 
     /// Where the health listener is.
@@ -236,10 +264,14 @@ impl App {
     pub async fn shut_down(self) {
         self.probes.set_draining();
         self.plane.shut_down().await;
+        if let Some(scim) = self.scim {
+            scim.shut_down().await;
+        }
         if let Err(error) = self.sessions.flush().await {
             tracing::warn!(%error, "the last activity could not be written");
         }
         self.tasks.finish().await;
+        self.audit.finish().await;
         self.store.close().await;
     }
 }
@@ -247,13 +279,27 @@ impl App {
 /// The store as it was opened, to be closed again.
 enum OpenStore {
     Sqlite(Sqlite),
+    Postgres(Postgres),
     Memory(Arc<Memory>),
 }
 
 impl OpenStore {
-    async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
-        Ok(match url {
+    async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        Ok(match &settings.store.url {
             StoreUrl::Sqlite { path } => Self::Sqlite(Sqlite::open(path).await?),
+            StoreUrl::Postgres(postgres) => {
+                let roots = match postgres.roots.as_slice() {
+                    [] => settings.outbound.extra_roots.clone(),
+                    roots => roots.to_vec(),
+                };
+                let location = Location {
+                    url: postgres.url.clone(),
+                    password: postgres.password.clone(),
+                    connections: postgres.connections,
+                    roots,
+                };
+                Self::Postgres(Postgres::open(&location).await?)
+            }
             StoreUrl::Memory => Self::Memory(Arc::default()),
         })
     }
@@ -261,6 +307,7 @@ impl OpenStore {
     fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Sqlite(sqlite) => Arc::new(sqlite.clone()),
+            Self::Postgres(postgres) => Arc::new(postgres.clone()),
             Self::Memory(memory) => memory.clone(),
         }
     }
@@ -268,6 +315,7 @@ impl OpenStore {
     async fn close(self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Postgres(postgres) => postgres.close().await,
             Self::Memory(_) => {}
         }
     }
@@ -298,19 +346,21 @@ async fn signing_keys(
     store: &Arc<dyn Store>,
     keys: &crate::platform::KeyRing,
     platform: &Platform,
+    audit: &Audit,
     tasks: &Tasks,
 ) -> Result<Option<Arc<SigningKeys>>, StartError> {
     if settings.upstream_token.is_none() {
         return Ok(None);
     }
-    let keys = Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone()).await?);
+    let keys =
+        Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone(), audit.clone()).await?);
     keys.run(tasks);
     Ok(Some(keys))
 }
 
 /// Renders `[headers]` for a session, once. A value that is absent, empty or not sendable (CR, LF, NUL and
 /// other controls; PROVISIONING.md G5) leaves its header out.
-fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
+fn render_headers(headers: Vec<Header>, audit: Audit) -> Box<RenderHeaders> {
     Box::new(move |context| {
         let render = |header: &Header| {
             let text = match header.template.render(context) {
@@ -325,10 +375,8 @@ fn render_headers(headers: Vec<Header>) -> Box<RenderHeaders> {
             }
             let value = HeaderValue::from_bytes(text.as_bytes());
             if value.is_err() {
-                tracing::warn!(
-                    target: "narthex::audit", event = "header_value_refused", header = %header.name,
-                    "an identity header is left out: its value holds a control character"
-                );
+                let name = Plain::name(header.name.as_str());
+                audit.record(Entry::new(Event::HeaderValueRefused).field("header", name));
             }
             Some((header.name.clone(), value.ok()?))
         };
@@ -344,6 +392,7 @@ struct Parts {
     endpoints: Arc<Endpoints>,
     signing_keys: Option<Arc<SigningKeys>>,
     platform: Platform,
+    audit: Audit,
 }
 
 fn data_plane(
@@ -377,6 +426,7 @@ fn data_plane(
         prefix: settings.server.prefix.clone(),
         application_logout: parts.features.logout_path.clone(),
         entropy: parts.platform.entropy.clone(),
+        audit: parts.audit,
         cold: cold.clone(),
     });
     let plane = DataPlane::start(listening, cold, |tasks| {
@@ -429,52 +479,4 @@ fn upstream_tls(settings: &Settings) -> Result<Option<Arc<rustls::ClientConfig>>
         })
         .transpose()?;
     Ok(Some(crate::platform::outbound::client_tls(roots.as_deref().unwrap_or_default())?))
-}
-
-/// The periodic work: the coarse clock and expiry, batched writes, sweeps.
-fn spawn_housekeeping(tasks: &Tasks, sessions: &Arc<Sessions>, store: &Arc<dyn Store>, platform: &Platform) {
-    let (ticking, stopping) = (sessions.clone(), tasks.stopping().clone());
-    tasks.spawn(async move {
-        let mut tick = tokio::time::interval(TICK);
-        while stopping.run_until_cancelled(tick.tick()).await.is_some() {
-            ticking.tick();
-        }
-    });
-    let (sessions, store, clock) = (sessions.clone(), store.clone(), platform.clock.clone());
-    let stopping = tasks.stopping().clone();
-    tasks.spawn(async move {
-        let mut flush = tokio::time::interval(FLUSH);
-        flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while stopping.run_until_cancelled(flush.tick()).await.is_some() {
-            if let Err(error) = sessions.flush().await {
-                tracing::warn!(%error, "session activity could not be written; it is tried again");
-            }
-            if let Err(error) = store.sweep_logins(clock.now()).await {
-                tracing::warn!(%error, "expired logins could not be dropped");
-            }
-            crate::observe::metrics::sessions(sessions.in_memory(), sessions.store_away_since().is_some());
-        }
-    });
-}
-
-fn health(sessions: &Arc<Sessions>) -> Health {
-    let sessions = sessions.clone();
-    let store = move || sessions.store_away_since().map(|since| format!("the store is away since {since}"));
-    Health::new(metrics_handle(), Arc::new(store))
-}
-
-/// One recorder per process, however many apps (tests start several).
-fn metrics_handle() -> PrometheusHandle {
-    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
-    HANDLE
-        .get_or_init(|| {
-            let recorder = PrometheusBuilder::new().build_recorder();
-            let handle = recorder.handle();
-            if metrics::set_global_recorder(recorder).is_err() {
-                tracing::warn!("metrics go to a recorder that was set before");
-            }
-            crate::observe::metrics::describe();
-            handle
-        })
-        .clone()
 }

@@ -29,7 +29,7 @@ pub mod authorise;
 
 pub mod forward;
 
-// What administers them.
+// Beside the flow, on listeners of its own.
 pub mod admin;
 
 // What the stages stand on.

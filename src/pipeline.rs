@@ -18,6 +18,7 @@ use crate::listen::Inbound;
 use crate::listen::accept::Serve;
 use crate::listen::request::Frontage;
 use crate::model::ReturnTo;
+use crate::observe::audit::{Audit, Entry, Event};
 use crate::observe::metrics::{RequestCounters, refusal, upstream_error};
 use crate::platform::{Entropy, Tasks};
 use crate::problem::Problem;
@@ -32,6 +33,7 @@ pub struct Shared {
     /// A request to this path ends the session (PROVISIONING.md E7).
     pub application_logout: Option<String>,
     pub entropy: Arc<dyn Entropy>,
+    pub audit: Audit,
     /// Where sign-in and everything else that waits for others runs.
     pub cold: Tasks,
 }
@@ -148,10 +150,13 @@ impl Core {
                 tracing::warn!(%error, "a logout could not be told to the store yet");
             }
             self.shared.endpoints.end_in_browser(&request_headers, response.headers_mut());
-            tracing::info!(
-                target: "narthex::audit", event = "logout", idp = %session.content().idp,
-                subject = session.content().subject.as_str(), "signed out in the application"
-            );
+            let content = session.content();
+            let logout = Entry::new(Event::Logout).by_person(&content.idp, &content.subject);
+            let logout = logout.field("where", "application");
+            self.shared.audit.record(match session.account() {
+                Some(account) => logout.member(account.member),
+                None => logout,
+            });
         }
         response
     }
@@ -188,6 +193,7 @@ impl Core {
     fn refuse(&self, problem: Problem, error: &(dyn std::error::Error + 'static), trace: &Trace) -> Problem {
         self.counters.refused.increment(1);
         refusal(problem.code());
+        self.shared.audit.refused(Event::RequestsRefused, problem.code());
         tracing::info!(
             request_id = %trace.request, code = problem.code(), status = problem.status().as_u16(), error,
             "a request was refused"
@@ -201,9 +207,9 @@ impl Core {
         }
         if stripped.aliases > 0 {
             self.counters.stripped_alias.increment(u64::from(stripped.aliases));
+            self.shared.audit.refused(Event::HeaderAliasRemoved, "header_alias");
             tracing::warn!(
-                target: "narthex::audit", event = "header_alias_removed", request_id = %trace.request,
-                count = stripped.aliases,
+                request_id = %trace.request, count = stripped.aliases,
                 "a client sent an identity header under an unusual spelling; it was removed"
             );
         }

@@ -13,22 +13,31 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("expr", &["model"]),
     ("config", &["expr", "model"]),
     ("store", &["model", "platform"]),
-    ("observe", &["config::settings", "model"]),
+    ("observe", &["config::settings", "model", "platform", "store"]),
     ("pages", &["model", "platform"]),
     // The stages, in the order of a request: each knows the one before it.
     ("listen", &["config::settings", "model", "platform"]),
-    ("identify", &["config::settings", "expr", "listen", "model", "platform", "store"]),
-    ("provision", &["config", "expr", "identify::Verified", "model", "platform", "store"]),
+    ("identify", &["config::settings", "expr", "listen", "model", "observe::audit", "platform", "store"]),
+    ("provision", &["config", "expr", "identify::Verified", "model", "observe::audit", "platform", "store"]),
     ("authorise", &["config::settings", "expr", "identify::session", "listen", "model"]),
     (
         "forward",
-        &["authorise::Permitted", "config::settings", "identify::session", "model", "platform", "store"],
+        &[
+            "authorise::Permitted",
+            "config::settings",
+            "identify::session",
+            "model",
+            "observe::audit",
+            "platform",
+            "store",
+        ],
     ),
     (
         "problem",
         &["admin::AdminError", "authorise", "forward", "identify", "listen", "model", "pages", "provision"],
     ),
     ("pipeline", &["authorise", "forward", "identify", "listen", "model", "observe", "platform", "problem"]),
+    // On listeners of its own.
     (
         "admin",
         &[
@@ -36,7 +45,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "identify::intent",
             "identify::refused",
             "identify::session",
+            "listen::accept",
             "model",
+            "observe::Audit",
+            "observe::audit",
             "platform",
             "problem",
             "provision",
@@ -126,6 +138,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 const CONCRETE: &[(&str, &[&str])] = &[
     ("store::memory", &["app"]),
     ("store::sqlite", &["app"]),
+    ("store::postgres", &["app"]),
     // The protocol trait's error has a variant per protocol.
     ("identify::oidc", &["app", "identify/protocol.rs"]),
     ("provision::catalogue", &["app", "cli"]),

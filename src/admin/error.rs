@@ -25,6 +25,9 @@ pub enum AdminError {
     TooManyFailures,
     #[error("this needs the permission {}, which the role {role} does not have", needs.as_str())]
     NotPermitted { needs: Permission, role: &'static str },
+    /// F6.
+    #[error("an administrator's invite is needed for {what}, which is privileged")]
+    BeyondGrant { what: String },
     #[error("there is nothing at this address")]
     UnknownPath,
     #[error("this address does not take this method")]
@@ -71,6 +74,7 @@ impl AdminError {
             Self::UnknownToken => "unknown_token",
             Self::TooManyFailures => "too_many_failures",
             Self::NotPermitted { .. } => "not_permitted",
+            Self::BeyondGrant { .. } => "beyond_grant",
             Self::UnknownPath => "not_found",
             Self::UnknownMethod => "method_not_allowed",
             Self::BadRequest(_) => "bad_request",
@@ -99,6 +103,7 @@ impl AdminError {
             | Self::UnknownToken
             | Self::TooManyFailures
             | Self::NotPermitted { .. }
+            | Self::BeyondGrant { .. }
             | Self::UnknownPath
             | Self::UnknownMethod
             | Self::BadRequest(_)

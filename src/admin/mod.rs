@@ -5,12 +5,14 @@
 //! looked up, and only then is its body read.
 
 pub mod answer;
+pub mod audit;
 pub mod call;
 mod confirm;
 pub mod connector;
 mod door;
 mod error;
 pub mod identity;
+pub mod invites;
 pub mod live;
 pub mod members;
 pub mod openapi;
@@ -18,6 +20,7 @@ pub mod permissions;
 pub mod principal;
 pub mod refusals;
 pub mod routes;
+pub mod scim_server;
 pub mod sessions;
 pub mod settings;
 pub mod status;
@@ -40,12 +43,15 @@ use self::call::{Call, MAX_BODY};
 use self::confirm::Confirmations;
 use self::door::Door;
 pub use self::error::AdminError;
+use self::invites::Desk;
 use self::live::Live;
 use self::principal::Principals;
 use self::routes::{Access, ROUTES, Route};
 use crate::config::Settings;
 use crate::identify::session::Sessions;
 use crate::model::IdpId;
+use crate::observe::Audit;
+use crate::observe::audit::Event;
 use crate::platform::{KeyRing, Platform};
 use crate::problem::Problem;
 use crate::provision::Connector;
@@ -61,6 +67,8 @@ pub struct Admin {
     providers: Vec<Provider>,
     live: Arc<Live>,
     confirmations: Confirmations,
+    desk: Desk,
+    audit: Audit,
     platform: Platform,
 }
 
@@ -91,6 +99,7 @@ pub struct Parts {
     pub live: Arc<Live>,
     pub is_ready: Arc<IsReady>,
     pub keys: KeyRing,
+    pub audit: Audit,
     pub platform: Platform,
 }
 
@@ -104,6 +113,13 @@ impl Admin {
             protocol: idp.protocol(),
             is_ready: parts.is_ready.clone(),
         });
+        let desk = Desk::new(
+            settings,
+            parts.store.clone(),
+            parts.connector.clone(),
+            parts.live.clone(),
+            parts.platform.clone(),
+        );
         Self {
             door: Door::new(listen, settings.admin.hosts.clone()),
             principals: Principals::new(&settings.admin.tokens, &parts.keys, parts.platform.clone()),
@@ -113,6 +129,8 @@ impl Admin {
             providers: providers.collect(),
             live: parts.live,
             confirmations: Confirmations::new(&parts.keys),
+            desk,
+            audit: parts.audit,
             platform: parts.platform,
         }
     }
@@ -165,11 +183,10 @@ impl Admin {
                     AdminError::Store(_) | AdminError::NoEntropy(_) | AdminError::Connector(_) => {
                         tracing::error!(operation = route.operation, %error, "an admin call failed");
                     }
-                    AdminError::TooManyFailures => {}
-                    error => tracing::info!(
-                        target: "narthex::audit", event = "admin_call_refused", operation = route.operation,
-                        %client, code = error.code(), "an admin call was refused"
-                    ),
+                    error => {
+                        tracing::debug!(operation = route.operation, %client, %error, "an admin call was refused");
+                        self.audit.refused(Event::AdministratorRefused, error.code());
+                    }
                 }
                 refused(&error)
             }

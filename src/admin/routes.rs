@@ -11,7 +11,7 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error::AdminError;
 use super::permissions::Permission;
-use super::{Admin, connector, identity, members, refusals, sessions, settings, status};
+use super::{Admin, audit, connector, identity, invites, members, refusals, sessions, settings, status};
 
 /// One call.
 pub struct Route {
@@ -275,6 +275,58 @@ pub static ROUTES: &[Route] = &[
         ..READ
     },
     Route {
+        path: "/invites",
+        operation: "list_invites",
+        access: Access::Needs(Permission::MembersView),
+        summary: "Invites, the newest first.",
+        parameters: &[AFTER, LIMIT],
+        gives: Some(Gives::Json(shape::<super::answer::Page<invites::InviteView>>())),
+        act: |admin, call| Box::pin(invites::list(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::POST,
+        path: "/invites",
+        operation: "create_invite",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Invite somebody by e-mail address, with a role and teams or as a copy of an account.",
+        takes: Some(shape::<invites::InviteRequest>()),
+        gives: Some(Gives::Created(shape::<invites::InviteView>())),
+        act: |admin, call| Box::pin(invites::create(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/invites/{invite}",
+        operation: "show_invite",
+        access: Access::Needs(Permission::MembersView),
+        summary: "One invite.",
+        gives: Some(Gives::Versioned(shape::<invites::InviteView>())),
+        act: |admin, call| Box::pin(invites::show(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::PUT,
+        path: "/invites/{invite}",
+        operation: "change_invite",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Change an invite that was not used yet, also one that was sent.",
+        takes: Some(shape::<invites::InviteRequest>()),
+        gives: Some(Gives::Versioned(shape::<invites::InviteView>())),
+        changes_version: true,
+        act: |admin, call| Box::pin(invites::change(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/invites/{invite}",
+        operation: "revoke_invite",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Take an invite back that was not used yet.",
+        gives: Some(Gives::Versioned(shape::<invites::InviteView>())),
+        act: |admin, call| Box::pin(invites::revoke(admin, call)),
+        ..READ
+    },
+    Route {
         path: "/connector",
         operation: "show_connector",
         access: Access::Needs(Permission::SettingsView),
@@ -291,6 +343,23 @@ pub static ROUTES: &[Route] = &[
         summary: "Reach the application's admin API with its credential; changes nothing there.",
         gives: Some(Gives::Json(shape::<connector::CheckView>())),
         act: |admin, _| Box::pin(connector::check(admin)),
+        ..READ
+    },
+    Route {
+        path: "/audit",
+        operation: "list_audit_entries",
+        access: Access::Needs(Permission::AuditView),
+        summary: "The audit log, the newest first: all of it, or of a member, an event, a time.",
+        parameters: &[
+            text("member", "Only what is about the member of this id."),
+            text("event", "Only this event (docs/audit.md)."),
+            text("since", "From this time on (RFC 3339)."),
+            text("until", "Up to this time, without it (RFC 3339)."),
+            AFTER,
+            LIMIT,
+        ],
+        gives: Some(Gives::Json(shape::<super::answer::Page<audit::AuditView>>())),
+        act: |admin, call| Box::pin(audit::list(admin, call)),
         ..READ
     },
     Route {

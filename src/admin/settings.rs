@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Admin;
-use super::answer::{Answer, Page, Version, Wanted};
+use super::answer::{Answer, Page, Wanted};
 use super::call::Call;
 use super::error::AdminError;
 use super::live::{Change, InForce, changes};
@@ -14,6 +14,7 @@ use super::sessions::store_error;
 use crate::config::settings::SettingsSource;
 use crate::config::written::Sound;
 use crate::config::{ConfigErrors, Report};
+use crate::observe::audit::Event;
 use crate::store::lists::StoredSettings;
 
 /// The settings that hold.
@@ -301,19 +302,22 @@ pub(super) async fn change(admin: &Admin, call: &Call) -> Result<Answer, AdminEr
         refresh(admin).await?;
         return Err(AdminError::VersionChanged { current: admin.live.now().version.tag() });
     }
+    let mut entry = call.entry(Event::SettingsChanged);
     for change in changes(&now.whole, &sound.whole) {
-        let shown = |value: Option<Value>| value.map(|value| value.to_string()).unwrap_or_default();
-        tracing::info!(
-            target: "narthex::audit", event = "settings_changed", by, version = now.version.0 + 1,
-            key = change.key, before = shown(change.before), after = shown(change.after),
-            "an administrator changed the provisioning settings"
-        );
+        entry = entry.setting(&change.key, change.before.as_ref(), change.after.as_ref());
+    }
+    admin.audit.record(entry);
+    match (mode(&now.whole), mode(&sound.whole)) {
+        ("jit", "jit") => {}
+        (_, "jit") => admin.audit.record(call.entry(Event::JitEnabled)),
+        ("jit", _) => admin.audit.record(call.entry(Event::JitDisabled)),
+        _ => {}
     }
     refresh(admin).await?;
     // L5.
     if end_sessions {
         let sessions = admin.sessions.end_all().await.map_err(store_error)?;
-        tracing::info!(target: "narthex::audit", event = "all_sessions_revoked", by, sessions, "all sessions ended");
+        admin.audit.record(call.entry(Event::SessionsEnded).field("sessions", sessions).field("all", true));
     }
     shown(admin, &admin.live.now())
 }
@@ -339,7 +343,6 @@ async fn refresh(admin: &Admin) -> Result<(), AdminError> {
 /// The proposed settings, if they are sound and may follow those that hold.
 fn admissible(admin: &Admin, now: &InForce, provisioning: &Value) -> Result<Sound, AdminError> {
     let sound = admin.live.sound(provisioning).map_err(unsound)?;
-    let mode = |whole: &Value| whole.get("mode").and_then(Value::as_str).unwrap_or("off").to_owned();
     let (from, to) = (mode(&now.whole), mode(&sound.whole));
     // M1
     if from != "off" && to != "off" && from != to {
@@ -356,15 +359,14 @@ fn admissible(admin: &Admin, now: &InForce, provisioning: &Value) -> Result<Soun
     Ok(sound)
 }
 
+fn mode(whole: &Value) -> &str {
+    whole.get("mode").and_then(Value::as_str).unwrap_or("off")
+}
+
 fn unsound(errors: ConfigErrors) -> AdminError {
     AdminError::Unsound { problems: problems(&errors.report) }
 }
 
 fn problems(report: &Report) -> Vec<Value> {
     report.json_lines().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
-
-impl Version {
-    /// Of the file's settings, which were never changed here.
-    pub const FILE: Self = Self(0);
 }

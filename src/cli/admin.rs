@@ -42,7 +42,7 @@ pub(super) fn stored(config: &Path) -> Result<Settings, u8> {
             return Err(CANNOT);
         }
     };
-    if settings.store.url == StoreUrl::Memory {
+    if matches!(settings.store.url, StoreUrl::Memory) {
         complain("store.url is memory:, which no other process can reach");
         return Err(CANNOT);
     }

@@ -8,7 +8,9 @@ use serde_json::{Value as Json, json};
 
 use crate::model::{Account, AccountProfile, EmailAddress, Entitlements};
 use crate::platform::Platform;
-use crate::provision::connector::{Connector, ConnectorError, EntitlementChange, FindBy, Kind};
+use crate::provision::connector::{
+    AttributeShape, Connector, ConnectorError, EntitlementChange, FindBy, Kind,
+};
 
 use super::{CANNOT, FINE, NOT_SO};
 
@@ -72,14 +74,18 @@ struct Leading<'l> {
 impl Life {
     pub(super) async fn lead(connector: &dyn Connector, options: &Options, platform: &Platform) -> Self {
         let random = platform.entropy.error_id();
-        let username = format!("narthex-test-{random}");
+        let name = format!("narthex-test-{random}");
         let attributes = &connector.features().attributes;
         let has = |name: &str| attributes.contains_key(name);
+        let email = format!("{name}@{}", options.email_domain);
+        let known_by_email =
+            attributes.get("username").is_some_and(|spec| spec.shape == AttributeShape::Email);
+        let username = if known_by_email { email.clone() } else { name };
         let others = attributes.iter().filter(|(name, spec)| {
             spec.required && !["username", "email", "display_name"].contains(&name.as_str())
         });
         let profile = AccountProfile {
-            email: has("email").then(|| format!("{username}@{}", options.email_domain)),
+            email: has("email").then_some(email),
             display_name: has("display_name").then(|| "narthex test".to_owned()),
             attributes: others.map(|(name, _)| (name.clone(), "narthex test".to_owned())).collect(),
             username: username.clone(),
@@ -194,10 +200,9 @@ impl Leading<'_> {
         if features.owner {
             self.skip("ownership", "there may be one owner only, so it is not tried on a throw-away user");
         }
-        if self.profile.display_name.is_some() {
-            self.rename().await?;
-        } else {
-            self.skip("update the account", "its accounts have nothing to update");
+        match self.renaming() {
+            Some(change) => self.rename(change).await?,
+            None => self.skip("update the account", "its accounts have nothing to update"),
         }
         if features.can_deactivate {
             let begun = Instant::now();
@@ -205,6 +210,11 @@ impl Leading<'_> {
             self.note("deactivate the account", begun, done)?;
         } else {
             self.skip("deactivate the account", "this application cannot");
+        }
+        if features.can_reactivate {
+            let begun = Instant::now();
+            let done = self.reactivated().await;
+            self.note("reactivate the account", begun, done)?;
         }
         if features.can_delete {
             let begun = Instant::now();
@@ -363,20 +373,33 @@ impl Leading<'_> {
         )))
     }
 
-    async fn rename(&mut self) -> Result<(), Stopped> {
+    /// A change of the display name; of another text where there is none.
+    fn renaming(&self) -> Option<AccountProfile> {
+        let name = "narthex test, renamed".to_owned();
+        let mut change = AccountProfile::default();
+        if self.profile.display_name.is_some() {
+            change.display_name = Some(name);
+            return Some(change);
+        }
+        let texts = &self.connector.features().attributes;
+        let (text, _) = texts.iter().find(|(_, spec)| spec.shape == AttributeShape::Text)?;
+        change.attributes.insert(text.clone(), name);
+        Some(change)
+    }
+
+    async fn rename(&mut self, change: AccountProfile) -> Result<(), Stopped> {
         let begun = Instant::now();
-        let done = self.renamed().await;
+        let done = self.renamed(change).await;
         self.note("update the account", begun, done)
     }
 
-    async fn renamed(&self) -> Result<(), Failure> {
-        let name = Some("narthex test, renamed".to_owned());
+    async fn renamed(&self, change: AccountProfile) -> Result<(), Failure> {
         let before = self.now().await?;
-        let change = AccountProfile { display_name: name.clone(), ..AccountProfile::default() };
         self.connector.update(&before, &change).await?;
         let after = self.now().await?;
         let mut expected = before;
-        expected.profile.display_name = name;
+        expected.profile.display_name = change.display_name.or(expected.profile.display_name);
+        expected.profile.attributes.extend(change.attributes);
         if after == expected {
             Ok(())
         } else {
@@ -388,6 +411,20 @@ impl Leading<'_> {
         self.connector.deactivate(&self.now().await?).await?;
         let now = self.now().await?;
         if now.active { Err(Failure::NotSo("the account is still active".to_owned())) } else { Ok(()) }
+    }
+
+    /// Twice, since a job that lost its answer does it again; and nothing else of the account may differ from
+    /// before it was deactivated.
+    async fn reactivated(&self) -> Result<(), Failure> {
+        let before = self.now().await?;
+        self.connector.reactivate(&before).await?;
+        self.connector.reactivate(&before).await?;
+        let now = self.now().await?;
+        if now == (Account { active: true, ..before }) {
+            Ok(())
+        } else {
+            Err(Failure::NotSo("the account is not active again with what it had".to_owned()))
+        }
     }
 
     async fn deleted(&self) -> Result<(), Failure> {
@@ -507,9 +544,13 @@ mod tests {
 
         async fn reactivate(&self, _: &Account) -> Result<(), ConnectorError> {
             if let Some(account) = self.account.lock().unwrap().as_mut() {
-                account.active = true;
+                account.active = self.wrong != "reactivate";
             }
             Ok(())
+        }
+
+        async fn transfer(&self, _: &Account, _: &Account) -> Result<(), ConnectorError> {
+            Err(refused())
         }
 
         async fn delete(&self, _: &Account) -> Result<(), ConnectorError> {
@@ -587,7 +628,7 @@ mod tests {
 
     #[tokio::test]
     async fn x2_what_did_not_take_effect_fails_and_is_cleaned_up() {
-        for wrong in ["create", "find by id", "role", "team", "update", "deactivate"] {
+        for wrong in ["create", "find by id", "role", "team", "update", "deactivate", "reactivate"] {
             let (life, small) = lead(wrong, false).await;
             assert_eq!(life.exit(), NOT_SO, "{wrong}: {}", life.text());
             assert!(small.account.lock().unwrap().is_none(), "{wrong}");

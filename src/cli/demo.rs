@@ -28,8 +28,12 @@ pub(super) fn run(port: Option<u16>) -> u8 {
 async fn start(prepared: Prepared) -> Result<Running, String> {
     let settings = serve::settings(&prepared.config)
         .map_err(|_| format!("{} cannot be used", prepared.config.display()))?;
-    let sockets =
-        Sockets { public: Some(prepared.public), health: Some(prepared.health), admin: Some(prepared.admin) };
+    let sockets = Sockets {
+        public: Some(prepared.public),
+        health: Some(prepared.health),
+        admin: Some(prepared.admin),
+        ..Sockets::default()
+    };
     let app = App::start(settings, Platform::system(), sockets).await.map_err(|error| error.to_string())?;
     Ok(Running { shut_down: Box::pin(app.shut_down()) })
 }

@@ -1,26 +1,61 @@
-//! `narthex explain --error ID`: how a sign-in was refused, check by check.
+//! `narthex explain`: what a sign-in would do (`--claims`), or what one did (`--error`).
 
-use std::fmt::Write as _;
+mod claims;
+mod refused;
+mod story;
+
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{CANNOT, FINE, NOT_SO, block_on, complain, printable};
+use clap::Args;
+
+pub(super) use self::story::said;
+
+use super::{CANNOT, FINE, NOT_SO, block_on, complain};
 use crate::app;
 use crate::config::settings::StoreUrl;
 use crate::config::{self, Purpose, Settings};
-use crate::identify::refused::Refused;
+use crate::platform::Platform;
 use crate::provision::catalogue;
+use crate::provision::explain::{Ending, Explanation};
+use crate::provision::shadow::Reach;
 
-/// Looks the refusal up in the store of `config`.
+#[derive(Args)]
+pub(super) struct ExplainArgs {
+    /// A sign-in that was: the error id that the person was shown, or the login id of the audit log
+    #[arg(long, value_name = "ID", required_unless_present = "claims", conflicts_with = "claims")]
+    error: Option<String>,
+    /// A sign-in that could be: a JSON object of claims, or an ID token (read, not verified); - for standard input
+    #[arg(long, value_name = "FILE")]
+    claims: Option<PathBuf>,
+    /// The identity provider that the claims are from; needed where there are several
+    #[arg(long, requires = "claims")]
+    idp: Option<String>,
+    /// Who it is, where the claims do not say so
+    #[arg(long, requires = "claims")]
+    subject: Option<String>,
+    /// Ask the application nothing: there is no account, and no list of roles and teams
+    #[arg(long, requires = "claims")]
+    offline: bool,
+    #[arg(long)]
+    json: bool,
+}
+
+/// Changes nothing, neither in the store nor in the application.
 ///
-/// [`NOT_SO`] where there is none of this id, [`CANNOT`] where configuration or store cannot be read.
-pub(super) fn run(config: &Path, error_id: &str, json: bool) -> u8 {
+/// [`NOT_SO`] where no such sign-in is kept, or the claims would be refused; [`CANNOT`] where configuration, claims or
+/// store cannot be read.
+pub(super) fn run(config: &Path, arguments: ExplainArgs) -> u8 {
     let features = |name: &str| catalogue::features(name).ok();
-    match config::load(config, Purpose::Check, std::env::vars(), &features) {
+    // A sign-in that could be is tried with the secrets, one that was needs none.
+    let purpose = match &arguments.claims {
+        Some(_) if !arguments.offline => Purpose::Serve,
+        _ => Purpose::Check,
+    };
+    match config::load(config, purpose, std::env::vars(), &features) {
         Ok(loaded) => {
             let settings = loaded.settings;
-            let error_id = error_id.to_owned();
-            block_on(async move { explain(&settings, &error_id, json, &mut std::io::stdout()).await })
+            block_on(async move { explain(&settings, &arguments, &mut std::io::stdout()).await })
         }
         Err(errors) => {
             complain(&errors.to_string());
@@ -29,82 +64,104 @@ pub(super) fn run(config: &Path, error_id: &str, json: bool) -> u8 {
     }
 }
 
-async fn explain(settings: &Settings, error_id: &str, json: bool, out: &mut (dyn Write + Send)) -> u8 {
-    if settings.store.url == StoreUrl::Memory {
-        complain("store.url is memory:, which no other process can read; the log has the refusal");
-        return CANNOT;
+async fn explain(settings: &Settings, arguments: &ExplainArgs, out: &mut (dyn Write + Send)) -> u8 {
+    match (&arguments.claims, &arguments.error) {
+        (Some(file), _) => rehearse(settings, file, arguments, out).await,
+        (None, Some(id)) => recall(settings, id, arguments.json, out).await,
+        // The command line asks for one of them.
+        (None, None) => CANNOT,
     }
-    let text = match app::refusal(settings, error_id).await {
-        Ok(Some(refused)) if json => serde_json::to_string(&refused).unwrap_or_default() + "\n",
-        Ok(Some(refused)) => told(&refused),
-        Ok(None) => {
-            complain(&format!(
-                "no sign-in with the error id {error_id:?} is kept: it is none, or not one of the latest 1000, or \
-                 one of too many from one address; the log has every error under its id"
-            ));
-            return NOT_SO;
+}
+
+async fn rehearse(
+    settings: &Settings,
+    file: &Path,
+    arguments: &ExplainArgs,
+    out: &mut (dyn Write + Send),
+) -> u8 {
+    let (idp, subject) = (arguments.idp.as_deref(), arguments.subject.as_deref());
+    let identity = match claims::identity(settings, file, idp, subject) {
+        Ok(identity) => identity,
+        Err(what) => {
+            complain(&what);
+            return CANNOT;
         }
+    };
+    let reach = if arguments.offline { Reach::Nothing } else { Reach::Reads };
+    let explanation = match app::rehearsal::rehearsal(settings, &identity, reach, &Platform::system()).await {
+        Ok(explanation) => explanation,
         Err(error) => {
             complain(&error.to_string());
             return CANNOT;
         }
     };
-    // Nobody reads a pipe that is closed.
-    match out.write_all(text.as_bytes()) {
-        Ok(()) => FINE,
-        Err(_) => NOT_SO,
+    let said = show(&explanation, arguments.json, out);
+    let Ending::Refused(refusal) = &explanation.ending else { return said };
+    if refusal.retryable && !arguments.offline {
+        complain("the application could not be asked; --offline explains without it");
+    }
+    NOT_SO
+}
+
+async fn recall(settings: &Settings, id: &str, json: bool, out: &mut (dyn Write + Send)) -> u8 {
+    if matches!(settings.store.url, StoreUrl::Memory) {
+        complain("store.url is memory:, which no other process can read; the log has the refusal");
+        return CANNOT;
+    }
+    let refused = match app::refusal(settings, id).await {
+        Ok(refused) => refused,
+        Err(error) => {
+            complain(&error.to_string());
+            return CANNOT;
+        }
+    };
+    if let Some(refused) = refused {
+        let text = if json {
+            serde_json::to_string(&refused).unwrap_or_default() + "\n"
+        } else {
+            refused::told(&refused)
+        };
+        return say(out, &text);
+    }
+    match app::rehearsal::told(settings, id).await {
+        Ok(Some(explanation)) => show(&explanation, json, out),
+        Ok(None) => {
+            complain(&format!(
+                "no sign-in with the id {id:?} is kept: it is none, or not one of the latest, or one of too many \
+                 from one address; the log has every error under its id"
+            ));
+            NOT_SO
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            CANNOT
+        }
     }
 }
 
-fn told(refused: &Refused) -> String {
-    let mut text = String::new();
-    let at_whom = refused.idp.as_ref().map_or("no identity provider", |idp| idp.as_str());
-    let _ = writeln!(text, "{}  {at_whom}  {} (to act: {})", refused.at, refused.code, refused.fault);
-    let _ = writeln!(text, "{}", refused.message);
-    if !refused.steps.is_empty() {
-        text.push('\n');
-    }
-    for step in &refused.steps {
-        let verdict = if step.passed { "ok    " } else { "FAILED" };
-        let _ = writeln!(text, "{verdict}  {}  ({})", step.check, step.source);
-        let _ = writeln!(text, "        expected  {}", step.expected);
-        let _ = writeln!(text, "        came      {}", step.found);
-    }
-    printable(&text)
+fn show(explanation: &Explanation, json: bool, out: &mut (dyn Write + Send)) -> u8 {
+    let text = if json {
+        serde_json::to_string(explanation).unwrap_or_default() + "\n"
+    } else {
+        story::told(explanation)
+    };
+    say(out, &text)
+}
+
+/// Nobody reads a pipe that is closed.
+fn say(out: &mut (dyn Write + Send), text: &str) -> u8 {
+    if out.write_all(text.as_bytes()).is_ok() { FINE } else { NOT_SO }
+}
+
+/// SECURITY: some of it is from outside (an entity ID, a claim), and terminals act on control characters, also on
+/// those that XML and JSON allow.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identify::saml::Step;
-    use crate::model::UnixTime;
-
-    #[test]
-    fn every_check_is_told_with_what_was_expected_and_what_came() {
-        let step = |check: &'static str, passed| Step {
-            check: check.into(),
-            source: "SAML Core 2.5.1.4".into(),
-            expected: "https://app.example".to_owned(),
-            found: "https://other.example".to_owned(),
-            passed,
-        };
-        let refused = Refused {
-            at: UnixTime(1_800_000_000),
-            idp: Some("partner".parse().unwrap()),
-            code: "audience_mismatch".to_owned(),
-            fault: "operator".to_owned(),
-            message: "set the SP entity ID at the IdP to https://app.example".to_owned(),
-            steps: vec![step("Status", true), step("Audience", false)],
-        };
-        let text = told(&refused);
-        let expected = "2027-01-15T08:00:00Z  partner  audience_mismatch (to act: operator)\n\
-                        set the SP entity ID at the IdP to https://app.example\n\n\
-                        ok      Status  (SAML Core 2.5.1.4)\n        \
-                        expected  https://app.example\n        came      https://other.example\n\
-                        FAILED  Audience  (SAML Core 2.5.1.4)\n        \
-                        expected  https://app.example\n        came      https://other.example\n";
-        assert_eq!(text, expected);
-    }
 
     #[test]
     fn what_came_from_outside_does_nothing_to_the_terminal() {

@@ -106,11 +106,11 @@ fn text(member: &MemberView, whole: bool) -> String {
     if !whole {
         let MemberView { id, username, status, origin, last_login_at, .. } = member;
         let line = format!("{id}  {username}  {email}  {status}, {origin}, last login {last_login_at}");
-        return super::printable(&line);
+        return super::explain::printable(&line);
     }
     let identities: Vec<String> =
         member.identities.iter().map(|one| format!("{} {}", one.idp, one.subject)).collect();
-    super::printable(&format!(
+    super::explain::printable(&format!(
         "id          {}\nusername    {}\ne-mail      {email}\naccount     {}\nstatus      {}\norigin      {}\n\
          generation  {}\ncreated     {}\nlast login  {}\nidentities  {}",
         member.id,

@@ -1,17 +1,21 @@
 //! The command line: 0 is fine, 1 means that what was asked about is not so, 2 that it cannot run.
 
 mod admin;
+mod audit;
 mod check;
 mod connector;
 mod connector_life;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod invite;
 mod mapping;
 mod member;
 mod schema;
 mod serve;
 mod session;
+mod settings;
+mod shadow;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -40,15 +44,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say how a sign-in was refused: each check, what was expected and what came
+    /// Say what a sign-in with these claims would do, or what one did: each decision with its rule
     Explain {
         #[command(flatten)]
         file: ConfigFile,
-        /// The error id that the person was shown
-        #[arg(long, value_name = "ID")]
-        error: String,
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        explain: explain::ExplainArgs,
+    },
+    /// The audit log: is it what was written, and the log for other tools
+    Audit {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        audit: audit::AuditArgs,
     },
     /// Print the JSON Schema of proxy.toml
     Schema,
@@ -73,6 +81,20 @@ enum Command {
         #[command(subcommand)]
         member: member::MemberCommand,
     },
+    /// Invite people; see, change and take back invites
+    Invite {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        invite: invite::InviteCommand,
+    },
+    /// The provisioning settings that hold, which may have been changed at run time
+    Settings {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        settings: settings::SettingsCommand,
+    },
     /// The way into the admin API
     Admin {
         #[command(flatten)]
@@ -86,6 +108,13 @@ enum Command {
         file: ConfigFile,
         #[command(flatten)]
         mapping: mapping::MappingArgs,
+    },
+    /// Say what provisioning would have done to whom, while provisioning.shadow was on
+    Shadow {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        shadow: shadow::ShadowArgs,
     },
     /// Try it: an identity provider, an application and the proxy, all on this machine
     #[cfg(feature = "demo")]
@@ -116,13 +145,17 @@ pub fn run() -> ExitCode {
     let code = match Arguments::parse().command {
         Command::Serve(file) => serve::run(&file.config),
         Command::Check { file, json } => check::run(&file.config, json),
-        Command::Explain { file, error, json } => explain::run(&file.config, &error, json),
+        Command::Explain { file, explain } => explain::run(&file.config, explain),
+        Command::Audit { file, audit } => audit::run(&file.config, audit),
         Command::Schema => schema::run(),
         Command::Connector { file, connector } => connector::run_with(&file.config, &connector),
         Command::Session { file, session } => session::run(&file.config, session),
         Command::Member { file, member } => member::run(&file.config, member),
+        Command::Invite { file, invite } => invite::run(&file.config, invite),
+        Command::Settings { file, settings } => settings::run(&file.config, settings),
         Command::Admin { file, admin } => admin::run(&file.config, &admin),
         Command::Mapping { file, mapping } => mapping::run(&file.config, &mapping),
+        Command::Shadow { file, shadow } => shadow::run(&file.config, &shadow),
         #[cfg(feature = "demo")]
         Command::Demo { port } => demo::run(port),
     };
@@ -159,10 +192,4 @@ async fn asked_to_end() -> Result<&'static str, std::io::Error> {
 #[expect(clippy::print_stderr, reason = "before the log is set up, standard error is the only place")]
 fn complain(text: &str) {
     eprintln!("narthex: {text}");
-}
-
-/// SECURITY: some of it is from outside (an entity ID, say), and terminals act on control characters, also on those
-/// that XML allows.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }

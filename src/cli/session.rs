@@ -127,7 +127,7 @@ fn line(session: &SessionView, json: bool) -> String {
         session.created_at,
         session.expires_at
     );
-    super::printable(&text)
+    super::explain::printable(&text)
 }
 
 async fn revoke(

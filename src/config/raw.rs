@@ -8,6 +8,8 @@ mod admin;
 mod idp;
 mod network;
 mod provisioning;
+mod scim;
+mod store;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +20,8 @@ pub use admin::*;
 pub use idp::*;
 pub use network::*;
 pub use provisioning::*;
+pub use scim::*;
+pub use store::*;
 
 /// Configuration of narthex: one process fronts one application. Every key can be overridden by the environment:
 /// NARTHEX__SERVER__LISTEN for server.listen, NARTHEX__IDP__CORP__CLIENT_SECRET for the client_secret of the
@@ -74,6 +78,8 @@ pub struct Raw {
     /// servers ask narthex (its SAML metadata, logout messages and keys) is not held back.
     #[schemars(extend("default" = {}))]
     pub network: Option<Network>,
+    /// A SCIM 2.0 server, by which a directory makes accounts; with provisioning.mode "scim", and only then.
+    pub scim: Option<Scim>,
     /// Liveness, readiness and metrics; carries nothing personal.
     #[schemars(extend("default" = {}))]
     pub health: Option<Health>,
@@ -166,17 +172,9 @@ pub struct Session {
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Store {
-    /// sqlite:PATH. memory: keeps everything in the process, for tests.
-    #[schemars(extend("default" = "sqlite:narthex.db"))]
-    pub url: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Keys {
-    /// Seals keys and tokens in the store; at least 32 bytes. Absent: made once beside the SQLite file, as
-    /// PATH.key.
+    /// Seals keys and tokens in the store; at least 32 bytes, the same for every replica. Absent: made once beside
+    /// the SQLite file, as PATH.key.
     pub seal: Option<SecretRef>,
 }
 

@@ -3,6 +3,8 @@
 mod admin;
 mod idp;
 mod network;
+mod scim;
+mod store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,6 +21,8 @@ use crate::model::{IdpId, Secret};
 pub use admin::*;
 pub use idp::*;
 pub use network::*;
+pub use scim::*;
+pub use store::*;
 
 /// Everything that `serve` needs, from one file and its environment overrides.
 #[derive(Debug, Clone)]
@@ -42,6 +46,8 @@ pub struct Settings {
     pub admin: Admin,
     pub settings_source: SettingsSource,
     pub network: Network,
+    /// There exactly where `provisioning.mode = "scim"`.
+    pub scim: Option<Scim>,
     pub health: Health,
     pub log: Log,
     /// What all this was read from.
@@ -124,21 +130,6 @@ pub struct Session {
     pub max_per_member: usize,
     /// How long sessions in memory are honoured while the store is away. Default 5 min.
     pub offline_grace: Duration,
-}
-
-/// `[store]`
-#[derive(Debug, Clone)]
-pub struct Store {
-    pub url: StoreUrl,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreUrl {
-    Sqlite {
-        path: PathBuf,
-    },
-    /// `memory:`, for tests: gone with the process.
-    Memory,
 }
 
 /// `[keys]`
@@ -240,6 +231,8 @@ pub enum Credential {
 #[derive(Debug, Clone)]
 pub struct Provisioning {
     pub mode: Mode,
+    /// (M6)
+    pub shadow: bool,
     /// (M3)
     pub unprovisioned: Unprovisioned,
     /// (F4) Mandatory where the application has roles.
@@ -261,6 +254,8 @@ pub struct Provisioning {
     pub unknown_team: UnknownTeam,
     /// (F3)
     pub onboarding: Onboarding,
+    /// (F6) `invite.allow_external`: F1 does not hold for people who were invited.
+    pub invite_allow_external: bool,
     /// (F2) By the names that the connector knows (`username`, `email`, `display_name`, …).
     pub attributes: BTreeMap<String, Attribute>,
     /// (F1) Lower-case ASCII domains or `*.domain`; empty: any.
@@ -287,6 +282,7 @@ pub struct Provisioning {
 pub enum Mode {
     Off,
     Jit,
+    Scim,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::settings::*;
 use super::*;
+use crate::model::Secret;
 use crate::provision::connector::{AttributeShape, AttributeSpec, Kind, Named};
 
 const EXAMPLE: &str = include_str!("../../proxy.toml");
@@ -187,7 +188,9 @@ fn a_minimal_file_gets_every_default() {
     assert!(settings.server.trusted_proxies.is_empty());
     assert!(settings.server.workers >= 1);
     assert_eq!(settings.upstream.target, UpstreamTarget::Http { host: "127.0.0.1".to_owned(), port: 3000 });
-    assert_eq!(settings.store.url, StoreUrl::Sqlite { path: PathBuf::from("/etc/narthex/narthex.db") });
+    assert!(
+        matches!(&settings.store.url, StoreUrl::Sqlite { path } if path == Path::new("/etc/narthex/narthex.db"))
+    );
     assert!(
         matches!(&settings.keys.seal, SealKey::FileOrMake(path) if path == Path::new("/etc/narthex/narthex.db.key"))
     );
@@ -347,12 +350,42 @@ fn addresses_and_limits_are_checked() {
         refusal("https://login.example.com", "https://login.example.com/.well-known/openid-configuration"),
         added("[session]\nidle_timeout = \"0s\"\nmax_lifetime = \"1 fortnight\""),
         added("[session]\nidle_timeout = \"13h\""),
+        added("[store]\nurl = \"mysql://db/x\""),
         added("[store]\nurl = \"postgres://db/x\""),
+        added("[store]\nurl = \"postgres://narthex:hidden@db\""),
+        added("[store]\nurl = \"postgres:narthex\""),
+        added("[store]\nurl = \"postgres://db/x?password=hidden\""),
+        added("[store]\nurl = \"postgres://db/x?sslmode=full\""),
+        added("[store]\nurl = \"postgres://db/x?sslrootcert=absent.pem\""),
+        added("[store]\nurl = \"postgres://narthex:hidden@db/x\"\npassword = \"another\""),
+        added("[store]\npassword = \"for what\""),
+        added("[store]\nconnections = 1"),
         added("[store]\nurl = \"memory:\""),
         added("[keys]\nseal = \"too short\""),
         added("[log]\nlevel = \"narthex=loud\""),
     ];
     insta::assert_snapshot!(refusals.join("\n--\n"));
+}
+
+#[test]
+fn a_postgres_url_is_understood_and_its_password_never_shown() {
+    let keys = "[keys]\nseal = \"0123456789abcdef0123456789abcdef\"\n";
+    let store = |lines: &str| settings(&format!("{MINIMAL}\n[store]\n{lines}\n{keys}")).store.url;
+    let StoreUrl::Postgres(found) = store("url = \"postgres://narthex:hidden@db:5433/x\"") else { panic!() };
+    assert_eq!(found.url.expose(), "postgres://narthex:hidden@db:5433/x");
+    assert!(found.password.is_none() && found.connections == 10 && found.roots.is_empty());
+    assert!(!format!("{found:?}").contains("hidden"), "{found:?}");
+    let lines = "url = \"postgresql://db/x?sslmode=disable&sslkey=a.key&options=-csearch_path%3Dx\"\n\
+                 password = \"hidden\"\nconnections = 3";
+    let StoreUrl::Postgres(found) = store(lines) else { panic!() };
+    assert_eq!(
+        found.url.expose(),
+        "postgresql://db/x?sslmode=disable&sslkey=%2Fetc%2Fnarthex%2Fa.key&options=-csearch_path%3Dx"
+    );
+    assert_eq!((found.password.as_ref().map(Secret::expose), found.connections), (Some("hidden"), 3));
+    assert!(!format!("{found:?}").contains("hidden"), "{found:?}");
+    let StoreUrl::Postgres(found) = store("url = \"postgres:///x?host=/run/postgresql\"") else { panic!() };
+    assert_eq!(found.url.expose(), "postgres:///x?host=%2Frun%2Fpostgresql");
 }
 
 #[test]
@@ -609,7 +642,8 @@ fn a_secret_is_read_from_its_file_without_the_newline_at_its_end() {
     let loaded = load(&config, Purpose::Serve, std::iter::empty(), &features).unwrap();
     assert!(matches!(&oidc(&loaded.settings).client_auth, ClientAuth::Basic(s) if s.expose() == "from-file"));
     assert!(!format!("{:?}", loaded.settings).contains("from-file"));
-    assert_eq!(loaded.settings.store.url, StoreUrl::Sqlite { path: folder.path().join("narthex.db") });
+    let database = folder.path().join("narthex.db");
+    assert!(matches!(&loaded.settings.store.url, StoreUrl::Sqlite { path } if *path == database));
 }
 
 fn private(path: &Path, mode: u32) {

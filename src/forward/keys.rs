@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::token::LIFETIME;
 use crate::model::UnixTime;
+use crate::observe::audit::{Audit, Entry, Event, Plain};
 use crate::platform::crypto::{Purpose, sha256};
 use crate::platform::{KeyRing, Platform, Tasks};
 use crate::store::{KeyStore, StoreError, StoredKey};
@@ -68,6 +69,7 @@ pub struct SigningKeys {
     store: Arc<dyn KeyStore>,
     ring: KeyRing,
     platform: Platform,
+    audit: Audit,
     current: ArcSwap<Current>,
 }
 
@@ -108,9 +110,10 @@ impl SigningKeys {
         store: Arc<dyn KeyStore>,
         ring: KeyRing,
         platform: Platform,
+        audit: Audit,
     ) -> Result<Self, TokenError> {
         let nothing = Current { keys: Vec::new(), jwks: Arc::new(Jwks::of(&[])) };
-        let keys = Self { store, ring, platform, current: ArcSwap::from_pointee(nothing) };
+        let keys = Self { store, ring, platform, audit, current: ArcSwap::from_pointee(nothing) };
         keys.refresh().await?;
         Ok(keys)
     }
@@ -143,13 +146,9 @@ impl SigningKeys {
             };
             let key = self.make(&plan, now)?;
             if self.store.add_key(&key, plan.after.as_deref()).await? {
-                tracing::info!(
-                    target: "narthex::audit",
-                    event = "signing_key_made",
-                    kid = key.id,
-                    active_at = %key.active_at,
-                    retired_at = %key.retired_at,
-                );
+                let made = Entry::new(Event::SigningKeyMade).field("kid", Plain::name(&key.id));
+                let made = made.field("active_at", key.active_at).field("retired_at", key.retired_at);
+                self.audit.record(made);
             }
         }
         Err(TokenError::NoAgreement)

@@ -30,8 +30,9 @@ use crate::forward::keys::{CACHE_CONTROL, SigningKeys};
 use crate::forward::{Body, Cookies};
 use crate::identify::{Answer, Departure, LoginError};
 use crate::listen::Inbound;
-use crate::model::{ErrorId, IdpId, ReturnTo, StateHash, UnixTime};
+use crate::model::{ErrorId, IdpId, MemberId, ReturnTo, StateHash, Subject, UnixTime};
 use crate::observe;
+use crate::observe::audit::{Audit, Entry, Event, Plain};
 use crate::pages::{self, Choice, ChooserPage, Next};
 use crate::platform::crypto::{Purpose, sha256};
 use crate::platform::{KeyRing, Platform};
@@ -57,6 +58,7 @@ pub struct Endpoints {
     pub keys: KeyRing,
     pub store: Arc<dyn Store>,
     pub platform: Platform,
+    pub audit: Audit,
     /// Whose which cookie is (E7).
     pub cookies: Cookies,
     /// The upstream-token keys, as JSON Web Key Set; `None` where no token is configured.
@@ -230,10 +232,12 @@ impl Endpoints {
         call: &Call,
     ) -> Response<Body> {
         let idp = verified.identity().idp.clone();
-        let provisioned = match self.provisioner.provision(verified.clone()).await {
+        // Whatever becomes of it: `narthex explain` finds it under this id.
+        let id = self.platform.entropy.error_id();
+        let provisioned = match self.provisioner.provision_as(verified.clone(), &id).await {
             Ok(provisioned) => provisioned,
             Err(error) => {
-                return self.provision_failed(&error, &verified, (return_to, until), call).await;
+                return self.provision_failed(id, &error, &verified, (return_to, until), call).await;
             }
         };
         let hint = match self.seal_hint(&verified) {
@@ -241,22 +245,19 @@ impl Endpoints {
             Err(error) => return self.login_failed(&error.into(), Some(&idp), call).await,
         };
         let names = self.sessions.cookie_names();
+        let member = provisioned.account().map(|account| account.member);
         let started = self.sessions.start(provisioned, hint, names.session(&call.headers)).await;
         let started = match started {
             Ok(started) => started,
             Err(error) => {
-                let id = self.platform.entropy.error_id();
                 tracing::error!(error_id = %id, %error, idp = %idp, "the session could not be begun");
                 observe::login(idp.as_str(), "session_failed");
                 return Problem::from(&error).with_id(id).into_response(call.intent);
             }
         };
         observe::login(idp.as_str(), "signed_in");
-        let identity = verified.identity();
-        tracing::info!(
-            target: "narthex::audit", event = "login", idp = %idp, subject = identity.subject.as_str(),
-            "signed in"
-        );
+        let entry = entry_of(Event::Login, &idp, &verified.identity().subject, member, call);
+        self.audit.record(entry.field("login_id", Plain::name(id.as_str())));
         let mut response = see_other(return_to.as_str());
         let cookies = response.headers_mut();
         if let Some(cookie) = names.set_session(&started.cookie) {
@@ -282,6 +283,7 @@ impl Endpoints {
         let known = idp.filter(|idp| self.idps.iter().any(|known| known.id() == *idp));
         let label = known.map_or("unknown", IdpId::as_str);
         observe::login(label, error.code());
+        self.audit.refused(Event::LoginsRefused, error.code());
         tracing::warn!(
             error_id = %id, code = error.code(), fault = error.fault().as_str(), idp = label,
             error = error.told_to_the_operator(), "a login was refused"
@@ -315,19 +317,17 @@ impl Endpoints {
 
     async fn provision_failed(
         &self,
+        id: ErrorId,
         error: &ProvisionError,
         verified: &Verified,
         onwards: (ReturnTo, UnixTime),
         call: &Call,
     ) -> Response<Body> {
-        let id = self.platform.entropy.error_id();
         let identity = verified.identity();
         observe::login(identity.idp.as_str(), error.code());
-        tracing::warn!(
-            target: "narthex::audit", event = "login_refused", error_id = %id, code = error.code(),
-            fault = error.fault().as_str(), idp = %identity.idp, subject = identity.subject.as_str(), %error,
-            "provisioning refused a login"
-        );
+        let refused = entry_of(Event::LoginRefused, &identity.idp, &identity.subject, None, call);
+        let refused = refused.error_id(&id).code(error.code()).field("fault", error.fault().as_str());
+        self.audit.record(refused.personal("reason", &error.to_string()));
         let next = if error.retryable() {
             match self.park(verified, onwards, call, &id).await {
                 Some(token) => Next::Retry { action: format!("{}/login/resume", self.prefix), token },
@@ -456,6 +456,15 @@ fn display_name(session: &LiveSession) -> &str {
     session
         .account()
         .map_or("", |account| account.profile.display_name.as_deref().unwrap_or(&account.profile.username))
+}
+
+/// Something that somebody did from where `call` comes from.
+fn entry_of(event: Event, idp: &IdpId, subject: &Subject, member: Option<MemberId>, call: &Call) -> Entry {
+    let entry = Entry::new(event).by_person(idp, subject).from(call.client);
+    match member {
+        Some(member) => entry.member(member),
+        None => entry,
+    }
 }
 
 /// Sends the browser to a provider with a message.

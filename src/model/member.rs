@@ -30,6 +30,8 @@ pub enum Origin {
     Jit,
     /// The account was there before.
     Adopted,
+    /// The first sign-in consumed an invite.
+    Invite,
 }
 
 /// Whether a member may come in.

@@ -1,6 +1,7 @@
 //! The nouns: plain records without I/O, shared by every stage.
 
 pub mod account;
+pub mod audit;
 pub mod claims;
 pub mod console;
 pub mod email;
@@ -8,14 +9,17 @@ pub mod entitlements;
 pub mod fault;
 pub mod identity;
 pub mod ids;
+pub mod invite;
 pub mod login;
 pub mod member;
 pub mod return_to;
+pub mod scim;
 pub mod secret;
 pub mod session;
 pub mod time;
 
 pub use account::{Account, AccountProfile};
+pub use audit::{AuditHead, AuditRecord, ChainId};
 pub use claims::Claims;
 pub use console::ConsoleRole;
 pub use email::EmailAddress;

@@ -28,6 +28,9 @@ const UPSTREAM_ERRORS: &str = "narthex_upstream_errors_total";
 const REFUSALS: &str = "narthex_refusals_total";
 const SESSIONS: &str = "narthex_sessions_in_memory";
 const STORE_AWAY: &str = "narthex_store_away";
+const AUDIT_ENTRIES: &str = "narthex_audit_entries_total";
+const AUDIT_LOST: &str = "narthex_audit_lost_total";
+const AUDIT_WAITING: &str = "narthex_audit_waiting";
 
 /// Every metric that there is; `docs/metrics.md` is made from it.
 pub const METRICS: &[Metric] = &[
@@ -92,6 +95,24 @@ pub const METRICS: &[Metric] = &[
         labels: "",
         meaning: "1 while the store does not answer, else 0.",
     },
+    Metric {
+        name: AUDIT_ENTRIES,
+        kind: Kind::Counter,
+        labels: "event",
+        meaning: "Audit entries, by event (docs/audit.md).",
+    },
+    Metric {
+        name: AUDIT_LOST,
+        kind: Kind::Counter,
+        labels: "",
+        meaning: "Audit entries that the store never got: alert on any.",
+    },
+    Metric {
+        name: AUDIT_WAITING,
+        kind: Kind::Gauge,
+        labels: "",
+        meaning: "Audit entries that wait for the store.",
+    },
 ];
 
 /// Gives names and meanings to the recorder.
@@ -129,6 +150,21 @@ pub fn upstream_error(code: &'static str) {
 /// A request was refused.
 pub fn refusal(code: &'static str) {
     metrics::counter!(REFUSALS, "code" => code).increment(1);
+}
+
+/// Something was recorded; `event` is of the fixed table.
+pub fn audit_entry(event: &'static str) {
+    metrics::counter!(AUDIT_ENTRIES, "event" => event).increment(1);
+}
+
+/// Entries that the store will never get.
+pub fn audit_lost(entries: u64) {
+    metrics::counter!(AUDIT_LOST).increment(entries);
+}
+
+/// Entries on their way to the store.
+pub fn audit_waiting(entries: usize) {
+    metrics::gauge!(AUDIT_WAITING).set(f64::from(u32::try_from(entries).unwrap_or(u32::MAX)));
 }
 
 /// The counters of the hot path, looked up once per core.

@@ -1,7 +1,9 @@
-//! What an operator sees: logs, metrics, health.
+//! What an operator sees: logs, metrics, health, the audit log.
 
+pub mod audit;
 pub mod health;
 pub mod log;
 pub mod metrics;
 
+pub use audit::Audit;
 pub use metrics::{login, logout};

@@ -1,5 +1,7 @@
 //! Randomness as a parameter: the one place that asks the machine for random bytes.
 
+use uuid::Uuid;
+
 use crate::model::{ErrorId, MemberId, UnixTime};
 
 /// Unpredictable bytes. Tests may hand in reproducible ones.
@@ -49,7 +51,15 @@ impl dyn Entropy + '_ {
     /// # Errors
     /// As [`Entropy::fill`].
     pub fn member_id(&self, now: UnixTime) -> Result<MemberId, NoEntropy> {
+        self.uuid(now).map(MemberId)
+    }
+
+    /// A fresh UUID version 7.
+    ///
+    /// # Errors
+    /// As [`Entropy::fill`].
+    pub fn uuid(&self, now: UnixTime) -> Result<Uuid, NoEntropy> {
         let millis = u64::try_from(now.0).unwrap_or(0).saturating_mul(1000);
-        Ok(MemberId(uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()?).into_uuid()))
+        Ok(uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()?).into_uuid())
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::settings::{Attribute, AttributeSource, Provisioning};
 use crate::expr::{Context, SessionFacts};
 use crate::model::{AccountProfile, EmailAddress, Grant, Identity};
@@ -13,7 +15,8 @@ use super::connector::{AttributeShape, AttributeSpec, Features};
 const MAX_VALUE: usize = 1024;
 
 /// Where an attribute's value came from; `explain` prints it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AttributeOrigin {
     Claim(String),
     Constant,
@@ -21,7 +24,7 @@ pub enum AttributeOrigin {
 }
 
 /// The profile that the account should have, and where each part came from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WantedProfile {
     pub profile: AccountProfile,
     pub origins: BTreeMap<String, AttributeOrigin>,

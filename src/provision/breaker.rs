@@ -207,6 +207,10 @@ impl Connector for Breaker {
         self.through("reactivate", self.inner.reactivate(account)).await
     }
 
+    async fn transfer(&self, account: &Account, heir: &Account) -> Result<(), ConnectorError> {
+        self.through("transfer", self.inner.transfer(account, heir)).await
+    }
+
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError> {
         self.through("delete", self.inner.delete(account)).await
     }

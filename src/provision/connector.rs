@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Account, AccountId, AccountProfile, EmailAddress, Entitlements};
 
@@ -34,8 +35,11 @@ pub trait Connector: Send + Sync {
 
     async fn deactivate(&self, account: &Account) -> Result<(), ConnectorError>;
 
-    /// Takes back [`Connector::deactivate`] (G4); idempotent.
+    /// Undoes [`Connector::deactivate`]; an account that is active is success.
     async fn reactivate(&self, account: &Account) -> Result<(), ConnectorError>;
+
+    /// Hands what `account` owns in the application to `heir` (E6); what is handed over already is success.
+    async fn transfer(&self, account: &Account, heir: &Account) -> Result<(), ConnectorError>;
 
     /// Deletes; an account that is gone already is success.
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError>;
@@ -58,7 +62,7 @@ pub enum FindBy<'a> {
 }
 
 /// What to make different. Empty means: nothing to do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntitlementChange {
     pub role: Option<String>,
     pub add: Entitlements,
@@ -108,6 +112,7 @@ pub struct Features {
     pub can_create_team: bool,
     pub can_deactivate: bool,
     pub can_reactivate: bool,
+    pub can_transfer: bool,
     pub can_delete: bool,
     /// Built-in roles, where the API cannot list them.
     pub fixed_roles: Vec<Named>,

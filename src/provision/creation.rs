@@ -14,6 +14,7 @@ use crate::store::CreationLease;
 
 use super::apply::{Calls, TRIES};
 use super::connector::{Connector, ConnectorError, FindBy};
+use super::explain::{Found, Story};
 use super::guard::Guarded;
 use super::plan::{Operation, Situation, plan};
 use super::provisioner::{Core, How, Settled, report_skipped};
@@ -37,6 +38,8 @@ pub(super) struct Creation<'a> {
     leased: bool,
     /// An account may exist of which no member tells.
     in_doubt: bool,
+    /// What was found and done, for `explain`.
+    story: Story,
 }
 
 /// What became of the call that creates.
@@ -55,7 +58,16 @@ impl<'a> Creation<'a> {
     ) -> Result<Self, ProvisionError> {
         let holder = u64::from_be_bytes(core.platform.entropy.bytes()?);
         let connector = core.guarded()?;
-        Ok(Self { core, connector, identity, deadline, holder, leased: false, in_doubt: false })
+        Ok(Self {
+            core,
+            connector,
+            identity,
+            deadline,
+            holder,
+            leased: false,
+            in_doubt: false,
+            story: Story::default(),
+        })
     }
 
     /// Until the person has a member with a whole account. `vanished`: the member whose account is gone.
@@ -139,13 +151,8 @@ impl<'a> Creation<'a> {
         let wanted = resolved.wanted.ok_or(ProvisionError::Interrupted)?;
         report_skipped(self.identity, &wanted.entitled.skipped);
         let profile = &wanted.profile.profile;
-        if existing::is_protected(
-            &core.settings.protected_accounts,
-            &profile.username,
-            profile.email.as_deref(),
-        ) {
-            return Err(ProvisionError::ProtectedAccount { username: profile.username.clone() });
-        }
+        core.not_protected(&wanted)?;
+        self.story.wanted = Some(Box::new(wanted.clone()));
         let verified = wanted.email.as_ref().map(|email| email.address.to_string());
         let names: Vec<&str> = std::iter::once(profile.username.as_str())
             .chain(profile.email.as_deref())
@@ -156,10 +163,12 @@ impl<'a> Creation<'a> {
         if let Some(intended) = &earlier_intent
             && let Some(account) = self.ours(intended, &wanted).await?
         {
+            self.story.found = Found::Unfinished(Box::new(account.clone()));
             let account = self.complete(account, &wanted).await?;
             return self.finish(vanished, account, Origin::Jit, How::Completed).await;
         }
         if let Some(account) = self.existing(&wanted).await? {
+            self.story.found = Found::Existing(Box::new(account.clone()));
             return self.finish(vanished, account, Origin::Adopted, How::Adopted).await;
         }
         // F9: recorded after "not found" and before the call, so that a crash between them is known of.
@@ -169,15 +178,20 @@ impl<'a> Creation<'a> {
             return Err(ProvisionError::BusyElsewhere);
         }
         self.in_doubt = true;
+        self.story.found = Found::Nothing;
         let earlier = earlier_intent.as_ref() == Some(&profile.username);
         match self.bear(&wanted, earlier).await? {
             Born::Ours(account) => {
+                self.story.done.extend(creation(&wanted));
                 let account = self.complete(*account, &wanted).await?;
                 let how = if vanished.is_some() { How::Recreated } else { How::Created };
                 self.finish(vanished, account, Origin::Jit, how).await
             }
             Born::Conflict { excerpt } => match self.existing(&wanted).await? {
-                Some(account) => self.finish(vanished, account, Origin::Adopted, How::Adopted).await,
+                Some(account) => {
+                    self.story.found = Found::Existing(Box::new(account.clone()));
+                    self.finish(vanished, account, Origin::Adopted, How::Adopted).await
+                }
                 None => Err(ProvisionError::UnexplainedConflict { excerpt }),
             },
         }
@@ -187,11 +201,10 @@ impl<'a> Creation<'a> {
     async fn bear(&mut self, wanted: &Wanted, earlier: bool) -> Result<Born, ProvisionError> {
         let profile = &wanted.profile.profile;
         let calls = self.calls();
-        let role =
-            plan(wanted, Situation::Absent).operations.into_iter().find_map(|operation| match operation {
-                Operation::Create { role, .. } => role,
-                Operation::CreateTeam(_) | Operation::Entitle(_) => None,
-            });
+        let role = creation(wanted).and_then(|operation| match operation {
+            Operation::Create { role, .. } => role,
+            Operation::CreateTeam(_) | Operation::Entitle(_) => None,
+        });
         let mut may_be_ours = earlier;
         for tried in 1..=TRIES {
             let error = match self.connector.create(profile, role.as_deref()).await {
@@ -233,9 +246,11 @@ impl<'a> Creation<'a> {
     }
 
     /// The roles, teams and so on that the account lacks yet (F10).
-    async fn complete(&self, account: Account, wanted: &Wanted) -> Result<Account, ProvisionError> {
+    async fn complete(&mut self, account: Account, wanted: &Wanted) -> Result<Account, ProvisionError> {
         let plan = plan(wanted, Situation::Ours(&account));
-        Ok(self.calls().complete(account, &plan).await?)
+        let account = self.calls().complete(account, &plan).await?;
+        self.story.done.extend(plan.operations);
+        Ok(account)
     }
 
     /// F9: the account that an earlier try of ours made.
@@ -252,7 +267,7 @@ impl<'a> Creation<'a> {
     }
 
     /// F7.
-    async fn existing(&self, wanted: &Wanted) -> Result<Option<Account>, ProvisionError> {
+    pub(super) async fn existing(&self, wanted: &Wanted) -> Result<Option<Account>, ProvisionError> {
         let features = self.connector.features();
         let mut by_email = Vec::new();
         if let Some(email) = &wanted.email {
@@ -356,7 +371,7 @@ impl<'a> Creation<'a> {
             generation = member.generation,
             entitlements = ?account.entitlements,
         );
-        Ok(Settled { member, account, how })
+        Ok(Settled { member, account, how, story: std::mem::take(&mut self.story) })
     }
 
     fn is_this_person(&self, member: &Member) -> bool {
@@ -367,6 +382,12 @@ impl<'a> Creation<'a> {
     fn calls(&self) -> Calls<'a> {
         self.core.calls(self.connector, self.deadline)
     }
+}
+
+/// The write that makes the account.
+fn creation(wanted: &Wanted) -> Option<Operation> {
+    let mut operations = plan(wanted, Situation::Absent).operations.into_iter();
+    operations.find(|operation| matches!(operation, Operation::Create { .. }))
 }
 
 /// A4: what was created is what was asked for.

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::config::settings::{MappingGives, MappingRow, Provisioning, UnknownRole, UnknownTeam};
+use crate::model::invite::InviteId;
 use crate::model::{Entitlements, Identity};
 
 use super::connector::{Features, Kind};
+use super::invites::Invited;
 use super::names::{Names, Standing};
 use super::rows::{Judged, RowOutcome};
 use super::sources::Groups;
@@ -17,6 +19,7 @@ use super::{ProvisionError, rows, sources};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
+    Invite,
     Sso,
     Onboarding,
     Default,
@@ -28,6 +31,7 @@ pub enum Rule {
     F3,
     F4,
     F5,
+    F6,
 }
 
 /// One entitlement.
@@ -53,6 +57,8 @@ pub enum Because {
         group: Option<String>,
     },
     OwnersGroup(String),
+    /// The invite of this id.
+    Invite(InviteId),
     Onboarding,
     DefaultRole,
 }
@@ -138,9 +144,10 @@ impl Entitled {
 
 /// How strictly to take what cannot be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strictness {
-    /// A first login: `unknown_role`, `unknown_team` and `default_role` decide, and may refuse.
-    FirstLogin,
+pub enum Strictness<'a> {
+    /// A first login: `unknown_role`, `unknown_team` and `default_role` decide, and may refuse. With what it was
+    /// invited to.
+    FirstLogin(Option<&'a Invited>),
     /// A later one: only what the identity provider gives is of interest, and it refuses nothing (L2).
     LaterLogin,
 }
@@ -154,7 +161,7 @@ pub fn entitled(
     settings: &Provisioning,
     features: &Features,
     names: &Names,
-    strictness: Strictness,
+    strictness: Strictness<'_>,
 ) -> Result<Entitled, ProvisionError> {
     let groups = sources::groups(identity, settings);
     let judged = rows::judge(identity, settings, &groups);
@@ -163,12 +170,17 @@ pub fn entitled(
         settings,
         features,
         names,
-        first_login: strictness == Strictness::FirstLogin,
+        first_login: matches!(strictness, Strictness::FirstLogin(_)),
         out: Entitled { groups_unknown: !groups.are_known(), ..Entitled::default() },
     };
     work.undecided(&judged);
     let rows: Vec<&Judged<'_>> = judged.iter().filter(|row| row.outcome == RowOutcome::Holds).collect();
-    let sso_role = work.role_from_sso(&rows)?;
+    // F4: the invite's role goes first; F5: so do its teams, of two that name one.
+    let invited_role = match strictness {
+        Strictness::FirstLogin(Some(invited)) => work.invited(invited)?,
+        Strictness::FirstLogin(None) | Strictness::LaterLogin => false,
+    };
+    let sso_role = invited_role || work.role_from_sso(&rows)?;
     work.owner(&groups);
     work.mapped(&rows)?;
     work.claimed_teams()?;
@@ -202,6 +214,48 @@ impl Work<'_> {
                 self.skip(entitlement, Source::Sso, rule, because(one), why);
             }
         }
+    }
+
+    /// F6: what the invite gives, as far as the administrator who made it may still give it. `true`: the role, too.
+    fn invited(&mut self, invited: &Invited) -> Result<bool, ProvisionError> {
+        let because = || Because::Invite(invited.id);
+        let marked = invited.may_be_privileged();
+        let given = &invited.entitlements;
+        let mut has_role = false;
+        if let Some(role) = given.role.clone().filter(|_| self.features.roles) {
+            let why = match self.standing(Kind::Role, &role) {
+                Standing::Ordinary | Standing::Unlisted => None,
+                Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
+                Standing::Absent => Some(SkipReason::Absent),
+            };
+            has_role = why.is_none();
+            match why {
+                None => {
+                    let privileged = self.standing(Kind::Role, &role) == Standing::Privileged;
+                    self.give(Entitlement::Role(role), Source::Invite, Rule::F6, because(), privileged);
+                }
+                Some(_) if self.settings.unknown_role == UnknownRole::Deny => {
+                    return Err(ProvisionError::UnknownRole { role });
+                }
+                Some(why) => self.skip(Entitlement::Role(role), Source::Invite, Rule::F6, because(), why),
+            }
+        }
+        if given.owner && self.features.owner {
+            if marked {
+                self.give(Entitlement::Owner, Source::Invite, Rule::F6, because(), true);
+            } else {
+                let why = SkipReason::Privileged;
+                self.skip(Entitlement::Owner, Source::Invite, Rule::F6, because(), why);
+            }
+        }
+        for (team, team_role) in &given.teams {
+            self.team(team, team_role.as_deref(), Source::Invite, because(), marked)?;
+        }
+        let groups = given.app_groups.iter().cloned().map(Entitlement::AppGroup);
+        for one in groups.chain(given.permissions.iter().cloned().map(Entitlement::Permission)) {
+            self.plain(one, Source::Invite, because(), marked);
+        }
+        Ok(has_role)
     }
 
     /// F4: the first value of `role_claim`, else the first row that matches. `false`: neither named one
@@ -282,7 +336,8 @@ impl Work<'_> {
 
     /// F5: `owners_groups`.
     fn owner(&mut self, groups: &Groups) {
-        if !self.features.owner {
+        let owns = self.out.given.iter().any(|given| given.entitlement == Entitlement::Owner);
+        if !self.features.owner || owns {
             return;
         }
         if let Some(group) = self.settings.owners_groups.iter().find(|group| groups.names.contains(*group)) {
@@ -334,7 +389,7 @@ impl Work<'_> {
 
     /// F3: only where nothing else gave anything real; a default role is not counted.
     fn onboarding(&mut self) -> Result<(), ProvisionError> {
-        if self.out.given.iter().any(|given| given.source == Source::Sso) {
+        if self.out.given.iter().any(|given| matches!(given.source, Source::Sso | Source::Invite)) {
             return Ok(());
         }
         for team in &self.settings.onboarding.teams {
@@ -385,7 +440,16 @@ impl Work<'_> {
                 if create {
                     self.out.teams_to_create.insert(team.to_owned());
                 }
-                self.give(entitlement, source, rule, because, marked);
+                let privileged = match source {
+                    // Not everything that an administrator invites to is privileged.
+                    Source::Invite => {
+                        let of_role = team_role.as_ref().map(|role| self.standing(Kind::TeamRole, role));
+                        self.standing(Kind::Team, team) == Standing::Privileged
+                            || of_role == Some(Standing::Privileged)
+                    }
+                    Source::Sso | Source::Onboarding | Source::Default => marked,
+                };
+                self.give(entitlement, source, rule, because, privileged);
             }
             Some(_) if self.first_login && self.settings.unknown_team == UnknownTeam::Deny => {
                 return Err(ProvisionError::UnknownTeam { team: team.to_owned() });
@@ -412,7 +476,13 @@ impl Work<'_> {
             Standing::Absent => Some(SkipReason::Absent),
         };
         match why {
-            None => self.give(entitlement, source, rule, because, marked),
+            None => {
+                let privileged = match source {
+                    Source::Invite => self.standing(kind, name) == Standing::Privileged,
+                    Source::Sso | Source::Onboarding | Source::Default => marked,
+                };
+                self.give(entitlement, source, rule, because, privileged);
+            }
             Some(why) => self.skip(entitlement, source, rule, because, why),
         }
     }
@@ -441,7 +511,8 @@ impl Work<'_> {
 }
 
 /// What a row would give.
-fn promised(gives: &MappingGives) -> Vec<Entitlement> {
+#[must_use]
+pub fn promised(gives: &MappingGives) -> Vec<Entitlement> {
     match gives {
         MappingGives::Role(role) => vec![Entitlement::Role(role.clone())],
         MappingGives::Team { team, team_role } => {
@@ -459,6 +530,7 @@ fn because(one: &Judged<'_>) -> Because {
 fn rule_of(source: Source) -> Rule {
     match source {
         Source::Onboarding => Rule::F3,
+        Source::Invite => Rule::F6,
         Source::Sso | Source::Default => Rule::F5,
     }
 }

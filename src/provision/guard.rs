@@ -172,6 +172,12 @@ impl Connector for Guarded {
         self.inner.reactivate(account).await
     }
 
+    async fn transfer(&self, account: &Account, heir: &Account) -> Result<(), ConnectorError> {
+        // The heir may be a protected account: it is given something, nothing of it is changed.
+        self.untouchable("transfer", account).await?;
+        self.inner.transfer(account, heir).await
+    }
+
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError> {
         self.untouchable("delete", account).await?;
         let _one_at_a_time = self.privileges.lock().await;

@@ -59,6 +59,11 @@ pub struct NameCache {
 }
 
 impl NameCache {
+    /// The last lists, however old.
+    pub async fn known(&self) -> Option<Arc<Names>> {
+        self.last.lock().await.as_ref().map(|(_, names)| names.clone())
+    }
+
     /// The names, listed within `at_most`. Simultaneous callers wait for one listing.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! From what is wanted and what is there to what must be done: a pure function.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Account, AccountProfile, Entitlements};
 
 use super::connector::EntitlementChange;
@@ -19,7 +21,8 @@ pub enum Situation<'a> {
 }
 
 /// One write to the application.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Operation {
     CreateTeam(String),
     Create { profile: Box<AccountProfile>, role: Option<String> },
@@ -27,7 +30,7 @@ pub enum Operation {
 }
 
 /// Writes, in order. Empty: nothing to do (L4).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub operations: Vec<Operation>,
 }
@@ -36,12 +39,12 @@ pub struct Plan {
 #[must_use]
 pub fn plan(wanted: &Wanted, situation: Situation<'_>) -> Plan {
     let entitlements = wanted.entitlements();
-    let mut operations = Vec::new();
+    let mut ordered = Vec::new();
     let change = match situation {
         Situation::Member(_) | Situation::Adopted(_) => return Plan::default(),
         Situation::Absent => {
             let profile = Box::new(wanted.profile.profile.clone());
-            operations.push(Operation::Create { profile, role: entitlements.role.clone() });
+            ordered.push(Operation::Create { profile, role: entitlements.role.clone() });
             let created = Entitlements { role: entitlements.role.clone(), ..Entitlements::default() };
             missing(&entitlements, &created)
         }
@@ -49,9 +52,8 @@ pub fn plan(wanted: &Wanted, situation: Situation<'_>) -> Plan {
     };
     let teams = wanted.entitled.teams_to_create.iter();
     let teams = teams.filter(|team| change.add.teams.contains_key(*team));
-    // Teams first, so that nothing of the account waits for them.
-    let mut ordered: Vec<Operation> = teams.cloned().map(Operation::CreateTeam).collect();
-    ordered.append(&mut operations);
+    // After the account: a team that nobody came to be in is made for nothing.
+    ordered.extend(teams.cloned().map(Operation::CreateTeam));
     if change != EntitlementChange::default() {
         ordered.push(Operation::Entitle(Box::new(change)));
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::Settings;
 use crate::config::settings::{Mode, Provisioning, Unprovisioned};
 use crate::identify::Verified;
-use crate::model::{Account, Grant, Identity, IdpId, Member, MemberStatus};
+use crate::model::{Account, ErrorId, Grant, Identity, IdpId, Member, MemberStatus};
 use crate::platform::{Platform, Tasks};
 use crate::store::MemberStore;
 
@@ -18,12 +19,15 @@ use super::apply::Calls;
 use super::connector::{Connector, ConnectorError, FindBy};
 use super::creation::Creation;
 use super::eligibility::{self, Authority};
+use super::explain::{Explanation, Story};
 use super::flights::{Flights, NameLocks};
 use super::grant::grant;
 use super::guard::Guarded;
 use super::names::{self, NameCache, Names};
-use super::resolve::{Decision, Question, Resolved, names_missing, resolve};
-use super::{ProvisionError, Provisioned, measures, members};
+use super::rehearse::Telling;
+use super::resolve::{Decision, Question, Resolved, Wanted, names_missing, resolve};
+use super::shadow::{Reach, ReadOnly};
+use super::{ProvisionError, Provisioned, existing, measures, members};
 
 /// Sees to accounts. Cheap to clone.
 #[derive(Clone)]
@@ -31,6 +35,7 @@ pub struct Provisioner {
     /// Exchanged whole when the settings change (M4); each login goes by one of them to its end.
     core: Arc<ArcSwap<Core>>,
     flights: Arc<Flights<Settled>>,
+    pub(super) telling: Option<Telling>,
 }
 
 /// What all logins share.
@@ -42,7 +47,7 @@ pub(super) struct Core {
     pub(super) store: Arc<dyn MemberStore>,
     pub(super) platform: Platform,
     pub(super) name_locks: Arc<NameLocks>,
-    names: Arc<NameCache>,
+    pub(super) names: Arc<NameCache>,
 }
 
 /// A person whose account was seen to.
@@ -51,10 +56,13 @@ pub struct Settled {
     pub member: Member,
     pub account: Account,
     pub how: How,
+    /// What was done for it, for `explain`.
+    pub story: Story,
 }
 
 /// How it came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum How {
     /// The account of a member, found as it was.
     Existing,
@@ -105,11 +113,31 @@ impl Provisioner {
         tasks: Tasks,
     ) -> Self {
         let protected = settings.protected_accounts.clone();
+        // M6: whatever goes wrong elsewhere, nothing is written.
+        let connector = connector.map(|inner| match settings.shadow {
+            true => Arc::new(ReadOnly::new(inner, Reach::Reads)) as Arc<dyn Connector>,
+            false => inner,
+        });
         let connector = connector.map(|inner| Arc::new(Guarded::new(inner, protected)));
         let name_locks = Arc::default();
         let names = Arc::default();
         let core = Core { settings, authorities, connector, store, platform, name_locks, names };
-        Self { core: Arc::new(ArcSwap::from_pointee(core)), flights: Arc::new(Flights::new(tasks)) }
+        Self {
+            core: Arc::new(ArcSwap::from_pointee(core)),
+            flights: Arc::new(Flights::new(tasks)),
+            telling: None,
+        }
+    }
+
+    /// Has what sign-ins do, or would do, kept for `narthex explain` and `narthex shadow`.
+    #[must_use]
+    pub fn telling(self, telling: Telling) -> Self {
+        Self { telling: Some(telling), ..self }
+    }
+
+    /// What a login goes by from its beginning to its end.
+    pub(super) fn core(&self) -> Arc<Core> {
+        self.core.load_full()
     }
 
     /// Goes by these settings from the next login on (M4); those under way and live sessions are left alone (L5).
@@ -127,9 +155,46 @@ impl Provisioner {
     /// # Errors
     /// One variant per rule; [`ProvisionError::retryable`] tells whether the same identity may try again.
     pub async fn provision(&self, verified: Verified) -> Result<Provisioned, ProvisionError> {
+        self.provision_told(verified, None).await
+    }
+
+    /// As [`Provisioner::provision`], and keeps under `id` what was done and why.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn provision_as(
+        &self,
+        verified: Verified,
+        id: &ErrorId,
+    ) -> Result<Provisioned, ProvisionError> {
+        self.provision_told(verified, Some(id)).await
+    }
+
+    async fn provision_told(
+        &self,
+        verified: Verified,
+        id: Option<&ErrorId>,
+    ) -> Result<Provisioned, ProvisionError> {
         let started = Instant::now();
         let identity = verified.identity().clone();
-        let result = self.provisioned(verified, started).await;
+        let (result, explanation) = if self.core().settings.shadow {
+            let (result, explanation) = self.shadowed(verified, started).await;
+            (result, Some(explanation))
+        } else {
+            match self.provisioned(verified, started).await {
+                Ok((provisioned, outcome, explanation)) => (Ok((provisioned, outcome)), Some(explanation)),
+                Err(error) => (Err(error), None),
+            }
+        };
+        if let Some(id) = id {
+            let explanation = match (explanation, &result) {
+                (None, Err(error)) => Some(self.core().explained_refusal(&identity, error).await),
+                (explanation, _) => explanation,
+            };
+            if let Some(explanation) = explanation {
+                self.keep(id, &explanation).await;
+            }
+        }
         match result {
             Ok((provisioned, outcome)) => {
                 measures::record(outcome, started.elapsed());
@@ -155,8 +220,8 @@ impl Provisioner {
         &self,
         verified: Verified,
         started: Instant,
-    ) -> Result<(Provisioned, &'static str), ProvisionError> {
-        let core = self.core.load_full();
+    ) -> Result<(Provisioned, &'static str, Explanation), ProvisionError> {
+        let core = self.core();
         let identity = verified.identity();
         // F1 at every login, and before the application hears of it.
         eligibility::admit(identity, &core.settings, core.authority(&identity.idp))?;
@@ -164,7 +229,9 @@ impl Provisioner {
             return match core.settings.unprovisioned {
                 Unprovisioned::Deny => Err(ProvisionError::NotProvisioned),
                 Unprovisioned::Forward => {
-                    Ok((Provisioned::without_account(verified, Grant::default()), "forwarded"))
+                    let mut explanation = core.explained_without_account(identity);
+                    self.show_headers(identity, None, &mut explanation);
+                    Ok((Provisioned::without_account(verified, Grant::default()), "forwarded", explanation))
                 }
             };
         }
@@ -178,10 +245,14 @@ impl Provisioner {
             })
             .await;
         let settled = landed?;
-        let grant = core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
-        let provisioned = Provisioned::with_account(verified, &settled.member, &settled.account, grant);
+        let (grant, session) =
+            core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
         let how = if first { settled.how } else { How::Existing };
-        Ok((provisioned, how.code()))
+        let mut explanation = core.explained(identity, &settled, how, session, &grant);
+        let identity = identity.clone();
+        let provisioned = Provisioned::with_account(verified, &settled.member, &settled.account, grant);
+        self.show_headers(&identity, provisioned.account().cloned(), &mut explanation);
+        Ok((provisioned, how.code(), explanation))
     }
 }
 
@@ -201,15 +272,25 @@ impl Core {
     }
 
     /// M3.
-    async fn has_member_or_makes_one(&self, identity: &Identity) -> Result<bool, ProvisionError> {
+    pub(super) async fn has_member_or_makes_one(&self, identity: &Identity) -> Result<bool, ProvisionError> {
         match (self.settings.mode, &self.connector) {
             (Mode::Jit, Some(_)) => Ok(true),
             (Mode::Jit, None) => Err(ProvisionError::NoConnector),
-            (Mode::Off, None) => Ok(false),
-            (Mode::Off, Some(_)) => {
+            (Mode::Off | Mode::Scim, None) => Ok(false),
+            (Mode::Off | Mode::Scim, Some(_)) => {
                 Ok(self.store.find_member(&identity.idp, &identity.subject).await?.is_some())
             }
         }
+    }
+
+    /// G2: nobody is made an account that would pass for a protected one.
+    pub(super) fn not_protected(&self, wanted: &Wanted) -> Result<(), ProvisionError> {
+        let profile = &wanted.profile.profile;
+        let protected = &self.settings.protected_accounts;
+        if existing::is_protected(protected, &profile.username, profile.email.as_deref()) {
+            return Err(ProvisionError::ProtectedAccount { username: profile.username.clone() });
+        }
+        Ok(())
     }
 
     /// A1: within the time budget, or not at all.
@@ -239,8 +320,8 @@ impl Core {
         }
         match (self.settings.mode, member) {
             (Mode::Jit, member) => Creation::new(self, identity, deadline)?.run(member).await,
-            (Mode::Off, Some(_)) => Err(ProvisionError::AccountVanished),
-            (Mode::Off, None) => Err(ProvisionError::NotProvisioned),
+            (Mode::Off | Mode::Scim, Some(_)) => Err(ProvisionError::AccountVanished),
+            (Mode::Off | Mode::Scim, None) => Err(ProvisionError::NotProvisioned),
         }
     }
 
@@ -254,7 +335,8 @@ impl Core {
         }
         let member = members::again(member, &account, self.platform.clock.now());
         self.store.record_login(&member).await?;
-        Ok(Settled { member, account, how: How::Existing })
+        let story = Story::of_member(&account);
+        Ok(Settled { member, account, how: How::Existing, story })
     }
 
     /// The member's account by the application's own id; `None`: it is gone.
@@ -289,13 +371,14 @@ impl Core {
         identity: &Identity,
         settled: &Settled,
         deadline: Instant,
-    ) -> Result<Grant, ProvisionError> {
+    ) -> Result<(Grant, Resolved), ProvisionError> {
         let resolved = self.resolved(identity, Some(&settled.member), deadline).await?;
         // At a first login the same was reported when the account was made.
         if settled.how == How::Existing {
             report_skipped(identity, &resolved.session.skipped);
         }
-        Ok(grant(&settled.account.entitlements, &resolved.session, self.settings.session_roles))
+        let grant = grant(&settled.account.entitlements, &resolved.session, self.settings.session_roles);
+        Ok((grant, resolved))
     }
 
     /// The decision on the names that the application has; on fresher ones where a wanted name is missing.
@@ -340,7 +423,7 @@ impl Core {
         let features = self.guarded()?.features();
         let authority = self.authority(&identity.idp);
         let settings = &self.settings;
-        Ok(resolve(&Question { identity, settings, authority, features, names, member }))
+        Ok(resolve(&Question { identity, settings, authority, features, names, member, invited: None }))
     }
 
     async fn names_within(&self, at_most: Duration, deadline: Instant) -> Result<Arc<Names>, ProvisionError> {

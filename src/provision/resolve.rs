@@ -1,5 +1,7 @@
 //! From a verified identity to the account it should have, by rule number: a pure function.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::settings::Provisioning;
 use crate::model::{Entitlements, Identity, Member};
 
@@ -8,6 +10,7 @@ use super::attributes::{self, AttributeOrigin, WantedProfile};
 use super::connector::Features;
 use super::eligibility::{self, Authority, IdentityEmail};
 use super::entitle::{self, Entitled, SkipReason, Strictness};
+use super::invites::{Invited, is_external_guest};
 use super::names::Names;
 
 /// Everything that a decision rests on.
@@ -20,6 +23,8 @@ pub struct Question<'a> {
     pub names: &'a Names,
     /// Whose account is there already.
     pub member: Option<&'a Member>,
+    /// F6: at a first login only.
+    pub invited: Option<&'a Invited>,
 }
 
 /// What becomes of an identity. `explain` prints exactly these values.
@@ -30,7 +35,7 @@ pub enum Decision {
 }
 
 /// An identity that may come in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolved {
     pub email: Option<IdentityEmail>,
     /// For a first login; under `sync = "create_only"` a member's account is left as it is (L1).
@@ -40,7 +45,7 @@ pub struct Resolved {
 }
 
 /// The account that a first login should end with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     pub email: Option<IdentityEmail>,
     pub profile: WantedProfile,
@@ -78,14 +83,21 @@ pub fn resolve(question: &Question<'_>) -> Decision {
 }
 
 fn proceed(question: &Question<'_>) -> Result<Resolved, ProvisionError> {
-    let Question { identity, settings, authority, features, names, member } = *question;
-    let email = eligibility::admit(identity, settings, authority)?;
+    let Question { identity, settings, authority, features, names, member, invited } = *question;
+    let external = is_external_guest(settings, invited, member);
+    let email = eligibility::admit_guest(identity, settings, authority, external)?;
     let wanted = match member {
         Some(_) => None,
         None => Some(Wanted {
             email: email.clone(),
             profile: profile_within_authority(question)?,
-            entitled: entitle::entitled(identity, settings, features, names, Strictness::FirstLogin)?,
+            entitled: entitle::entitled(
+                identity,
+                settings,
+                features,
+                names,
+                Strictness::FirstLogin(invited),
+            )?,
         }),
     };
     let session = entitle::entitled(identity, settings, features, names, Strictness::LaterLogin)?;

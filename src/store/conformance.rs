@@ -2,10 +2,14 @@
 //! `conformance!` at the end.
 
 mod agreement;
+mod audit;
+mod invites;
 mod keys;
 mod lists;
 mod logins;
 mod members;
+mod rehearsals;
+mod scim;
 mod sessions;
 mod settings;
 
@@ -123,6 +127,15 @@ macro_rules! conformance {
                 a_login_does_not_take_another_members_account
                 identities_of_two_providers_do_not_mix
             );
+            conformance!(@tests $maker $marks rehearsals:
+                x1_a_told_login_is_found_as_it_was_told_first
+                x1_the_latest_logins_are_kept
+                m6_the_latest_outcome_of_each_identity_is_kept
+                m6_outcomes_are_listed_page_by_page_in_the_order_of_their_bytes
+                m6_of_a_hundred_outcomes_at_once_the_latest_stays
+                m6_a_forgotten_report_is_empty
+                e6_of_a_forgotten_person_nothing_is_kept_and_of_others_everything
+            );
             conformance!(@tests $maker $marks keys:
                 keys_are_listed_by_purpose
                 a_purpose_has_one_first_key
@@ -144,11 +157,43 @@ macro_rules! conformance {
                 members_are_found_by_the_beginning_of_address_or_username
                 members_are_found_by_account_and_by_identity
             );
+            conformance!(@tests $maker $marks invites:
+                f6_an_invite_is_found_and_listed_as_it_was_added
+                f6_an_invite_is_for_its_address_its_provider_and_its_time
+                f6_an_invite_is_consumed_once_and_its_identity_may_try_again
+                f6_of_a_hundred_identities_at_once_one_consumes_the_invite
+                f6_an_invite_is_changed_and_revoked_until_it_is_used
+            );
             conformance!(@tests $maker $marks settings:
                 m4_there_are_none_at_first
                 m4_versions_follow_one_another_and_are_kept
                 m4_of_a_hundred_changes_of_one_version_one_wins
                 the_latest_versions_are_kept
+            );
+            conformance!(@tests $maker $marks audit:
+                s3_an_entry_is_read_as_it_was_appended
+                s3_a_chain_is_appended_to_at_its_end_only
+                s3_of_a_hundred_appended_at_once_exactly_one_goes_on
+                s3_heads_tell_how_far_each_chain_has_come
+                s3_a_head_is_loose_until_another_chain_has_noted_it
+                s3_the_log_is_read_page_by_page_by_chain
+                s3_entries_are_listed_by_time_member_and_event
+                e6_what_is_said_of_a_person_is_found_and_erased_and_the_digests_stay
+            );
+            conformance!(@tests $maker $marks scim:
+                a_resource_is_found_as_it_was_made
+                a_user_name_is_had_once
+                of_a_hundred_creations_of_one_user_name_exactly_one_is_done
+                a_change_wants_the_revision_that_there_is
+                of_a_hundred_changes_of_one_revision_exactly_one_is_done
+                a_change_does_not_take_another_users_name
+                members_are_users_that_are_there
+                of_a_hundred_changes_of_members_none_is_lost
+                a_deleted_user_leaves_its_groups
+                a_deleted_group_lets_its_members_be
+                resources_are_listed_page_by_page
+                resources_are_found_by_what_is_indexed
+                links_are_told_of_either_side
             );
         }
     )*};

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::invites::InviteStore;
 use crate::model::{AccountId, IdpId, MemberId, MemberStatus, Origin, SessionHash, Subject, UnixTime};
 
 /// Everything that administration needs beside what sign-ins do.
-pub trait AdminStore: SessionListStore + MemberListStore + SettingsStore {}
-impl<T: SessionListStore + MemberListStore + SettingsStore> AdminStore for T {}
+pub trait AdminStore: SessionListStore + MemberListStore + SettingsStore + InviteStore {}
+impl<T: SessionListStore + MemberListStore + SettingsStore + InviteStore> AdminStore for T {}
 
 /// Sessions as administrators see them.
 #[async_trait]

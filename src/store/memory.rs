@@ -1,7 +1,11 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
+mod audit;
+mod invites;
 mod lists;
 mod logins;
+mod rehearsals;
+mod scim;
 mod settings;
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,8 +14,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::audit::AuditTables;
 use self::logins::Logins;
+use self::rehearsals::Rehearsals;
+use self::scim::Scim;
 use super::{CreationLease, DocumentStore, KeyStore, MemberStore, SessionStore, StoreError, StoredKey};
+use crate::model::invite::{Invite, InviteId};
 use crate::model::login::MAX_IN_FLIGHT;
 use crate::model::{AccountId, IdpId, Member, MemberId, SessionHash, SessionRecord, Subject, UnixTime};
 
@@ -35,6 +43,10 @@ struct Tables {
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
     settings: Vec<super::lists::StoredSettings>,
+    invites: BTreeMap<InviteId, Invite>,
+    rehearsals: Rehearsals,
+    audit: AuditTables,
+    scim: Scim,
 }
 
 impl Memory {

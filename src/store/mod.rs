@@ -6,9 +6,12 @@ mod columns;
 #[cfg(test)]
 mod conformance;
 mod families;
+pub mod invites;
 pub mod lists;
 pub mod memory;
 pub mod postgres;
+pub mod rehearsals;
+mod scim;
 pub mod sqlite;
 
 use std::time::Duration;
@@ -16,11 +19,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use self::lists::AdminStore;
+use crate::model::audit::{AuditQuery, PartKey};
 
 use crate::model::{
-    AccountId, BrowserHash, ErrorId, IdpId, LoginAttempt, Member, ReturnTo, SessionHash, SessionRecord,
-    StateHash, Subject, UnixTime,
+    AccountId, AuditHead, AuditRecord, BrowserHash, ChainId, ErrorId, IdpId, LoginAttempt, Member, MemberId,
+    ReturnTo, SessionHash, SessionRecord, StateHash, Subject, UnixTime,
 };
+
+pub use self::rehearsals::RehearsalStore;
+pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
 
 /// The store could not do it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -43,8 +50,30 @@ pub enum StoreError {
 }
 
 /// Everything at once: what `app` hands round.
-pub trait Store: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + AdminStore {}
-impl<T: LoginStore + SessionStore + MemberStore + KeyStore + DocumentStore + AdminStore> Store for T {}
+pub trait Store:
+    LoginStore
+    + SessionStore
+    + MemberStore
+    + KeyStore
+    + DocumentStore
+    + RehearsalStore
+    + AuditStore
+    + ScimStore
+    + AdminStore
+{
+}
+impl<T> Store for T where
+    T: LoginStore
+        + SessionStore
+        + MemberStore
+        + KeyStore
+        + DocumentStore
+        + RehearsalStore
+        + AuditStore
+        + ScimStore
+        + AdminStore
+{
+}
 
 /// Logins in flight.
 #[async_trait]
@@ -227,4 +256,41 @@ pub trait DocumentStore: Send + Sync {
     async fn put_document(&self, name: &str, body: &[u8], fetched_at: UnixTime) -> Result<(), StoreError>;
 
     async fn find_document(&self, name: &str) -> Result<Option<(Vec<u8>, UnixTime)>, StoreError>;
+}
+
+/// The audit log (PROVISIONING.md S3). What hashes and digests are made of is the writer's affair
+/// (`observe::audit`); here they are bytes.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// Appends `records`, which follow one another in one chain, all or none; outlives a power cut. With them,
+    /// `links` are marked as noted in that chain. Where the chain does not end in what the first record goes on
+    /// from, nothing is written: [`StoreError::Conflict`].
+    async fn append_audit(&self, records: &[AuditRecord], links: &[AuditHead]) -> Result<(), StoreError>;
+
+    /// How far each chain has come, by chain.
+    async fn audit_heads(&self) -> Result<Vec<AuditHead>, StoreError>;
+
+    /// Those of [`AuditStore::audit_heads`] that have moved on since another chain noted them, but for `own`; at
+    /// most `limit`.
+    async fn loose_audit_heads(&self, own: ChainId, limit: usize) -> Result<Vec<AuditHead>, StoreError>;
+
+    /// All entries by chain and sequence, at most `limit` behind `after`.
+    async fn read_audit(
+        &self,
+        after: Option<(ChainId, u64)>,
+        limit: usize,
+    ) -> Result<Vec<AuditRecord>, StoreError>;
+
+    /// Entries in the order of time.
+    async fn list_audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError>;
+
+    /// Where something is said of this member, or of whoever has one of these identities; each place once, in order.
+    async fn find_audit_parts(
+        &self,
+        member: Option<MemberId>,
+        identities: &[(IdpId, Subject)],
+    ) -> Result<Vec<PartKey>, StoreError>;
+
+    /// Erases what is said there, with its salt; the digests stay. Returns how many there were.
+    async fn erase_audit_parts(&self, keys: &[PartKey]) -> Result<u64, StoreError>;
 }

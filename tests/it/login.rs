@@ -562,5 +562,5 @@ async fn a_refused_sign_in_is_explained_by_its_error_id() {
 
     let (code, said, complained) = stack.program(&["explain", "--error", "no-such-id"]);
     assert_eq!((code, said.as_str()), (1, ""));
-    assert!(complained.contains("no sign-in with the error id \"no-such-id\" is kept"), "{complained}");
+    assert!(complained.contains("no sign-in with the id \"no-such-id\" is kept"), "{complained}");
 }

@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod audit;
 mod browser;
 mod data_plane;
 mod demo_recipe;

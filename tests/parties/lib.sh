@@ -2,16 +2,18 @@
 # Versions are pinned here and nowhere else.
 KEYCLOAK_VERSION=26.7.3
 OIDC_PROVIDER_VERSION=9.13.3
+DIRECTUS_VERSION=12.4.0
 GITEA_VERSION=1.26.0
 JUPYTERHUB_VERSION=6.1.1
 MINIFLUX_VERSION=2.2.0
 SCIM2_SERVER_VERSION=0.8.3
+SYNAPSE_VERSION=1.163.2
 PLAYWRIGHT_VERSION=1.65.1
 NODE_VERSION=22.23.3 # only where the system's is missing or too old
 SAMLP_VERSION=8.0.0
 POSTGRES_VERSION=debian # whatever the distribution has
 XMLSEC1_VERSION=debian
-ALL_PARTIES="gitea miniflux oidc-provider samlp scim2-server jupyterhub keycloak postgres chromium xmlsec1"
+ALL_PARTIES="gitea miniflux oidc-provider samlp scim2-server synapse directus jupyterhub keycloak postgres chromium xmlsec1"
 
 parties_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 parties_root=${NARTHEX_PARTIES:-$(cd "$parties_here/../.." && pwd)/target/parties}
@@ -24,10 +26,12 @@ version_of() {
     case $1 in
         keycloak) echo "$KEYCLOAK_VERSION" ;;
         oidc-provider) echo "$OIDC_PROVIDER_VERSION" ;;
+        directus) echo "$DIRECTUS_VERSION" ;;
         gitea) echo "$GITEA_VERSION" ;;
         jupyterhub) echo "$JUPYTERHUB_VERSION" ;;
         miniflux) echo "$MINIFLUX_VERSION" ;;
         scim2-server) echo "$SCIM2_SERVER_VERSION" ;;
+        synapse) echo "$SYNAPSE_VERSION" ;;
         postgres) echo "$POSTGRES_VERSION" ;;
         samlp) echo "$SAMLP_VERSION" ;;
         xmlsec1) echo "$XMLSEC1_VERSION" ;;
@@ -46,10 +50,10 @@ marker_of() { echo "$(dir_of "$1")/.installed"; }
 recipe_digest() {
     local files=()
     case $1 in
-        oidc-provider | chromium | jupyterhub | samlp) files+=("$parties_here/$1/package.json" "$parties_here/$1/package-lock.json") ;;
+        oidc-provider | chromium | directus | jupyterhub | samlp) files+=("$parties_here/$1/package.json" "$parties_here/$1/package-lock.json") ;;
     esac
     case $1 in
-        jupyterhub | scim2-server | xmlsec1) files+=("$parties_here/$1/requirements.txt") ;;
+        jupyterhub | scim2-server | synapse | xmlsec1) files+=("$parties_here/$1/requirements.txt") ;;
         keycloak) files+=("$parties_here/keycloak/realm.py") ;;
     esac
     # The first number is the version of the recipes in `install`: raise it to have all installed anew.
@@ -65,10 +69,18 @@ is_installed() {
         gitea) command -v git >/dev/null ;;
         jupyterhub) command -v node >/dev/null && [ -x "$(dir_of "$1")/venv/bin/python" ] ;;
         miniflux | postgres) pg_bin >/dev/null ;;
-        scim2-server) [ -x "$(dir_of "$1")/venv/bin/python" ] ;;
+        directus) pg_bin >/dev/null && has_node 22 ;;
+        scim2-server | synapse) [ -x "$(dir_of "$1")/venv/bin/python" ] ;;
         chromium) command -v node >/dev/null && command -v chromium >/dev/null ;;
         xmlsec1) command -v xmlsec1 >/dev/null && [ -x "$(dir_of "$1")/venv/bin/python" ] ;;
     esac
+}
+
+# has_node MAJOR: whether the node in PATH is new enough.
+has_node() {
+    local major
+    major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null) || return 1
+    [ "$major" -ge "$1" ]
 }
 
 die() {

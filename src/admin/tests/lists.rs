@@ -198,3 +198,25 @@ async fn x1_a_refusal_is_explained_by_its_error_id() {
     assert_eq!((&found["code"], &found["at"]), (&json!("nonce"), &json!("2027-01-15T08:00:00Z")));
     assert_eq!(server.get("/refusals/zzz").await.code(), "no_such_thing");
 }
+
+#[tokio::test]
+async fn s3_what_administrators_do_is_in_the_audit_log() {
+    let server = three().await;
+    let member = member_id(2);
+    server.call(ConsoleRole::Operator, "DELETE", &format!("/members/{member}/sessions"), None).await;
+    server.call(ConsoleRole::Viewer, "DELETE", "/sessions", None).await;
+    server.audit.flush().await.unwrap();
+    let all = server.get("/audit").await.json();
+    let events: Vec<&str> =
+        all["items"].as_array().unwrap().iter().map(|entry| entry["event"].as_str().unwrap()).collect();
+    assert!(events.contains(&"administrator_refused"), "{events:?}");
+    let ended = server.get(&format!("/audit?event=sessions_ended&member={member}&limit=1")).await.json();
+    let entry = &ended["items"][0];
+    assert_eq!(entry["body"]["actor"]["kind"], "administrator");
+    assert!(entry["actor"].to_string().contains("olaf"), "{entry}");
+    for bad in ["event=nothing", "since=yesterday", "after=eA", "member=x"] {
+        assert_eq!(server.get(&format!("/audit?{bad}")).await.code(), "bad_request", "{bad}");
+    }
+    let next = server.get("/audit?limit=1").await.json()["next"].as_str().unwrap().to_owned();
+    assert_eq!(server.get(&format!("/audit?after={next}")).await.status, StatusCode::OK);
+}

@@ -19,6 +19,7 @@ use crate::config::{self, Purpose, Settings};
 use crate::identify::cookie::CookieNames;
 use crate::identify::session::Sessions;
 use crate::model::ConsoleRole;
+use crate::observe::Audit;
 use crate::platform::{KeyRing, Platform};
 use crate::provision::catalogue;
 use crate::provision::connector::Features;
@@ -76,6 +77,7 @@ pub struct Server {
     pub ready: Arc<AtomicBool>,
     /// The onboarding teams of the settings that the process was last told of.
     pub applied: Arc<Mutex<Vec<String>>>,
+    pub audit: Audit,
     settings: Settings,
 }
 
@@ -140,6 +142,8 @@ impl Server {
             *told.lock().unwrap() = settings.onboarding.teams.clone();
         }));
         let is_ready = ready.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let (audit, _writer) = Audit::start(store.clone(), platform.clone(), runtime);
         let parts = Parts {
             store: store.clone(),
             sessions,
@@ -147,10 +151,11 @@ impl Server {
             live: live.clone(),
             is_ready: Arc::new(move |_| is_ready.load(Ordering::SeqCst)),
             keys,
+            audit: audit.clone(),
             platform,
         };
         let admin = Arc::new(Admin::new(&settings, "127.0.0.1".parse().unwrap(), parts));
-        Self { router: admin.router(), store, live, ready, applied, settings }
+        Self { router: admin.router(), store, live, ready, applied, audit, settings }
     }
 
     /// As another replica, or after a restart.

@@ -1,4 +1,4 @@
-//! `[server]`, `[upstream]`, `[health]`, `[log]`, `[session]`, `[store]`, `[keys]`, `[outbound]`.
+//! `[server]`, `[upstream]`, `[health]`, `[log]`, `[session]`, `[outbound]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,16 +10,13 @@ use super::{Meaning, UrlRule, is_loopback};
 use crate::config::document::{Step, shown, steps};
 use crate::config::raw::{self, Raw};
 use crate::config::settings::{
-    Health, Keys, Log, LogFormat, Outbound, SealKey, Server, Session, Store, StoreUrl, Timeouts, TlsFiles,
-    Upstream, UpstreamTarget,
+    Health, Log, LogFormat, Outbound, Server, Session, Timeouts, TlsFiles, Upstream, UpstreamTarget,
 };
 
 /// A network of more than this many IPv4 addresses is nobody's own.
 const SHORTEST_V4: u8 = 8;
 /// `fc00::/7`, the unique local addresses, is the largest network that somebody can own.
 const SHORTEST_V6: u8 = 7;
-/// RFC 5869, 3.1 asks for key material of the hash's length.
-const SEAL_BYTES: usize = 32;
 
 impl Meaning<'_> {
     pub(super) fn server(&mut self, raw: &Raw) -> Option<Server> {
@@ -30,7 +27,7 @@ impl Meaning<'_> {
         let trusted_proxies = self.trusted_proxies(server.trusted_proxies.as_ref());
         let tls = match &server.tls {
             None => Some(None),
-            Some(tls) => self.tls(tls).map(Some),
+            Some(tls) => self.tls(tls, "server").map(Some),
         };
         let timeouts = server.timeouts.as_ref().and_then(|timeouts| {
             let header_read =
@@ -128,12 +125,13 @@ impl Meaning<'_> {
         Some(networks)
     }
 
-    fn tls(&mut self, tls: &raw::Tls) -> Option<TlsFiles> {
+    /// The `tls` of this section.
+    pub(super) fn tls(&mut self, tls: &raw::Tls, section: &'static str) -> Option<TlsFiles> {
         let certificate = tls.certificate.as_ref().map(|file| self.file(file));
         let key = tls.key.as_ref().map(|file| self.file(file));
         for (name, file) in [("certificate", &certificate), ("key", &key)] {
             if let Some(file) = file {
-                self.pem(file, steps!["server", "tls", name])?;
+                self.pem(file, steps![section, "tls", name])?;
             }
         }
         Some(TlsFiles { certificate: certificate?, key: key? })
@@ -224,57 +222,6 @@ impl Meaning<'_> {
             max_per_member: session.max_per_member?,
             offline_grace: grace?,
         })
-    }
-
-    pub(super) fn store(&mut self, raw: &Raw) -> Option<Store> {
-        let text = raw.store.as_ref()?.url.as_ref()?;
-        let path = steps!["store", "url"];
-        let url = if text == "memory:" {
-            StoreUrl::Memory
-        } else if let Some(file) = text.strip_prefix("sqlite:").filter(|file| !file.is_empty()) {
-            let file = file.strip_prefix("//").unwrap_or(file);
-            if file.contains('?') || file == ":memory:" {
-                self.refuse(path, "`store.url`: parameters are not known here", "write \"sqlite:PATH\"");
-                return None;
-            }
-            StoreUrl::Sqlite { path: self.file(file) }
-        } else {
-            self.refuse(
-                path,
-                format!("`store.url`: {text:?} is no store"),
-                "write \"sqlite:PATH\" or \"memory:\"",
-            );
-            return None;
-        };
-        Some(Store { url })
-    }
-
-    pub(super) fn keys(&mut self, raw: &Raw, store: Option<&Store>) -> Option<Keys> {
-        let path = steps!["keys", "seal"];
-        let Some(written) = raw.keys.as_ref().and_then(|keys| keys.seal.as_ref()) else {
-            return match &store?.url {
-                StoreUrl::Sqlite { path: database } => {
-                    let mut file = database.clone().into_os_string();
-                    file.push(".key");
-                    Some(Keys { seal: SealKey::FileOrMake(PathBuf::from(file)) })
-                }
-                StoreUrl::Memory if self.faulty(path) || self.faulty(steps!["keys"]) => None,
-                StoreUrl::Memory => {
-                    let help =
-                        "write seal = { file = \"…\" }; it is made by itself only beside a SQLite file";
-                    self.refuse(steps!["store", "url"], "`keys.seal` is missing, which memory: needs", help);
-                    None
-                }
-            };
-        };
-        let secret = self.secret(Some(written), path)?;
-        let length = secret.expose().len();
-        if (1..SEAL_BYTES).contains(&length) {
-            let message = format!("`keys.seal` has {length} bytes; at least {SEAL_BYTES} are needed");
-            self.refuse(path, message, "make one with: openssl rand -base64 32");
-            return None;
-        }
-        Some(Keys { seal: SealKey::Given(secret) })
     }
 
     pub(super) fn outbound(&mut self, raw: &Raw) -> Option<Outbound> {

@@ -11,6 +11,8 @@ mod mapping;
 mod network;
 mod provisioning;
 mod saml;
+mod scim;
+mod store;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +89,7 @@ impl Meaning<'_> {
         let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
         let admin = self.admin(raw, server.as_ref(), health.as_ref());
+        let scim = self.scim(raw, server.as_ref(), health.as_ref());
         let log = self.log(raw);
         Some(Settings {
             server: server?,
@@ -107,6 +110,7 @@ impl Meaning<'_> {
                 raw::SettingsSource::File => SettingsSource::File,
             },
             network: network?,
+            scim: scim.ok()?,
             health: health?,
             log: log?,
             written: Written::default(),

@@ -15,6 +15,7 @@ impl Meaning<'_> {
         let mode = match written.mode? {
             raw::Mode::Off => Mode::Off,
             raw::Mode::Jit => Mode::Jit,
+            raw::Mode::Scim => Mode::Scim,
         };
         self.mode(raw, mode, written);
         let claim = |this: &mut Self, names: &Option<raw::ClaimNames>, key: &str| match names {
@@ -47,6 +48,7 @@ impl Meaning<'_> {
         }
         Some(Provisioning {
             mode,
+            shadow: written.shadow?,
             unprovisioned: match written.unprovisioned? {
                 raw::Unprovisioned::Deny => Unprovisioned::Deny,
                 raw::Unprovisioned::Forward => Unprovisioned::Forward,
@@ -68,6 +70,7 @@ impl Meaning<'_> {
                 raw::UnknownTeam::Create => UnknownTeam::Create,
             },
             onboarding: onboarding?,
+            invite_allow_external: written.invite.as_ref()?.allow_external?,
             attributes: attributes?,
             allowed_email_domains: allowed?,
             on_existing: match written.on_existing? {
@@ -102,6 +105,18 @@ impl Meaning<'_> {
             let help = "add [application] with connector, url and credential, or write mode = \"off\"";
             self.refuse(at, "mode \"jit\" needs an [application] to make accounts in", help);
         }
+        if mode == Mode::Off && written.shadow == Some(true) {
+            let help = "write mode = \"jit\" to have sign-ins planned, or leave shadow out";
+            self.warn(
+                steps!["provisioning", "shadow"],
+                "`shadow` has nothing to show: provisioning.mode is \"off\"",
+                help,
+            );
+        }
+        if mode == Mode::Scim && raw.application.is_none() && !self.faulty(steps!["application"]) {
+            let help = "add [application] with connector, url and credential, or write mode = \"off\"";
+            self.refuse(at, "mode \"scim\" needs an [application] to push accounts to", help);
+        }
         if mode == Mode::Off && !self.faulty(at) {
             if raw.application.is_some() {
                 let help = "write mode = \"jit\" in [provisioning] to have accounts made at the first login";
@@ -129,7 +144,7 @@ impl Meaning<'_> {
         let role = self.optional_name(written.default_role.as_ref(), at)?;
         let Some(features) = features else { return Ok(role) };
         let Some(name) = &role else {
-            if mode == Mode::Jit && features.roles && !self.faulty(at) {
+            if mode != Mode::Off && features.roles && !self.faulty(at) {
                 let names: Vec<&str> = features.fixed_roles.iter().map(|role| role.name.as_str()).collect();
                 let help = if names.is_empty() {
                     "name the role of people who are given no other".to_owned()

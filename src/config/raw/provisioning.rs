@@ -10,6 +10,7 @@ use serde::Deserialize;
 pub enum Mode {
     Off,
     Jit,
+    Scim,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -64,9 +65,15 @@ pub enum GroupsAbsent {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provisioning {
-    /// "jit": an account is made at the first login. "off": none is made.
+    /// "jit": an account is made at the first login. "scim": accounts are made by a SCIM client ([scim]), and people
+    /// whom it did not push are as with "off". "off": none is made.
     #[schemars(extend("default" = "off"))]
     pub mode: Option<Mode>,
+    /// true: sign-ins are resolved and planned and nothing is written in the application; people without an account
+    /// through narthex get a session without account. `narthex shadow` says what would have happened to whom. The way
+    /// to roll out on a live application.
+    #[schemars(extend("default" = false))]
+    pub shadow: Option<bool>,
     /// With mode "off", a person without an account gets no session ("deny"), or one without account ("forward":
     /// account.* is undefined, headers made from it are omitted).
     #[schemars(extend("default" = "deny"))]
@@ -105,6 +112,9 @@ pub struct Provisioning {
     /// What people get whom the identity provider gave no team, application group or permission.
     #[schemars(extend("default" = {}))]
     pub onboarding: Option<Onboarding>,
+    /// People who are invited through the admin API or `narthex invite`.
+    #[schemars(extend("default" = {}))]
+    pub invite: Option<InviteSettings>,
     /// The account's attributes by the connector's names (narthex connector show). A connector brings its own
     /// pre-filled; only what shall differ needs to stand here.
     #[schemars(extend("default" = {}))]
@@ -229,4 +239,13 @@ impl ClaimNames {
             Self::Several(names) => names,
         }
     }
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InviteSettings {
+    /// true: an invited person need not be of allowed_email_domains. The identity provider must still vouch for the
+    /// address.
+    #[schemars(extend("default" = false))]
+    pub allow_external: Option<bool>,
 }

@@ -11,6 +11,7 @@ use super::*;
 use crate::forward::keys::{ACTIVE_FOR, CACHE_CONTROL, PUBLISHED_AHEAD, PURPOSE, RETIRED_AFTER};
 use crate::model::session::SessionAccount;
 use crate::model::{AccountId, AccountProfile, Entitlements, Grant, MemberId, Subject};
+use crate::observe::audit::Audit;
 use crate::platform::{Clock, KeyRing, Platform, SystemEntropy};
 use crate::store::memory::Memory;
 use crate::store::{KeyStore, StoreError, StoredKey};
@@ -37,7 +38,8 @@ impl Replica {
     async fn try_start(store: &Arc<dyn KeyStore>, seal: u8, now: UnixTime) -> Result<Self, TokenError> {
         let hands = Arc::new(Hands(AtomicI64::new(now.0)));
         let platform = Platform { clock: hands.clone(), entropy: Arc::new(SystemEntropy) };
-        let keys = SigningKeys::open(Arc::clone(store), KeyRing::new(&[seal; 32]), platform).await?;
+        let audit = Audit::log_only(platform.clone());
+        let keys = SigningKeys::open(Arc::clone(store), KeyRing::new(&[seal; 32]), platform, audit).await?;
         Ok(Self { keys: Arc::new(keys), hands })
     }
 

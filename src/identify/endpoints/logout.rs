@@ -3,12 +3,13 @@
 use http::{Response, StatusCode, header};
 
 use super::call::Call;
-use super::{Endpoints, depart, display_name, see_other};
+use super::{Endpoints, depart, display_name, entry_of, see_other};
 use crate::forward::Body;
 use crate::identify::Departure;
 use crate::identify::live::LiveSession;
 use crate::model::{ReturnTo, Secret};
 use crate::observe;
+use crate::observe::audit::Event;
 use crate::pages::{self, LogoutPage, Next, SignedOutPage};
 use crate::platform::crypto::Purpose;
 use crate::problem::Problem;
@@ -45,10 +46,9 @@ impl Endpoints {
         }
         self.logins.signed_out(self.sessions.cookie_names().login(&call.headers));
         observe::logout(session.content().idp.as_str());
-        tracing::info!(
-            target: "narthex::audit", event = "logout", idp = %session.content().idp,
-            subject = session.content().subject.as_str(), "signed out"
-        );
+        let content = session.content();
+        let member = session.account().map(|account| account.member);
+        self.audit.record(entry_of(Event::Logout, &content.idp, &content.subject, member, &call));
         let onwards = self.provider_logout(&session).await;
         let mut response = onwards.as_ref().map_or_else(|| see_other(&here), depart);
         self.end_in_browser(&call.headers, response.headers_mut());

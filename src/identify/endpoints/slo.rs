@@ -16,6 +16,7 @@ use crate::identify::saml::single_logout::Reply;
 use crate::identify::saml::{Saml, SamlError};
 use crate::model::{IdpId, ReturnTo};
 use crate::observe;
+use crate::observe::audit::{Actor, Entry, Event};
 use crate::pages::{self, SignedOutPage};
 
 /// Logout messages are small.
@@ -129,10 +130,8 @@ impl Endpoints {
         match self.sessions.end_of(idp, name, idp_sessions).await {
             Ok(ended) => {
                 observe::logout(idp.as_str());
-                tracing::info!(
-                    target: "narthex::audit", event = "logout", idp = %idp, sessions = ended,
-                    "signed out by the identity provider"
-                );
+                let logout = Entry::new(Event::Logout).by(Actor::Provider(idp.clone()));
+                self.audit.record(logout.field("sessions", ended).personal("name", name));
                 Outcome::Complete
             }
             Err(error) => {

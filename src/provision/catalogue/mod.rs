@@ -20,11 +20,13 @@ use super::rest::recipe::{CredentialKind, Protocol, Recipe};
 use super::scim::ScimConnector;
 
 /// Name and text of every shipped recipe, in the order of their names.
-const SHIPPED: [(&str, &str); 4] = [
+const SHIPPED: [(&str, &str); 6] = [
+    ("directus", include_str!("directus.toml")),
     ("gitea", include_str!("gitea.toml")),
     ("jupyterhub", include_str!("jupyterhub.toml")),
     ("miniflux", include_str!("miniflux.toml")),
     ("scim", include_str!("scim.toml")),
+    ("synapse", include_str!("synapse.toml")),
 ];
 
 /// The names of the shipped recipes.

@@ -21,6 +21,14 @@ use super::text::Scope;
 /// More matches than this are no answer to "who is it?".
 const MAX_MATCHES: usize = 10;
 
+/// One name that an operation listed.
+struct Listed {
+    name: String,
+    /// In an account's teams: its role there.
+    role: Option<String>,
+    privileged: bool,
+}
+
 /// One application by its recipe.
 pub(in crate::provision) struct RestConnector {
     pub(in crate::provision) features: Features,
@@ -159,6 +167,15 @@ impl Connector for RestConnector {
         self.run(Op::Reactivate, account_scope(account), &[]).await.map(|_| ())
     }
 
+    async fn transfer(&self, account: &Account, heir: &Account) -> Result<(), ConnectorError> {
+        let mut scope = account_scope(account);
+        for (name, value) in profile_values(&heir.profile) {
+            scope.put("heir", &name, value);
+        }
+        scope.put("heir", "id", Json::from(heir.id.0.as_str()));
+        self.run(Op::Transfer, scope, &[]).await.map(|_| ())
+    }
+
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError> {
         self.gone(Op::Delete, account_scope(account)).await
     }
@@ -177,9 +194,10 @@ impl Connector for RestConnector {
         if !self.rest.operations.contains_key(&op) {
             return Ok((!all.is_empty()).then_some(all));
         }
-        for (name, _) in self.names(op, &self.run(op, Scope::default(), &[]).await?)? {
-            if !all.iter().any(|known| known.name == name) {
-                all.push(Named { privileged: Privileged::matches(patterns, &name), name });
+        for item in self.names(op, &self.run(op, Scope::default(), &[]).await?)? {
+            if !all.iter().any(|known| known.name == item.name) {
+                let privileged = item.privileged || Privileged::matches(patterns, &item.name);
+                all.push(Named { name: item.name, privileged });
             }
         }
         Ok(Some(all))
@@ -224,19 +242,20 @@ impl RestConnector {
                 Err(error) => return Err(error),
             };
             match op {
-                Op::TeamsOf => account.entitlements.teams.extend(names),
-                Op::AppGroupsOf => {
-                    account.entitlements.app_groups.extend(names.into_iter().map(|(name, _)| name));
+                Op::TeamsOf => {
+                    account.entitlements.teams.extend(names.into_iter().map(|item| (item.name, item.role)));
                 }
-                _ => account.entitlements.permissions.extend(names.into_iter().map(|(name, _)| name)),
+                Op::AppGroupsOf => {
+                    account.entitlements.app_groups.extend(names.into_iter().map(|item| item.name));
+                }
+                _ => account.entitlements.permissions.extend(names.into_iter().map(|item| item.name)),
             }
         }
         self.reading(Op::FindById).mark(account);
         Ok(())
     }
 
-    /// Each item's name and, in an account's teams, its role there.
-    fn names(&self, op: Op, done: &Outcomes) -> Result<Vec<(String, Option<String>)>, ConnectorError> {
+    fn names(&self, op: Op, done: &Outcomes) -> Result<Vec<Listed>, ConnectorError> {
         let operation = self.rest.operations.get(&op);
         let operation = operation.ok_or(ConnectorError::Unsupported { operation: op.text() })?;
         let Some(reader) = &operation.name else { return Ok(Vec::new()) };
@@ -261,7 +280,15 @@ impl RestConnector {
                     reader.value(&item.value, &scope).map_err(failed)?.as_ref().and_then(read::name)
                 }
             };
-            Ok((name, role))
+            let privileged = match &operation.privileged {
+                None => false,
+                // A missing flag must not read as harmless.
+                Some(reader) => match reader.value(&item.value, &scope).map_err(failed)? {
+                    Some(Json::Bool(flag)) => flag,
+                    _ => return Err(unexpected("an object that does not say whether it is privileged")),
+                },
+            };
+            Ok(Listed { name, role, privileged })
         };
         done.items.iter().map(one).collect()
     }

@@ -225,8 +225,8 @@ fn scim_options(root: &Section<'_, '_>, features: &mut Features) -> Result<ScimO
         return Err(groups.fault(RecipeFault::Contradiction(fault.to_owned())));
     }
     section.finish()?;
-    (features.can_create_team, features.can_deactivate, features.can_delete) = (features.teams, true, true);
-    features.can_reactivate = true;
+    features.can_create_team = features.teams;
+    (features.can_deactivate, features.can_reactivate, features.can_delete) = (true, true, true);
     Ok(options)
 }
 
@@ -259,9 +259,9 @@ fn rest(
     }
     section.finish()?;
     let has = |op: Op| operations.contains_key(&op);
-    (features.can_create_team, features.can_deactivate, features.can_delete) =
-        (has(Op::CreateTeam), has(Op::Deactivate), has(Op::Delete));
-    features.can_reactivate = has(Op::Reactivate);
+    features.can_create_team = has(Op::CreateTeam);
+    (features.can_deactivate, features.can_reactivate) = (has(Op::Deactivate), has(Op::Reactivate));
+    (features.can_transfer, features.can_delete) = (has(Op::Transfer), has(Op::Delete));
     let needed = [
         (true, "every recipe", vec![Op::Check, Op::FindById, Op::FindByUsername, Op::Create]),
         (account.email.is_some(), "`account.email`", vec![Op::FindByEmail]),
@@ -292,6 +292,8 @@ fn rest(
             vec![Op::PermissionsOf],
         ),
         (features.owner, "the kind \"owner\"", vec![Op::SetOwner, Op::UnsetOwner]),
+        // G4: what narthex deactivated, it has to be able to reactivate.
+        (has(Op::Deactivate), "the operation \"deactivate\"", vec![Op::Reactivate]),
         (credentials.contains(&CredentialKind::Login), "the credential \"login\"", vec![Op::Login]),
     ];
     for (applies, feature, ops) in needed {

@@ -59,6 +59,11 @@ pub(super) fn operation(node: &Node<'_, '_>, context: &Context<'_>) -> Result<Op
         (None, false) => None,
     };
     let role = section.get("role").map(|node| Reader::load(&node, &item_names)).transpose()?;
+    let privileged = match section.get("privileged") {
+        None => None,
+        Some(node) if context.op.lists() => Some(Reader::load(&node, &item_names)?),
+        Some(node) => return Err(node.fault(unknown("privileged"))),
+    };
     if let Gives::Saved(needed) = context.op.gives() {
         let saved = |name: &&&str| steps.iter().any(|step| step.save.iter().any(|(key, _)| key == **name));
         if let Some(missing) = needed.iter().find(|name| !saved(name)) {
@@ -66,7 +71,7 @@ pub(super) fn operation(node: &Node<'_, '_>, context: &Context<'_>) -> Result<Op
         }
     }
     section.finish()?;
-    Ok(Operation { begin, steps, name, role })
+    Ok(Operation { begin, steps, name, role, privileged })
 }
 
 fn unknown(key: &str) -> RecipeFault {

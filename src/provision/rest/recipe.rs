@@ -150,6 +150,8 @@ pub(super) struct Operation {
     pub(super) name: Option<Reader>,
     /// The team role of each item, where it lists an account's teams.
     pub(super) role: Option<Reader>,
+    /// Whether an item is privileged, where the operation lists what the application has and its API says so.
+    pub(super) privileged: Option<Reader>,
 }
 
 /// One request, or one per item of a list collected before.
@@ -253,7 +255,16 @@ operations! {
     UnsetOwner "unset_owner" "end the account's ownership" Gives::Nothing, ["account.id", "account.username", "account.email"];
     Deactivate "deactivate" "deactivate the account" Gives::Nothing, ["account.id", "account.username", "account.email"];
     Reactivate "reactivate" "reactivate the account" Gives::Nothing, ["account.id", "account.username", "account.email"];
+    Transfer "transfer" "hand over what the account owns" Gives::Nothing,
+        ["account.id", "account.username", "account.email", "heir.id", "heir.username", "heir.email"];
     Delete "delete" "delete the account" Gives::Nothing, ["account.id", "account.username", "account.email"];
+}
+
+impl Op {
+    /// Whether it lists names that the application has, which may say of each whether it is privileged.
+    pub(super) fn lists(self) -> bool {
+        matches!(self, Self::ListRoles | Self::ListTeams | Self::ListAppGroups | Self::ListPermissions)
+    }
 }
 
 impl Privileged {

@@ -56,6 +56,8 @@ struct Run<'r> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flow {
     On,
+    /// On too, but there is nothing in this answer: the recipe said `next` of its refusal.
+    Next,
     Done,
 }
 
@@ -100,6 +102,7 @@ impl Runner<'_> {
             }
         };
         let mut items = Vec::new();
+        let mut passed_over = false;
         // Reading may go on for several of a list at once; writing goes in order, one by one.
         let at_once = if step.method == http::Method::GET { AT_ONCE } else { 1 };
         for chunk in each.chunks(at_once) {
@@ -113,6 +116,7 @@ impl Runner<'_> {
             });
             let answers = futures_util::future::try_join_all(calls).await?;
             for (each, (flow, found)) in chunk.iter().zip(answers) {
+                passed_over |= flow == Flow::Next;
                 items.extend(found.into_iter().map(|value| Item { value, each: each.clone() }));
                 if items.len() > MAX_ITEMS {
                     return Err(too_much(run.op, "more items than are read in one operation"));
@@ -123,7 +127,7 @@ impl Runner<'_> {
                 }
             }
         }
-        if !step.save.is_empty() {
+        if !step.save.is_empty() && !passed_over {
             save(run, step, &items)?;
         }
         if let Some(name) = &step.collect {
@@ -247,7 +251,7 @@ impl Runner<'_> {
         let (operation, status, excerpt) = (answer.operation, answer.status.as_u16(), answer.excerpt());
         Err(match outcome.means {
             Meaning::Done => return Ok(Some(Flow::Done)),
-            Meaning::Next => return Ok(Some(Flow::On)),
+            Meaning::Next => return Ok(Some(Flow::Next)),
             Meaning::Conflict => ConnectorError::Conflict { operation, excerpt },
             Meaning::NotFound => ConnectorError::NotFound { operation },
             Meaning::NoSeats => ConnectorError::NoSeats { operation, excerpt },

@@ -167,6 +167,10 @@ impl Connector for ScimConnector {
         self.client().patch("reactivate the account", USERS, &account.id.0, active).await
     }
 
+    async fn transfer(&self, _: &Account, _: &Account) -> Result<(), ConnectorError> {
+        Err(ConnectorError::Unsupported { operation: "hand over what the account owns" })
+    }
+
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError> {
         match self.client().delete("delete the account", USERS, &account.id.0).await {
             Ok(()) | Err(ConnectorError::NotFound { .. }) => Ok(()),

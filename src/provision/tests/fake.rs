@@ -306,6 +306,10 @@ impl Connector for Fake {
         .await
     }
 
+    async fn transfer(&self, account: &Account, heir: &Account) -> Result<(), ConnectorError> {
+        self.call("transfer", format!("!transfer {} {}", account.id, heir.id), |_| Ok(())).await
+    }
+
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError> {
         self.call("delete", format!("!delete {}", account.id), |state| {
             state.accounts.retain(|held| held.id != account.id);

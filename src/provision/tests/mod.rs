@@ -2,6 +2,7 @@
 
 mod breaker;
 mod exchange;
+mod explain;
 mod fake;
 mod flow;
 mod guards;
@@ -9,6 +10,7 @@ mod mapping;
 mod once;
 mod properties;
 mod rules;
+mod shadow;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use crate::store::memory::Memory;
 fn settings() -> Provisioning {
     Provisioning {
         mode: Mode::Jit,
+        shadow: false,
         unprovisioned: Unprovisioned::Deny,
         default_role: Some("user".to_owned()),
         role_claim: vec!["role".to_owned()],
@@ -60,6 +63,7 @@ fn settings() -> Provisioning {
             teams: vec!["acme/readers".to_owned()],
             app_groups: vec!["newcomers".to_owned()],
         },
+        invite_allow_external: false,
         attributes: BTreeMap::new(),
         allowed_email_domains: Vec::new(),
         on_existing: OnExisting::Adopt,

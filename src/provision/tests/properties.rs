@@ -108,6 +108,7 @@ proptest! {
             features: &features(),
             names: &all_names(),
             member: None,
+            invited: None,
         });
         let Decision::Proceed(resolved) = decision else { panic!("{decision:?}") };
         let wanted = resolved.wanted.unwrap();

@@ -608,6 +608,7 @@ fn wanted(claims: Value, settings: &Provisioning) -> Wanted {
         features: &features(),
         names: &all_names(),
         member: None,
+        invited: None,
     });
     let Decision::Proceed(resolved) = decision else { panic!("{decision:?}") };
     let Resolved { wanted, .. } = *resolved;

@@ -19,6 +19,10 @@ mod tests;
 mod turns;
 
 // The acts. Their text is the same for every SQL database; `super` is what differs.
+#[path = "../sql/audit.rs"]
+mod audit;
+#[path = "../sql/invites.rs"]
+mod invites;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
@@ -27,6 +31,10 @@ mod logins;
 mod members;
 #[path = "../sql/members_list.rs"]
 mod members_list;
+#[path = "../sql/rehearsals.rs"]
+mod rehearsals;
+#[path = "../sql/scim.rs"]
+mod scim;
 #[path = "../sql/sessions.rs"]
 mod sessions;
 #[path = "../sql/sessions_list.rs"]
@@ -55,6 +63,8 @@ pub struct Postgres {
 /// The store, as the acts call it.
 type Database = Postgres;
 type Transaction = sqlx::Transaction<'static, Driver>;
+/// A row whose columns are read by name.
+type Record = sqlx::postgres::PgRow;
 
 /// What a committed write outlives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

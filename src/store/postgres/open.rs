@@ -18,16 +18,20 @@ const TURN: Duration = Duration::from_secs(5);
 /// The server's limits for one statement, for waiting for a turn, and for a replica that stands still in a write:
 /// then the others go on.
 const LIMITS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
-     SET idle_in_transaction_session_timeout = '5s'; \
+     SET idle_in_transaction_session_timeout = '3s'; \
      SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ";
 /// The oldest that its makers still mend.
 const OLDEST: i32 = 13;
 /// Where the versions of the tables are; also what tells our schema from another program's.
 const VERSIONS: &str = "narthex_migrations";
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
     (2, "saml", include_str!("../migrations/postgres/0002_saml.sql")),
+    (4, "audit", include_str!("../migrations/postgres/0004_audit.sql")),
     (6, "settings", include_str!("../migrations/postgres/0006_settings.sql")),
+    (7, "invites", include_str!("../migrations/postgres/0007_invites.sql")),
+    (8, "scim", include_str!("../migrations/postgres/0008_scim.sql")),
+    (9, "shadow", include_str!("../migrations/postgres/0009_shadow.sql")),
     (11, "search", include_str!("../migrations/postgres/0011_search.sql")),
 ];
 
@@ -40,8 +44,7 @@ pub struct Location {
     pub password: Option<Secret>,
     /// How many connections at most.
     pub connections: u32,
-    /// PEM: roots that its certificate may be signed by, beside the public ones; may be empty. `sslrootcert` in the
-    /// URL comes first.
+    /// PEM: roots that its certificate may be signed by, beside the public ones; may be empty.
     pub roots: Vec<u8>,
 }
 
@@ -92,11 +95,10 @@ fn options(location: &Location) -> Result<PgConnectOptions, StoreError> {
     let url = location.url.expose();
     // SECURITY: the driver would take what it gets, so that whoever is on the way could read sessions and keys, or
     // be the database. What reaches over a network is encrypted and checked unless somebody says otherwise.
-    if !(url.contains("sslmode=") || url.contains("ssl-mode=") || is_near(&options)) {
+    if !(url.contains("sslmode=") || is_near(&options)) {
         options = options.ssl_mode(PgSslMode::VerifyFull);
     }
-    let names_roots = ["sslrootcert=", "ssl-root-cert=", "ssl-ca="].iter().any(|key| url.contains(key));
-    if !location.roots.is_empty() && !names_roots {
+    if !location.roots.is_empty() {
         options = options.ssl_root_cert_from_pem(location.roots.clone());
     }
     Ok(options)
@@ -216,4 +218,37 @@ async fn prepare(pool: &PgPool) -> Result<(), Refusal> {
     migrator.set_locking(false).dangerous_set_table_name(VERSIONS);
     migrator.run_direct(None, &mut *tx, false).await.map_err(Refusal::Migration)?;
     tx.commit().await.map_err(Refusal::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(url: &str) -> PgConnectOptions {
+        options(&Location { url: Secret::new(url), password: None, connections: 2, roots: Vec::new() })
+            .unwrap()
+    }
+
+    #[test]
+    fn over_a_network_the_server_has_to_prove_who_it_is_unless_somebody_says_otherwise() {
+        for (url, mode) in [
+            ("postgres://narthex@db.internal/x", PgSslMode::VerifyFull),
+            ("postgres://narthex@10.0.0.7/x", PgSslMode::VerifyFull),
+            ("postgres://narthex@localhost.example.com/x", PgSslMode::VerifyFull),
+            ("postgres://narthex@db.internal/x?sslmode=require", PgSslMode::Require),
+            ("postgres://narthex@db.internal/x?sslmode=disable", PgSslMode::Disable),
+            ("postgres://narthex@localhost/x", PgSslMode::Prefer),
+            ("postgres://narthex@127.0.0.1/x", PgSslMode::Prefer),
+            ("postgres://narthex@[::1]/x", PgSslMode::Prefer),
+            ("postgres:///x?host=/run/postgresql", PgSslMode::Prefer),
+        ] {
+            assert_eq!(format!("{:?}", of(url).get_ssl_mode()), format!("{mode:?}"), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_has_neither_password_nor_parameters() {
+        assert_eq!(shown(&of("postgres://ada:hidden@db/x?sslmode=disable")), "postgres://ada@db:5432/x");
+        assert_eq!(shown(&of("postgres://ada@x/y?host=/run/pg")), "postgres://ada@/run/pg/y");
+    }
 }

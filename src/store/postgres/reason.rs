@@ -21,7 +21,7 @@ pub(super) fn reason(shown: &str, error: &sqlx::Error) -> String {
             "no secure connection to {shown}: {error}; name the roots of its certificate by sslrootcert=FILE, or \
              say sslmode=disable where the way to it is yours alone"
         ),
-        error => match error.as_database_error().and_then(|refused| refused.code()) {
+        error => match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
             Some(code) => by_code(shown, &code, error),
             None => format!("{shown}: {error}"),
         },

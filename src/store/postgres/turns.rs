@@ -18,27 +18,37 @@ pub(super) enum Turn {
     One(&'static str),
 }
 
+/// The acts that have been thought about.
+const KNOWN: &[(&str, Turn)] = &[
+    // One statement on one row: of several at once, the row itself lets one through at a time, and its condition is
+    // looked at again with what that one left behind. `take_login` reads first, but takes by such a statement;
+    // `ON CONFLICT` waits for whoever inserts the same key.
+    ("take_login", Turn::Beside),
+    ("take_parked", Turn::Beside),
+    ("first_use", Turn::Beside),
+    ("put_document", Turn::Beside),
+    ("change_invite", Turn::Beside),
+    ("claim_invite", Turn::Beside),
+    // Takes its turn at the sessions of its member, and at ending where some end; see the act.
+    ("insert_session", Turn::Beside),
+    // Waits for no row; see `note_seen`.
+    ("touch_sessions", Turn::Beside),
+    // Each inserts one row and drops the oldest, or drops several: rows locked in two orders would be a deadlock.
+    ("put_login", Turn::One("logins")),
+    ("park", Turn::One("logins")),
+    ("sweep_logins", Turn::One("logins")),
+    ("record_refusal", Turn::One("refusals")),
+    ("end_session", Turn::One(ENDING)),
+    ("end_sessions_of", Turn::One(ENDING)),
+    ("end_sessions_of_member", Turn::One(ENDING)),
+    ("end_all_sessions", Turn::One(ENDING)),
+    ("sweep_sessions", Turn::One(ENDING)),
+];
+
+/// All others run alone, in particular those that look and then write what follows from it: `finish_creation`,
+/// `add_key`.
 pub(super) fn turn(act: &str) -> Turn {
-    match act {
-        // One statement on one row: of several at once, the row itself lets one through at a time, and its
-        // condition is looked at again with what that one left behind. `take_login` reads first, but takes by such
-        // a statement, `ON CONFLICT` waits for whoever inserts the same key.
-        "take_login" | "take_parked" | "first_use" | "put_document" => Turn::Beside,
-        // Has its turn among the sessions of its member; see the act.
-        "insert_session" => Turn::Beside,
-        // Waits for no row; see `note_seen`.
-        "touch_sessions" => Turn::Beside,
-        // Each inserts one row and drops the oldest: several rows, in one order.
-        "put_login" | "park" | "sweep_logins" => Turn::One("logins"),
-        "record_refusal" => Turn::One("refusals"),
-        "end_session"
-        | "end_sessions_of"
-        | "end_sessions_of_member"
-        | "end_all_sessions"
-        | "sweep_sessions" => Turn::One(ENDING),
-        // In particular those that look and then write what follows from it: finish_creation, add_key.
-        _ => Turn::Alone,
-    }
+    KNOWN.iter().find(|(name, _)| *name == act).map_or(Turn::Alone, |(_, turn)| *turn)
 }
 
 /// The advisory lock of this family, whose key is empty, as SQL. Such locks are the whole database's, so the schema is in it: two narthex
@@ -66,4 +76,26 @@ pub(super) const AT_KEY: &str = "SELECT pg_advisory_xact_lock(hashtextextended('
 /// The statement that has one replica at a time bring the tables up to date.
 pub(super) fn migrating() -> String {
     format!("SELECT pg_advisory_xact_lock({})", lock("migrate"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_act_of_the_table_is_one() {
+        let texts = [
+            include_str!("../sql/invites.rs"),
+            include_str!("../sql/keys.rs"),
+            include_str!("../sql/logins.rs"),
+            include_str!("../sql/members.rs"),
+            include_str!("../sql/sessions.rs"),
+            include_str!("../sql/sessions_list.rs"),
+        ];
+        for (act, _) in KNOWN {
+            let begins = format!("let act = \"{act}\";");
+            assert!(texts.iter().any(|text| text.contains(&begins)), "{act}");
+        }
+        assert_eq!(turn("an act of tomorrow"), Turn::Alone);
+    }
 }

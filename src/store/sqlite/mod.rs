@@ -4,7 +4,7 @@
 //!
 //! * `PowerCut`: on the disk before the method returns. What must not come undone: a session that
 //!   was ended (a logout that a power cut takes back would be a hole), members and the intent to create one,
-//!   made or taken back (PROVISIONING.md F9), keys.
+//!   made or taken back (PROVISIONING.md F9), keys, the audit log.
 //! * `Crash`: outlives the process at once and a power cut some moments later, in order. Logins in
 //!   flight, new sessions, activity, documents: losing the last of them means signing in again.
 //!
@@ -18,6 +18,10 @@ mod open;
 mod tests;
 
 // The acts. Their text is the same for every SQL database; `super` is what differs.
+#[path = "../sql/audit.rs"]
+mod audit;
+#[path = "../sql/invites.rs"]
+mod invites;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
@@ -26,6 +30,10 @@ mod logins;
 mod members;
 #[path = "../sql/members_list.rs"]
 mod members_list;
+#[path = "../sql/rehearsals.rs"]
+mod rehearsals;
+#[path = "../sql/scim.rs"]
+mod scim;
 #[path = "../sql/sessions.rs"]
 mod sessions;
 #[path = "../sql/sessions_list.rs"]
@@ -54,6 +62,8 @@ pub struct Sqlite {
 /// The store, as the acts call it.
 type Database = Sqlite;
 type Transaction = sqlx::Transaction<'static, Driver>;
+/// A row whose columns are read by name.
+type Record = sqlx::sqlite::SqliteRow;
 
 /// What a committed write outlives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,10 +20,14 @@ const TURN: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 /// "nrtx": says in the file's header whose it is.
 const APPLICATION_ID: i64 = 0x6e72_7478;
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "first", include_str!("../migrations/sqlite/0001_first.sql")),
     (2, "saml", include_str!("../migrations/sqlite/0002_saml.sql")),
+    (4, "audit", include_str!("../migrations/sqlite/0004_audit.sql")),
     (6, "settings", include_str!("../migrations/sqlite/0006_settings.sql")),
+    (7, "invites", include_str!("../migrations/sqlite/0007_invites.sql")),
+    (8, "scim", include_str!("../migrations/sqlite/0008_scim.sql")),
+    (9, "shadow", include_str!("../migrations/sqlite/0009_shadow.sql")),
     (11, "search", include_str!("../migrations/sqlite/0011_search.sql")),
 ];
 
@@ -158,7 +162,7 @@ impl From<sqlx::Error> for Refusal {
 
 impl Refusal {
     fn text(&self, path: &Path) -> String {
-        let known = MIGRATIONS.iter().map(|(version, _, _)| *version).max().unwrap_or(0);
+        let known = MIGRATIONS.iter().map(|(version, _, _)| *version).max().unwrap_or_default();
         match self {
             Self::Failed(error) | Self::Migration(MigrateError::Execute(error)) => remedy(path, error),
             Self::Migration(error) => format!("its tables could not be brought up to date: {error}"),

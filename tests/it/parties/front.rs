@@ -12,6 +12,8 @@ use narthex::config::Settings;
 use narthex::identify::refused::Refused;
 use narthex::model::UnixTime;
 use narthex::platform::{Clock, Platform, SystemClock};
+use narthex::provision::catalogue;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use toml::Table;
@@ -142,19 +144,26 @@ impl Drop for Program {
     }
 }
 
-/// X2: `narthex connector test` leads a user's whole life in the application, privileged roles included.
-pub async fn assert_connector_works(config: Table) {
+/// X2: `narthex connector test` leads a user's whole life in the application, privileged roles included; what it says.
+/// X3: the application, where it tells its version, is the one that the recipe calls tested.
+pub async fn assert_connector_works(config: Table) -> Value {
     let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let (path, ..) = usable(config, folder.path());
     let output = Command::new(env!("CARGO_BIN_EXE_narthex"))
-        .args(["connector", "test", "--privileged", "--config"])
+        .args(["connector", "test", "--privileged", "--json", "--config"])
         .arg(path)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}\n{complained}");
+    let life: Value = serde_json::from_str(&said).unwrap();
+    if let Some(version) = life["version"].as_str() {
+        let features = catalogue::features(life["connector"].as_str().unwrap()).unwrap();
+        assert_eq!(features.tested_against.as_deref(), Some(version));
+    }
+    life
 }
 
 /// Writes the configuration with free ports: its path, and where the public and the health listener will be.

@@ -1,6 +1,7 @@
 //! narthex between identity providers and applications that others wrote. Needs `tests/parties/install all`; cargo
 //! leaves these out ("ignored"), `tests/run` runs them.
 
+mod applications;
 mod front;
 mod gitea;
 mod jupyterhub;

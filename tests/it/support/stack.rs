@@ -107,6 +107,11 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
 
+    /// A file in the folder of the configuration.
+    pub fn file(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// A page of the proxy's own or of the application.
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url)

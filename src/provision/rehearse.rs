@@ -1,0 +1,274 @@
+//! A sign-in up to the first write, and no further: what `narthex explain` and shadow mode (M6) are made from. It
+//! goes the way of a real one, through the same functions, and reads only.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::config::settings::{Mode, Unprovisioned};
+use crate::expr::{Context, SessionFacts};
+use crate::model::session::SessionAccount;
+use crate::model::{
+    Account, AccountId, AccountProfile, ErrorId, Grant, Identity, Member, MemberId, MemberStatus,
+};
+use crate::store::rehearsals::RehearsalStore;
+
+use super::creation::Creation;
+use super::explain::{Admitted, Ending, Explanation, Found, Refusal, UNBORN, expected};
+use super::grant::grant;
+use super::plan::{Situation, plan};
+use super::provisioner::{Core, How, Settled};
+use super::resolve::{Decision, Question, Resolved, resolve};
+use super::{ProvisionError, Provisioner, eligibility};
+
+/// Longer records are not kept: a person with thousands of teams must not fill the store.
+const MAX_RECORD: usize = 128 * 1024;
+
+/// The identity headers of a session; built from `[headers]`.
+pub type ShowHeaders = dyn Fn(&Context) -> Vec<(String, String)> + Send + Sync;
+
+/// Where explanations go, and what they need beside the stage itself.
+#[derive(Clone)]
+pub struct Telling {
+    pub store: Arc<dyn RehearsalStore>,
+    pub headers: Arc<ShowHeaders>,
+}
+
+/// What a rehearsal found out.
+pub(super) struct Rehearsal {
+    pub(super) explanation: Explanation,
+    /// The member with the account, where there is one to sign in to as it is.
+    pub(super) standing: Option<(Member, Account)>,
+    pub(super) error: Option<ProvisionError>,
+}
+
+impl Provisioner {
+    /// What a sign-in of this identity would do now; reads from store and application, and writes nowhere.
+    pub async fn rehearse(&self, identity: &Identity) -> Explanation {
+        let core = self.core();
+        let deadline = Instant::now() + core.settings.time_budget;
+        let mut explanation = core.rehearse(identity, deadline).await.explanation;
+        self.show_headers(identity, None, &mut explanation);
+        explanation
+    }
+
+    /// Fills in what the application would get with every request.
+    pub(super) fn show_headers(
+        &self,
+        identity: &Identity,
+        account: Option<SessionAccount>,
+        explanation: &mut Explanation,
+    ) {
+        let Some(telling) = &self.telling else { return };
+        let render = |account: Option<&SessionAccount>, grant: &Grant| {
+            let facts = SessionFacts {
+                idp: &identity.idp,
+                subject: &identity.subject,
+                claims: &identity.claims,
+                account,
+                grant,
+            };
+            (telling.headers)(&Context::of_session(facts))
+        };
+        match &mut explanation.ending {
+            Ending::Admitted(admitted) => {
+                let unborn = MemberId(uuid::Uuid::nil());
+                let account = account.unwrap_or_else(|| SessionAccount {
+                    member: unborn,
+                    id: explanation
+                        .found
+                        .account()
+                        .map_or_else(|| AccountId(UNBORN.to_owned()), |account| account.id.clone()),
+                    profile: admitted.profile.clone(),
+                });
+                admitted.headers = render(Some(&account), &admitted.grant);
+                for (_, value) in &mut admitted.headers {
+                    *value = value.replace(&unborn.to_string(), UNBORN);
+                }
+            }
+            Ending::WithoutAccount { headers } => *headers = render(None, &Grant::default()),
+            Ending::Refused(_) => {}
+        }
+    }
+
+    /// Keeps what the sign-in `id` did. Nothing depends on it, so a store that is away costs nobody the sign-in.
+    pub(super) async fn keep(&self, id: &ErrorId, explanation: &Explanation) {
+        let Some(telling) = &self.telling else { return };
+        let Ok(record) = serde_json::to_string(explanation) else { return };
+        let kept = if record.len() > MAX_RECORD {
+            Err(format!("its explanation has {} bytes, at most {MAX_RECORD} are kept", record.len()))
+        } else {
+            let Explanation { idp, subject, .. } = explanation;
+            telling.store.tell_login(id, idp, subject, &record).await.map_err(|error| error.to_string())
+        };
+        if let Err(reason) = kept {
+            tracing::warn!(error_id = %id, reason, "a sign-in could not be kept for `narthex explain`");
+        }
+    }
+}
+
+impl Core {
+    /// Everything up to the first write.
+    pub(super) async fn rehearse(self: &Arc<Self>, identity: &Identity, deadline: Instant) -> Rehearsal {
+        let mut explanation = Explanation { rehearsed: true, ..self.begin(identity) };
+        let mut standing = None;
+        let acted =
+            self.in_time(deadline, self.act(identity, deadline, &mut explanation, &mut standing)).await;
+        let error = match acted {
+            Ok(ending) => {
+                explanation.ending = ending;
+                None
+            }
+            Err(error) => {
+                explanation.ending = Ending::Refused(Refusal::from(&error));
+                Some(error)
+            }
+        };
+        Rehearsal { explanation, standing, error }
+    }
+
+    async fn act(
+        self: &Arc<Self>,
+        identity: &Identity,
+        deadline: Instant,
+        told: &mut Explanation,
+        standing: &mut Option<(Member, Account)>,
+    ) -> Result<Ending, ProvisionError> {
+        eligibility::admit(identity, &self.settings, self.authority(&identity.idp))?;
+        if !self.has_member_or_makes_one(identity).await? {
+            return match self.settings.unprovisioned {
+                Unprovisioned::Deny => Err(ProvisionError::NotProvisioned),
+                Unprovisioned::Forward => Ok(Ending::WithoutAccount { headers: Vec::new() }),
+            };
+        }
+        let member = self.store.find_member(&identity.idp, &identity.subject).await?;
+        if let Some(member) = &member
+            && let Some(account) = self.account_of(member, deadline).await?
+        {
+            match member.status {
+                MemberStatus::Active => {}
+            }
+            if !account.active {
+                return Err(ProvisionError::AccountDeactivated { username: account.profile.username });
+            }
+            let resolved = self.resolved(identity, Some(member), deadline).await?;
+            told.found = Found::Member(Box::new(account.clone()));
+            *standing = Some((member.clone(), account.clone()));
+            return Ok(self.admitted(How::Existing, account.profile, account.entitlements, resolved, told));
+        }
+        if self.settings.mode == Mode::Off {
+            return Err(if member.is_some() {
+                ProvisionError::AccountVanished
+            } else {
+                ProvisionError::NotProvisioned
+            });
+        }
+        let mut resolved = self.resolved(identity, None, deadline).await?;
+        let wanted = resolved.wanted.take().ok_or(ProvisionError::Interrupted)?;
+        told.wanted = Some(wanted.clone());
+        told.session = Some(resolved.session.clone());
+        self.not_protected(&wanted)?;
+        let existing = Creation::new(self, identity, deadline)?.existing(&wanted).await?;
+        if let Some(account) = existing {
+            told.found = Found::Existing(Box::new(account.clone()));
+            told.plan = plan(&wanted, Situation::Adopted(&account));
+            return Ok(self.admitted(How::Adopted, account.profile, account.entitlements, resolved, told));
+        }
+        told.found = Found::Nothing;
+        told.plan = plan(&wanted, Situation::Absent);
+        let (profile, holds) = expected(&told.plan, None).ok_or(ProvisionError::Interrupted)?;
+        let how = if member.is_some() { How::Recreated } else { How::Created };
+        Ok(self.admitted(how, profile, holds, resolved, told))
+    }
+
+    fn admitted(
+        &self,
+        how: How,
+        profile: AccountProfile,
+        holds: crate::model::Entitlements,
+        resolved: Resolved,
+        told: &mut Explanation,
+    ) -> Ending {
+        let grant = grant(&holds, &resolved.session, self.settings.session_roles);
+        told.session = Some(resolved.session);
+        Ending::Admitted(Box::new(Admitted { how, profile, holds, grant, headers: Vec::new() }))
+    }
+
+    fn begin(&self, identity: &Identity) -> Explanation {
+        let now = self.platform.clock.now();
+        Explanation::begin(identity, &self.settings, self.authority(&identity.idp), now)
+    }
+
+    /// A real sign-in that came to its end.
+    pub(super) fn explained(
+        &self,
+        identity: &Identity,
+        settled: &Settled,
+        how: How,
+        session: Resolved,
+        grant: &Grant,
+    ) -> Explanation {
+        let mut explanation = self.begin(identity);
+        explanation.tell(match how {
+            // Whoever came while it was done found it done.
+            How::Existing => super::explain::Story::of_member(&settled.account),
+            How::Created | How::Completed | How::Adopted | How::Recreated => settled.story.clone(),
+        });
+        explanation.session = Some(session.session);
+        explanation.ending = Ending::Admitted(Box::new(Admitted {
+            how,
+            profile: settled.account.profile.clone(),
+            holds: settled.account.entitlements.clone(),
+            grant: grant.clone(),
+            headers: Vec::new(),
+        }));
+        explanation
+    }
+
+    /// A real sign-in without account (M3).
+    pub(super) fn explained_without_account(&self, identity: &Identity) -> Explanation {
+        let ending = Ending::WithoutAccount { headers: Vec::new() };
+        Explanation { ending, ..self.begin(identity) }
+    }
+
+    /// A real sign-in that was refused, with as much as was decided before.
+    pub(super) async fn explained_refusal(&self, identity: &Identity, error: &ProvisionError) -> Explanation {
+        let mut explanation = self.begin(identity);
+        explanation.ending = Ending::Refused(Refusal::from(error));
+        // What was listed for this sign-in, or not long before; for an explanation nothing is listed.
+        if let (Some(connector), Some(names)) = (&self.connector, self.names.known().await) {
+            let decision = resolve(&Question {
+                identity,
+                settings: &self.settings,
+                authority: self.authority(&identity.idp),
+                features: connector_features(connector),
+                names: &names,
+                member: None,
+                invited: None,
+            });
+            if let Decision::Proceed(resolved) = decision {
+                explanation.wanted = resolved.wanted;
+                explanation.session = Some(resolved.session);
+            }
+        }
+        explanation
+    }
+}
+
+fn connector_features(connector: &super::guard::Guarded) -> &super::connector::Features {
+    super::Connector::features(connector)
+}
+
+/// The headers of a session, for [`Telling`], from any renderer of names and values.
+pub fn show_headers<N: AsRef<str>, V: AsRef<[u8]>>(
+    render: impl Fn(&Context) -> Vec<(N, V)> + Send + Sync + 'static,
+) -> Arc<ShowHeaders> {
+    Arc::new(move |context| {
+        let shown = |(name, value): (N, V)| {
+            (name.as_ref().to_owned(), String::from_utf8_lossy(value.as_ref()).into_owned())
+        };
+        let all: BTreeMap<String, String> = render(context).into_iter().map(shown).collect();
+        all.into_iter().collect()
+    })
+}

@@ -1,0 +1,44 @@
+-- The audit log: chains of entries, each with the hash of the one before (docs/adr/0007). Nothing here is ever
+-- updated or dropped but what audit_parts says of people who are erased.
+CREATE TABLE audit_entries (
+    chain TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    -- Empty: nobody's.
+    member TEXT NOT NULL,
+    -- JSON.
+    body TEXT NOT NULL,
+    -- Of what audit_parts says; NULL where nothing was ever said.
+    actor_digest BLOB,
+    about_digest BLOB,
+    previous BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (chain, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_entries_by_time ON audit_entries (at, chain, seq);
+
+CREATE TABLE audit_parts (
+    chain TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    -- actor, about
+    role TEXT NOT NULL,
+    -- Whose it is; empty where that is not known.
+    member TEXT NOT NULL,
+    idp TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    salt BLOB NOT NULL,
+    -- JSON.
+    said TEXT NOT NULL,
+    PRIMARY KEY (chain, seq, role)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_parts_by_member ON audit_parts (member);
+CREATE INDEX audit_parts_by_identity ON audit_parts (subject, idp);
+
+CREATE TABLE audit_heads (
+    chain TEXT NOT NULL PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    -- Up to there another chain has noted it.
+    linked INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
