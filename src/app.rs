@@ -2,8 +2,10 @@
 
 mod administration;
 pub mod audit;
+mod changes;
 mod housekeeping;
 mod invites;
+mod opened;
 mod probes;
 mod providers;
 pub mod rehearsal;
@@ -15,11 +17,13 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 pub use self::administration::{Beside, bootstrap, refusal, settings_in_force};
+use self::changes::Listeners;
+use self::opened::OpenStore;
 use self::providers::Providers;
 use crate::admin::live::{Live, LiveError};
 use crate::authorise::Routes;
 use crate::config::Settings;
-use crate::config::settings::{Header, SealKey, StoreUrl, UpstreamTarget};
+use crate::config::settings::{Header, SealKey, UpstreamTarget};
 use crate::forward::keys::{SigningKeys, TokenError};
 use crate::forward::send::{Forwarder, MintToken};
 use crate::forward::token::UpstreamToken;
@@ -46,9 +50,6 @@ use crate::provision::connector::Features;
 use crate::provision::rehearse::show_headers;
 use crate::provision::rest::RecipeError;
 use crate::provision::{Connector, Provisioner, Telling, catalogue};
-use crate::store::memory::Memory;
-use crate::store::postgres::{Location, Postgres};
-use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 
 /// narthex cannot start.
@@ -149,7 +150,11 @@ impl App {
         };
         let (connected, clock) = (connector.clone(), platform.clone());
         let provisioner = Provisioner::new(&settings, connected, store.clone(), clock, tasks.clone());
-        let provisioner = Arc::new(provisioner.telling(telling));
+        let ending = sessions.clone();
+        let provisioner =
+            provisioner.explaining(telling).ending(Box::new(move |ended| ending.forget_ended(ended)));
+        provisioner.run_jobs(&tasks);
+        let provisioner = Arc::new(provisioner);
         administration::follow(&live, provisioner.clone(), wanted, features.clone());
         let (admin, administration) = administration::prepare(
             &settings,
@@ -185,8 +190,9 @@ impl App {
             signing_keys: signing_keys.clone(),
         });
         housekeeping::spawn(&tasks, &sessions, &store, &platform);
-        administration::notice(&tasks, &sessions, &live);
-        let scim = scim::start(&settings, sockets.scim, &store, &platform, &tasks)?;
+        opened.listen(&tasks);
+        changes::follow(&tasks, &store, Listeners { sessions: sessions.clone(), live: live.clone() });
+        let scim = scim::start(&settings, sockets.scim, &store, &platform, &audit, &tasks)?;
 
         let plane = data_plane(
             &settings,
@@ -257,7 +263,12 @@ impl App {
 
     /// Notices now what was done at the store by others, instead of within a second.
     pub async fn look_at_the_store(&self) {
-        administration::look(&self.sessions, &self.live).await;
+        if let Err(error) = self.sessions.look_at_all().await {
+            tracing::warn!(%error, "the store could not be looked at");
+        }
+        if let Err(error) = self.live.refresh().await {
+            tracing::warn!(%error, "the settings could not be looked at");
+        }
     }
 
     /// Lets requests in flight end, writes what is not written yet, and closes the store.
@@ -273,51 +284,6 @@ impl App {
         self.tasks.finish().await;
         self.audit.finish().await;
         self.store.close().await;
-    }
-}
-
-/// The store as it was opened, to be closed again.
-enum OpenStore {
-    Sqlite(Sqlite),
-    Postgres(Postgres),
-    Memory(Arc<Memory>),
-}
-
-impl OpenStore {
-    async fn open(settings: &Settings) -> Result<Self, StoreError> {
-        Ok(match &settings.store.url {
-            StoreUrl::Sqlite { path } => Self::Sqlite(Sqlite::open(path).await?),
-            StoreUrl::Postgres(postgres) => {
-                let roots = match postgres.roots.as_slice() {
-                    [] => settings.outbound.extra_roots.clone(),
-                    roots => roots.to_vec(),
-                };
-                let location = Location {
-                    url: postgres.url.clone(),
-                    password: postgres.password.clone(),
-                    connections: postgres.connections,
-                    roots,
-                };
-                Self::Postgres(Postgres::open(&location).await?)
-            }
-            StoreUrl::Memory => Self::Memory(Arc::default()),
-        })
-    }
-
-    fn store(&self) -> Arc<dyn Store> {
-        match self {
-            Self::Sqlite(sqlite) => Arc::new(sqlite.clone()),
-            Self::Postgres(postgres) => Arc::new(postgres.clone()),
-            Self::Memory(memory) => memory.clone(),
-        }
-    }
-
-    async fn close(self) {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.close().await,
-            Self::Postgres(postgres) => postgres.close().await,
-            Self::Memory(_) => {}
-        }
     }
 }
 

@@ -16,8 +16,9 @@ use crate::store::lists::{MemberRow, MembersLike};
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct MemberView {
     pub id: String,
-    /// The application's own id of the account.
-    pub account: String,
+    /// The application's own id of the account; absent once narthex deleted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// The account's username when it was last seen.
     pub username: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +46,7 @@ impl Example for MemberView {
     fn example() -> Self {
         Self {
             id: "019a2b3c-4d5e-7f60-8a1b-2c3d4e5f6071".to_owned(),
-            account: "17".to_owned(),
+            account: Some("17".to_owned()),
             username: "ada".to_owned(),
             email: Some("ada@example.com".to_owned()),
             origin: "jit".to_owned(),
@@ -70,7 +71,7 @@ pub fn viewed(row: MemberRow) -> MemberView {
     let identities = row.identities.into_iter();
     MemberView {
         id: row.id.to_string(),
-        account: row.account.0,
+        account: row.account.map(|account| account.0),
         username: row.username,
         email: row.email,
         origin: word(row.origin),

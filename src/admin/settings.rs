@@ -344,6 +344,11 @@ async fn refresh(admin: &Admin) -> Result<(), AdminError> {
 fn admissible(admin: &Admin, now: &InForce, provisioning: &Value) -> Result<Sound, AdminError> {
     let sound = admin.live.sound(provisioning).map_err(unsound)?;
     let (from, to) = (mode(&now.whole), mode(&sound.whole));
+    // Its listener and tokens are in the file.
+    if (from == "scim") != (to == "scim") {
+        let text = "provisioning.mode \"scim\" is switched on and off in the configuration file, with [scim]";
+        return Err(AdminError::Conflict(text.to_owned()));
+    }
     // M1
     if from != "off" && to != "off" && from != to {
         return Err(AdminError::Conflict(format!(

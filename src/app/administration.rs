@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -16,13 +15,12 @@ use crate::admin::{Admin, Parts};
 use crate::config::Settings;
 use crate::identify::oidc::WantedClaims;
 use crate::identify::refused::Refused;
-use crate::identify::session::Sessions;
 use crate::listen::accept::ListenError;
 use crate::model::session::SessionContent;
 use crate::model::{MemberId, SessionHash};
 use crate::observe::Audit;
 use crate::observe::audit::{Actor, Entry, Event};
-use crate::platform::{Platform, Tasks};
+use crate::platform::Platform;
 use crate::provision::connector::Features;
 use crate::provision::{Provisioner, catalogue};
 use crate::store::lists::{MembersLike, SessionsOf};
@@ -135,8 +133,8 @@ impl Beside {
         }
     }
 
-    /// Ends a session; `false` where there was none. Whoever serves from this store notices
-    /// ([`crate::identify::session::Sessions::notice_endings`]).
+    /// Ends a session; `false` where there was none. Whoever serves from this store hears of it
+    /// ([`crate::store::feed`]).
     ///
     /// # Errors
     /// Where the store cannot be told.
@@ -195,31 +193,6 @@ impl Beside {
                 return Ok(all);
             }
         }
-    }
-}
-
-/// How often it is looked for what others did at the store.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// Has the running process notice what others do at the store: the command line, or a replica.
-pub(super) fn notice(tasks: &Tasks, sessions: &Arc<Sessions>, live: &Arc<Live>) {
-    let (sessions, live, stopping) = (sessions.clone(), live.clone(), tasks.stopping().clone());
-    tasks.spawn(async move {
-        let mut tick = tokio::time::interval(LOOK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while stopping.run_until_cancelled(tick.tick()).await.is_some() {
-            look(&sessions, &live).await;
-        }
-    });
-}
-
-/// Ends the sessions that were ended elsewhere, and takes the settings that were put elsewhere.
-pub(super) async fn look(sessions: &Sessions, live: &Live) {
-    if let Err(error) = sessions.notice_endings().await {
-        tracing::warn!(%error, "it cannot be seen whether sessions were ended elsewhere; it is tried again");
-    }
-    if let Err(error) = live.refresh().await {
-        tracing::warn!(%error, "it cannot be seen whether the settings were changed; it is tried again");
     }
 }
 

@@ -33,7 +33,8 @@ pub async fn rehearsal(
     let tasks = Tasks::on(tokio::runtime::Handle::current());
     let headers = render_headers(settings.headers.clone(), Audit::log_only(platform.clone()));
     let telling = Telling { store: store.clone(), headers: show_headers(headers) };
-    let provisioner = Provisioner::new(settings, connector, store, platform.clone(), tasks).telling(telling);
+    let provisioner =
+        Provisioner::new(settings, connector, store, platform.clone(), tasks).explaining(telling);
     let explanation = provisioner.rehearse(identity).await;
     opened.close().await;
     Ok(explanation)

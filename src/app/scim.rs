@@ -9,6 +9,7 @@ use crate::config::Settings;
 use crate::listen::DataPlane;
 use crate::listen::accept::Listening;
 use crate::listen::tls::server_config;
+use crate::observe::audit::Audit;
 use crate::platform::{Platform, Tasks};
 use crate::store::Store;
 
@@ -18,10 +19,12 @@ pub(super) fn start(
     socket: Option<TcpListener>,
     store: &Arc<dyn Store>,
     platform: &Platform,
+    audit: &Audit,
     tasks: &Tasks,
 ) -> Result<Option<DataPlane>, StartError> {
     let Some(scim) = &settings.scim else { return Ok(None) };
-    let server = Arc::new(ScimServer::new(scim, store.clone(), platform.clone(), tasks.clone()));
+    let server =
+        Arc::new(ScimServer::new(scim, store.clone(), platform.clone(), audit.clone(), tasks.clone()));
     let listening = Listening {
         listener: bind(socket, "scim.listen", scim.listen)?,
         tls: scim.tls.as_ref().map(server_config).transpose()?,

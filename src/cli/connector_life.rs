@@ -579,11 +579,7 @@ mod tests {
     }
 
     async fn lead(wrong: &'static str, privileged: bool) -> (Life, Small) {
-        let attribute = AttributeSpec {
-            required: true,
-            claims: Vec::new(),
-            shape: crate::provision::connector::AttributeShape::Text,
-        };
+        let attribute = AttributeSpec { required: true, claims: Vec::new(), shape: AttributeShape::Text };
         let features = Features {
             roles: true,
             teams: true,

@@ -11,7 +11,7 @@ use clap::Args;
 
 pub(super) use self::story::said;
 
-use super::{CANNOT, FINE, NOT_SO, block_on, complain};
+use super::{CANNOT, FINE, NOT_SO, block_on, complain, printable};
 use crate::app;
 use crate::config::settings::StoreUrl;
 use crate::config::{self, Purpose, Settings};
@@ -151,12 +151,6 @@ fn show(explanation: &Explanation, json: bool, out: &mut (dyn Write + Send)) -> 
 /// Nobody reads a pipe that is closed.
 fn say(out: &mut (dyn Write + Send), text: &str) -> u8 {
     if out.write_all(text.as_bytes()).is_ok() { FINE } else { NOT_SO }
-}
-
-/// SECURITY: some of it is from outside (an entity ID, a claim), and terminals act on control characters, also on
-/// those that XML and JSON allow.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

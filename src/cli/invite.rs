@@ -7,9 +7,8 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 
 use super::admin::stored;
-use super::explain::printable;
 use super::session::told;
-use super::{CANNOT, NOT_SO, block_on, complain};
+use super::{CANNOT, NOT_SO, block_on, complain, printable};
 use crate::admin::AdminError;
 use crate::admin::invites::{InviteRequest, InviteView};
 use crate::app::Beside;

@@ -106,16 +106,16 @@ fn text(member: &MemberView, whole: bool) -> String {
     if !whole {
         let MemberView { id, username, status, origin, last_login_at, .. } = member;
         let line = format!("{id}  {username}  {email}  {status}, {origin}, last login {last_login_at}");
-        return super::explain::printable(&line);
+        return super::printable(&line);
     }
     let identities: Vec<String> =
         member.identities.iter().map(|one| format!("{} {}", one.idp, one.subject)).collect();
-    super::explain::printable(&format!(
+    super::printable(&format!(
         "id          {}\nusername    {}\ne-mail      {email}\naccount     {}\nstatus      {}\norigin      {}\n\
          generation  {}\ncreated     {}\nlast login  {}\nidentities  {}",
         member.id,
         member.username,
-        member.account,
+        member.account.as_deref().unwrap_or("deleted"),
         member.status,
         member.origin,
         member.generation,

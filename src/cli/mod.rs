@@ -43,6 +43,9 @@ enum Command {
         /// One JSON object per line
         #[arg(long)]
         json: bool,
+        /// Also say where the settings in the store differ from [provisioning]
+        #[arg(long)]
+        store: bool,
     },
     /// Say what a sign-in with these claims would do, or what one did: each decision with its rule
     Explain {
@@ -144,7 +147,10 @@ pub const CANNOT: u8 = 2;
 pub fn run() -> ExitCode {
     let code = match Arguments::parse().command {
         Command::Serve(file) => serve::run(&file.config),
-        Command::Check { file, json } => check::run(&file.config, json),
+        Command::Check { file, json, store } => match check::run(&file.config, json) {
+            FINE if store => settings::drift(&file.config, json),
+            code => code,
+        },
         Command::Explain { file, explain } => explain::run(&file.config, explain),
         Command::Audit { file, audit } => audit::run(&file.config, audit),
         Command::Schema => schema::run(),
@@ -192,4 +198,10 @@ async fn asked_to_end() -> Result<&'static str, std::io::Error> {
 #[expect(clippy::print_stderr, reason = "before the log is set up, standard error is the only place")]
 fn complain(text: &str) {
     eprintln!("narthex: {text}");
+}
+
+/// SECURITY: some of it is from outside (an entity ID, say), and terminals act on control characters, also on those
+/// that XML allows.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }

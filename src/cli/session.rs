@@ -127,7 +127,7 @@ fn line(session: &SessionView, json: bool) -> String {
         session.created_at,
         session.expires_at
     );
-    super::explain::printable(&text)
+    super::printable(&text)
 }
 
 async fn revoke(

@@ -7,9 +7,8 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::admin::stored;
-use super::explain::printable;
 use super::session::told;
-use super::{CANNOT, block_on, complain};
+use super::{CANNOT, NOT_SO, block_on, complain, printable};
 use crate::admin::live::{Change, InForce};
 use crate::admin::settings::exported;
 use crate::app;
@@ -32,6 +31,30 @@ pub(super) fn run(config: &Path, command: SettingsCommand) -> u8 {
         Ok(settings) => block_on(async move { at_store(&settings, command, &mut io::stdout()).await }),
         Err(code) => code,
     }
+}
+
+/// M4: says where what holds is not what the file of `config` says; [`NOT_SO`] where it is so.
+pub(super) fn drift(config: &Path, json: bool) -> u8 {
+    match stored(config) {
+        Ok(settings) => block_on(async move {
+            match app::settings_in_force(&settings).await {
+                Ok((_, drift)) => drifted(&drift, json, &mut io::stdout()),
+                Err(error) => {
+                    complain(&error.to_string());
+                    CANNOT
+                }
+            }
+        }),
+        Err(code) => code,
+    }
+}
+
+fn drifted(drift: &[Change], json: bool, out: &mut (dyn Write + Send)) -> u8 {
+    let line = |one: &Change| {
+        if json { changed(one).to_string() } else { printable(&sentence(one)) }
+    };
+    let code = told(drift.iter().map(line), out);
+    if drift.is_empty() { code } else { NOT_SO }
 }
 
 async fn at_store(settings: &Settings, command: SettingsCommand, out: &mut (dyn Write + Send)) -> u8 {
@@ -63,10 +86,17 @@ fn described(now: &InForce, drift: &[Change]) -> Value {
         "changed_by": now.changed.as_ref().map(|(by, _)| by),
         "changed_at": now.changed.as_ref().map(|(_, at)| at.to_string()),
         "provisioning": now.whole,
-        "drift": drift
-            .map(|one| json!({ "key": one.key, "file": one.before, "holds": one.after }))
-            .collect::<Vec<_>>(),
+        "drift": drift.map(changed).collect::<Vec<_>>(),
     })
+}
+
+fn changed(one: &Change) -> Value {
+    json!({ "key": one.key, "file": one.before, "holds": one.after })
+}
+
+fn sentence(one: &Change) -> String {
+    let value = |value: &Option<Value>| value.as_ref().map_or_else(|| "absent".to_owned(), Value::to_string);
+    format!("provisioning.{}: the file says {}, {} holds", one.key, value(&one.before), value(&one.after))
 }
 
 fn shown(now: &InForce, drift: &[Change]) -> String {
@@ -74,9 +104,6 @@ fn shown(now: &InForce, drift: &[Change]) -> String {
         Some((by, at)) => format!("version {}, by {by}, {at}", now.version.0),
         None => "those of the configuration file".to_owned(),
     }];
-    let value = |value: &Option<Value>| value.as_ref().map_or_else(|| "absent".to_owned(), Value::to_string);
-    lines.extend(drift.iter().map(|one| {
-        format!("{}: the file says {}, {} holds", one.key, value(&one.before), value(&one.after))
-    }));
+    lines.extend(drift.iter().map(sentence));
     printable(&lines.join("\n"))
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::explain::{printable, said};
-use super::{CANNOT, FINE, NOT_SO, block_on, complain};
+use super::explain::said;
+use super::{CANNOT, FINE, NOT_SO, block_on, complain, printable};
 use crate::app::rehearsal;
 use crate::config::settings::StoreUrl;
 use crate::config::{self, Purpose, Settings};

@@ -6,6 +6,7 @@
 
 mod admin;
 mod idp;
+mod lifecycle;
 mod network;
 mod provisioning;
 mod scim;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 pub use admin::*;
 pub use idp::*;
+pub use lifecycle::*;
 pub use network::*;
 pub use provisioning::*;
 pub use scim::*;
@@ -71,15 +73,15 @@ pub struct Raw {
     /// Where the provisioning settings come from.
     #[schemars(extend("default" = {}))]
     pub settings: Option<SettingsSection>,
-    /// The admin API, for scripts and administrators; on a listener of its own.
-    #[schemars(extend("default" = {}))]
-    pub admin: Option<Admin>,
     /// Which networks people may come from, for everyone and before any identity provider is asked. What other
     /// servers ask narthex (its SAML metadata, logout messages and keys) is not held back.
     #[schemars(extend("default" = {}))]
     pub network: Option<Network>,
     /// A SCIM 2.0 server, by which a directory makes accounts; with provisioning.mode "scim", and only then.
     pub scim: Option<Scim>,
+    /// The admin API, for scripts and administrators; on a listener of its own.
+    #[schemars(extend("default" = {}))]
+    pub admin: Option<Admin>,
     /// Liveness, readiness and metrics; carries nothing personal.
     #[schemars(extend("default" = {}))]
     pub health: Option<Health>,

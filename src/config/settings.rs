@@ -2,6 +2,7 @@
 
 mod admin;
 mod idp;
+mod lifecycle;
 mod network;
 mod scim;
 mod store;
@@ -20,6 +21,7 @@ use crate::model::{IdpId, Secret};
 
 pub use admin::*;
 pub use idp::*;
+pub use lifecycle::*;
 pub use network::*;
 pub use scim::*;
 pub use store::*;
@@ -43,11 +45,11 @@ pub struct Settings {
     /// Absent: nothing is provisioned (`provisioning.mode = "off"`).
     pub application: Option<Application>,
     pub provisioning: Provisioning,
-    pub admin: Admin,
     pub settings_source: SettingsSource,
     pub network: Network,
     /// There exactly where `provisioning.mode = "scim"`.
     pub scim: Option<Scim>,
+    pub admin: Admin,
     pub health: Health,
     pub log: Log,
     /// What all this was read from.
@@ -268,6 +270,7 @@ pub struct Provisioning {
     pub protected_accounts: Vec<String>,
     /// (L2)
     pub session_roles: SessionRoles,
+    pub lifecycle: Lifecycle,
     /// (L7) True for `groups_absent = "none"`: an absent groups claim counts as empty.
     pub absent_groups_are_none: bool,
     /// (A1) Default 15 s.
@@ -369,6 +372,7 @@ pub enum OnExisting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionRoles {
     Headers,
+    Borrow,
     Off,
 }
 

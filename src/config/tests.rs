@@ -1,5 +1,6 @@
 //! The loader as an operator meets it: texts of errors, positions, overrides, rules.
 
+mod lifecycle;
 mod mapping;
 
 use std::fs;
@@ -58,6 +59,8 @@ fn features(name: &str) -> Option<Features> {
     };
     match name {
         "gitea" => Some(Features {
+            can_deactivate: true,
+            can_delete: true,
             name: "gitea".to_owned(),
             title: "Gitea".to_owned(),
             roles: true,
@@ -269,7 +272,8 @@ fn structure_is_checked_whole() {
         refusal("client_secret = \"s3cret\"\n", "clientsecret = \"x\"\n"),
         refusal("id = \"corp\"\n", "idp = \"corp\"\n"),
         refusal("[[idp]]", "[idp]"),
-        added("sync = \"every_login\""),
+        added("sync = \"always\""),
+        added("sync = [\"teams\", \"names\"]"),
         added("delete_at_session_end = true"),
         added("[redis]\nlisten = \"127.0.0.1:9091\""),
         added("[log]\nissuer = 1"),
@@ -870,4 +874,61 @@ fn saml_providers_are_checked() {
         refusals.push(format!("{more}\n{}\n", lines(report)));
     }
     insta::assert_snapshot!(refusals.join("--\n"));
+}
+
+const SCIM: &str = r#"
+[server]
+public_url = "https://app.example.com"
+[upstream]
+url = "http://127.0.0.1:3000"
+[[idp]]
+id = "corp"
+type = "oidc"
+issuer = "https://login.example.com"
+client_id = "app"
+client_secret = "secret"
+email_domains = ["example.com"]
+[application]
+connector = "gitea"
+url = "http://127.0.0.1:3000"
+credential = { bearer = "token" }
+[provisioning]
+mode = "scim"
+default_role = "user"
+[scim]
+tokens = ["0123456789abcdef01234567", "another-token-of-the-directory"]
+"#;
+
+#[test]
+fn m1_scim_is_configured_with_its_mode_and_only_then() {
+    let scim = settings(SCIM).scim.unwrap();
+    assert_eq!((scim.listen.to_string().as_str(), scim.tokens.len()), ("127.0.0.1:9092", 2));
+    let refused = |from: &str, to: &str| lines(&errors(&with(SCIM, from, to), &[]));
+    for (from, to, told) in [
+        ("mode = \"scim\"", "mode = \"jit\"", "exclude each other"),
+        ("mode = \"scim\"", "mode = \"off\"", "provisioning.mode is \"off\""),
+        (
+            "[scim]\ntokens = [\"0123456789abcdef01234567\", \"another-token-of-the-directory\"]\n",
+            "",
+            "there is no [scim]",
+        ),
+        ("\"another-token-of-the-directory\"", "\"short\"", "fewer than 24 characters"),
+        (
+            "tokens = [\"0123456789abcdef01234567\", \"another-token-of-the-directory\"]",
+            "tokens = []",
+            "scim.tokens",
+        ),
+        ("[scim]", "[scim]\nlisten = \"127.0.0.1:8080\"", "which `server.listen` has already"),
+        ("[scim]", "[scim]\nlisten = \"127.0.0.1:9090\"", "which `health.listen` has already"),
+        ("[scim]", "[scim]\npublic_url = \"ftp://x\"", "is no scheme"),
+        (
+            "[application]\nconnector = \"gitea\"\nurl = \"http://127.0.0.1:3000\"\ncredential = { bearer = \"token\" }\n",
+            "",
+            "needs an [application]",
+        ),
+        ("default_role = \"user\"\n", "", "default_role` is missing"),
+    ] {
+        let found = refused(from, to);
+        assert!(found.contains(told), "{told}: {found}");
+    }
 }

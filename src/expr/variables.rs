@@ -216,7 +216,7 @@ pub const VARIABLES: &[Variable] = &[
             Read::Text(|f| {
                 Some(Cow::from(match f.session.grant.source {
                     GrantSource::Baseline => "baseline",
-                    GrantSource::Session => "session",
+                    GrantSource::Session | GrantSource::Borrowed => "session",
                 }))
             }),
             WITH_GRANT,

@@ -80,6 +80,12 @@ impl LiveSession {
         self.last_written.store(at.0, Ordering::Relaxed);
     }
 
+    /// It was used elsewhere, which the store knows.
+    pub(super) fn was_seen(&self, at: UnixTime) {
+        self.last_seen.fetch_max(at.0, Ordering::Relaxed);
+        self.last_written.fetch_max(at.0, Ordering::Relaxed);
+    }
+
     #[must_use]
     pub fn hash(&self) -> &SessionHash {
         &self.hash
@@ -123,6 +129,11 @@ impl LiveSession {
     pub fn ends_at(&self) -> UnixTime {
         let idle_end = UnixTime(self.last_seen.load(Ordering::Relaxed)).after(self.idle_timeout);
         self.expires_at.min(idle_end)
+    }
+
+    /// Past its absolute end, which no use puts off.
+    pub(super) fn is_over(&self, now: UnixTime) -> bool {
+        now >= self.expires_at
     }
 
     #[must_use]

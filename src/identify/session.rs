@@ -1,9 +1,10 @@
 //! Sessions: in the store for good, in memory in a compact form for the requests.
 
+mod elsewhere;
 mod revocation;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -57,8 +58,8 @@ pub struct Sessions {
     now: Arc<AtomicI64>,
     /// When the store was first found away; 0 while it answers.
     store_away_since: AtomicI64,
-    /// The store's mark of what other processes wrote, when it was last looked at.
-    seen_of_others: AtomicI64,
+    /// What happens in the store was not heard of for a while.
+    behind: AtomicBool,
 }
 
 #[derive(Default)]
@@ -118,7 +119,7 @@ impl Sessions {
             platform,
             now,
             store_away_since: AtomicI64::new(0),
-            seen_of_others: AtomicI64::new(0),
+            behind: AtomicBool::new(false),
         }
     }
 
@@ -143,8 +144,9 @@ impl Sessions {
             Some(value) => {
                 let hash = cookie::hash(value);
                 let known = core.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).map(Arc::clone);
-                match known {
-                    Some(session) => self.current(session),
+                match known.and_then(|session| self.current(session)) {
+                    Some(session) => Some(session),
+                    // Unknown to this core, or idle as far as it knows.
                     None => match Box::pin(self.look_up(value, SessionHash(hash))).await {
                         Ok(None) => None,
                         Ok(Some(session)) => {
@@ -190,9 +192,16 @@ impl Sessions {
         if !self.ids.is_ours(value) {
             return Ok(None);
         }
-        if let Some(live) = self.read().live.get(&hash) {
-            return Ok(Some(live.clone()));
+        {
+            let table = self.read();
+            if table.ended.contains_key(&hash) {
+                return Ok(None);
+            }
+            if let Some(live) = table.live.get(&hash).cloned().and_then(|live| self.current(live)) {
+                return Ok(Some(live));
+            }
         }
+        self.store_is_near()?;
         let found = self.store.find_session(&hash).await;
         self.note_store(&found);
         let Some(record) = found? else { return Ok(None) };
@@ -206,7 +215,10 @@ impl Sessions {
         if table.ended.contains_key(&hash) {
             return Ok(None);
         }
-        Ok(Some(table.live.entry(hash).or_insert(live).clone()))
+        let seen = live.last_seen();
+        let live = table.live.entry(hash).or_insert(live).clone();
+        live.was_seen(seen);
+        Ok(Some(live))
     }
 
     /// Begins a session for whom provisioning saw to; ends the one that this browser had before.
@@ -226,6 +238,8 @@ impl Sessions {
         let value = self.ids.issue(self.platform.entropy.bytes()?);
         let identity = provisioned.verified().identity();
         let latest = now.after(self.settings.max_lifetime);
+        // E1: the session does not outlive the account.
+        let latest = provisioned.ends_at().map_or(latest, |ends_at| ends_at.min(latest));
         let record = SessionRecord {
             hash: SessionHash(cookie::hash(&value)),
             content: SessionContent {
@@ -302,12 +316,28 @@ impl Sessions {
         Ok(ended.len())
     }
 
+    /// Ends here what has ended in the store already.
+    pub fn forget_ended(&self, ended: &[SessionHash]) {
+        for hash in ended {
+            self.forget(hash, true);
+        }
+    }
+
     async fn tell_ended(&self, hash: &SessionHash) -> Result<(), SessionError> {
         let ended = self.store.end_session(hash).await;
         self.note_store(&ended);
         ended?;
         if let Some(ended) = self.write().ended.get_mut(hash) {
             ended.told = true;
+        }
+        Ok(())
+    }
+
+    async fn tell_untold(&self) -> Result<(), SessionError> {
+        let untold: Vec<SessionHash> =
+            self.read().ended.iter().filter(|(_, ended)| !ended.told).map(|(hash, _)| *hash).collect();
+        for hash in untold {
+            self.tell_ended(&hash).await?;
         }
         Ok(())
     }
@@ -329,16 +359,20 @@ impl Sessions {
         self.table.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refreshes the coarse clock and ends what has expired; called four times a second.
+    /// Refreshes the coarse clock and ends what is past its end; called four times a second.
     pub fn tick(&self) {
         let now = self.platform.clock.now();
         self.now.store(now.0, Ordering::Relaxed);
+        if self.store_is_near().is_err() {
+            self.let_go_of_all();
+        }
+        // What is only idle here may be in use at another replica; see `look_at_idle`.
         let expired: Vec<SessionHash> = {
             let table = self.read();
             table
                 .live
                 .values()
-                .filter(|session| now >= session.ends_at())
+                .filter(|session| session.is_over(now))
                 .map(|session| *session.hash())
                 .collect()
         };
@@ -369,11 +403,7 @@ impl Sessions {
         for (session, (_, at)) in moved.iter().zip(&seen) {
             session.note_written(*at);
         }
-        let untold: Vec<SessionHash> =
-            self.read().ended.iter().filter(|(_, ended)| !ended.told).map(|(hash, _)| *hash).collect();
-        for hash in untold {
-            self.tell_ended(&hash).await?;
-        }
+        self.tell_untold().await?;
         let now = self.platform.clock.now();
         let swept = self.store.sweep_sessions(now, self.settings.idle_timeout).await;
         self.note_store(&swept);
@@ -407,7 +437,7 @@ impl Sessions {
         let since = self.store_away_since.load(Ordering::Relaxed);
         if away && since == 0 {
             self.store_away_since.store(self.platform.clock.now().0, Ordering::Relaxed);
-        } else if outcome.is_ok() && since != 0 {
+        } else if outcome.is_ok() && since != 0 && !self.behind.load(Ordering::Relaxed) {
             self.store_away_since.store(0, Ordering::Relaxed);
         }
     }

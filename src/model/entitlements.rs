@@ -37,4 +37,6 @@ pub enum GrantSource {
     Baseline,
     /// The identity provider's, for this session only (L2).
     Session,
+    /// The identity provider's, and in the application too for as long as the session lasts (L2, `borrow`).
+    Borrowed,
 }

@@ -54,6 +54,18 @@ pub const METRICS: &[Metric] = &[
         meaning: "How long provisioning took, in seconds.",
     },
     Metric {
+        name: crate::provision::measures::JOBS,
+        kind: Kind::Counter,
+        labels: "kind, outcome",
+        meaning: "Jobs that were worked on. `outcome`: `done`, `put_off` (nothing to do yet), `failed` (tried again later), `parked` (needs an administrator).",
+    },
+    Metric {
+        name: crate::provision::measures::PAUSED,
+        kind: Kind::Counter,
+        labels: "by",
+        meaning: "Changes to accounts that wait, since `provisioning.max_removals` were made within an hour.",
+    },
+    Metric {
         name: crate::provision::measures::BREAKER,
         kind: Kind::Gauge,
         labels: "",

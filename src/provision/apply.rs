@@ -96,7 +96,7 @@ impl Calls<'_> {
     }
 
     /// F5, `unknown_team = "create"`; one that is there by now is as good.
-    async fn create_team(&self, team: &str) -> Result<(), ConnectorError> {
+    pub(super) async fn create_team(&self, team: &str) -> Result<(), ConnectorError> {
         match self.patiently(|| self.connector.create_team(team)).await {
             Ok(()) => {
                 tracing::info!(target: "narthex::audit", event = "team_created", team);

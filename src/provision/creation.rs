@@ -9,23 +9,29 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::model::invite::InviteId;
 use crate::model::{Account, AccountId, EmailAddress, Identity, Member, Origin};
-use crate::store::CreationLease;
+use crate::store::{CreationIntent, CreationLease, OnUpdate};
 
 use super::apply::{Calls, TRIES};
 use super::connector::{Connector, ConnectorError, FindBy};
 use super::explain::{Found, Story};
+use super::faults::fault_point;
 use super::guard::Guarded;
+use super::leases::{FIRST_LOOK, LANDING, LAST_LOOK, MARGIN};
+use super::members::Birth;
 use super::plan::{Operation, Situation, plan};
 use super::provisioner::{Core, How, Settled, report_skipped};
 use super::resolve::Wanted;
 use super::{ProvisionError, existing, members};
 
-/// A lease outlives the time budget by this: what comes after the budget are two writes to the store.
-const MARGIN: Duration = Duration::from_secs(5);
-/// Between two looks at another process's attempt; the second one doubles up to the last.
-const FIRST_LOOK: Duration = Duration::from_millis(50);
-const LAST_LOOK: Duration = Duration::from_millis(800);
+/// E1: how long an unfinished creation is left to the person who may try again.
+const UNTIL_CLEANED_UP: Duration = Duration::from_mins(1);
+
+/// A member whose account is gone, and who has the right to work on it.
+type Vanished = (Member, u64);
+/// What tells whether another process was faster.
+type Former = Option<(Option<AccountId>, u32)>;
 
 /// One attempt.
 pub(super) struct Creation<'a> {
@@ -38,6 +44,8 @@ pub(super) struct Creation<'a> {
     leased: bool,
     /// An account may exist of which no member tells.
     in_doubt: bool,
+    /// F6: the invite that was consumed.
+    invite: Option<InviteId>,
     /// What was found and done, for `explain`.
     story: Story,
 }
@@ -66,12 +74,22 @@ impl<'a> Creation<'a> {
             holder,
             leased: false,
             in_doubt: false,
+            invite: None,
             story: Story::default(),
         })
     }
 
-    /// Until the person has a member with a whole account. `vanished`: the member whose account is gone.
-    pub(super) async fn run(mut self, vanished: Option<Member>) -> Result<Settled, ProvisionError> {
+    /// Until the person has a member with a whole account.
+    pub(super) async fn run(self) -> Result<Settled, ProvisionError> {
+        self.until_whole(None).await
+    }
+
+    /// Until the member, whose account is gone and whom `holder` has the right to work on, has another.
+    pub(super) async fn again(self, member: Member, holder: u64) -> Result<Settled, ProvisionError> {
+        self.until_whole(Some((member, holder))).await
+    }
+
+    async fn until_whole(mut self, vanished: Option<Vanished>) -> Result<Settled, ProvisionError> {
         let core = self.core;
         let result = core.in_time(self.deadline, self.attempt(vanished)).await;
         if self.leased {
@@ -82,12 +100,13 @@ impl<'a> Creation<'a> {
             if let Err(error) = gave_up {
                 tracing::warn!(%error, "a creation lease could not be given up and runs out by itself");
             }
+            fault_point!(core, CreationReleased);
         }
         result
     }
 
-    async fn attempt(&mut self, vanished: Option<Member>) -> Result<Settled, ProvisionError> {
-        let former = vanished.as_ref().map(|member| (member.account.clone(), member.generation));
+    async fn attempt(&mut self, vanished: Option<Vanished>) -> Result<Settled, ProvisionError> {
+        let former = vanished.as_ref().map(|(member, _)| (member.account.clone(), member.generation));
         let Some(earlier_intent) = self.lease(former.clone()).await? else {
             return self.of_the_winner().await;
         };
@@ -98,15 +117,13 @@ impl<'a> Creation<'a> {
         if now != former {
             return self.of_the_winner().await;
         }
+        fault_point!(self.core, CreationLeased);
         self.in_doubt = earlier_intent.is_some();
-        self.create(member, earlier_intent).await
+        self.create(vanished, earlier_intent).await
     }
 
     /// Takes the lease and gives the intent that it carries; `None`: another process did it meanwhile.
-    async fn lease(
-        &mut self,
-        former: Option<(AccountId, u32)>,
-    ) -> Result<Option<Option<String>>, ProvisionError> {
+    async fn lease(&mut self, former: Former) -> Result<Option<Option<String>>, ProvisionError> {
         let Identity { idp, subject, .. } = self.identity;
         let store = &self.core.store;
         let mut look = FIRST_LOOK;
@@ -136,14 +153,12 @@ impl<'a> Creation<'a> {
         let Identity { idp, subject, .. } = self.identity;
         let member = self.core.store.find_member(idp, subject).await?;
         let member = member.ok_or(ProvisionError::BusyElsewhere)?;
-        let account = self.core.account_of(&member, self.deadline).await?;
-        let account = account.ok_or(ProvisionError::AccountVanished)?;
-        self.core.returned(member, account).await
+        self.core.returning(member, self.identity, self.deadline).await
     }
 
     async fn create(
         &mut self,
-        vanished: Option<Member>,
+        vanished: Option<Vanished>,
         earlier_intent: Option<String>,
     ) -> Result<Settled, ProvisionError> {
         let core = self.core;
@@ -154,43 +169,62 @@ impl<'a> Creation<'a> {
         core.not_protected(&wanted)?;
         self.story.wanted = Some(Box::new(wanted.clone()));
         let verified = wanted.email.as_ref().map(|email| email.address.to_string());
+        core.email_is_admitted(self.identity, profile.email.as_deref()).await?;
+        core.email_is_admitted(self.identity, verified.as_deref()).await?;
         let names: Vec<&str> = std::iter::once(profile.username.as_str())
             .chain(profile.email.as_deref())
             .chain(verified.as_deref())
             .collect();
         let _these_names_are_ours = core.name_locks.hold(&names).await;
+        // F6: before anything that the invite gives is written.
+        if let Some((id, revision)) = resolved.invited {
+            core.claim_invite(self.identity, id, revision).await?;
+            self.invite = Some(id);
+        }
 
         if let Some(intended) = &earlier_intent
             && let Some(account) = self.ours(intended, &wanted).await?
         {
             self.story.found = Found::Unfinished(Box::new(account.clone()));
             let account = self.complete(account, &wanted).await?;
-            return self.finish(vanished, account, Origin::Jit, How::Completed).await;
+            return self.finish(vanished, account, &wanted, How::Completed).await;
         }
         if let Some(account) = self.existing(&wanted).await? {
             self.story.found = Found::Existing(Box::new(account.clone()));
-            return self.finish(vanished, account, Origin::Adopted, How::Adopted).await;
+            return self.finish(vanished, account, &wanted, How::Adopted).await;
         }
         // F9: recorded after "not found" and before the call, so that a crash between them is known of.
         let Identity { idp, subject, .. } = self.identity;
-        if !core.store.intend_creation(idp, subject, self.holder, &profile.username).await? {
+        let clean_up_after = core.settings.time_budget + MARGIN + UNTIL_CLEANED_UP;
+        let intent = CreationIntent {
+            username: profile.username.clone(),
+            email: profile.email.clone(),
+            clean_up_at: core
+                .settings
+                .lifecycle
+                .ephemeral
+                .map(|_| core.platform.clock.now().after(clean_up_after)),
+        };
+        if !core.store.intend_creation(idp, subject, self.holder, &intent).await? {
             self.leased = false;
             return Err(ProvisionError::BusyElsewhere);
         }
+        fault_point!(core, CreationIntended);
         self.in_doubt = true;
         self.story.found = Found::Nothing;
         let earlier = earlier_intent.as_ref() == Some(&profile.username);
         match self.bear(&wanted, earlier).await? {
             Born::Ours(account) => {
                 self.story.done.extend(creation(&wanted));
+                fault_point!(core, AccountCreated);
                 let account = self.complete(*account, &wanted).await?;
                 let how = if vanished.is_some() { How::Recreated } else { How::Created };
-                self.finish(vanished, account, Origin::Jit, how).await
+                self.finish(vanished, account, &wanted, how).await
             }
             Born::Conflict { excerpt } => match self.existing(&wanted).await? {
                 Some(account) => {
                     self.story.found = Found::Existing(Box::new(account.clone()));
-                    self.finish(vanished, account, Origin::Adopted, How::Adopted).await
+                    self.finish(vanished, account, &wanted, How::Adopted).await
                 }
                 None => Err(ProvisionError::UnexplainedConflict { excerpt }),
             },
@@ -250,6 +284,7 @@ impl<'a> Creation<'a> {
         let plan = plan(wanted, Situation::Ours(&account));
         let account = self.calls().complete(account, &plan).await?;
         self.story.done.extend(plan.operations);
+        fault_point!(self.core, AccountCompleted);
         Ok(account)
     }
 
@@ -324,9 +359,9 @@ impl<'a> Creation<'a> {
     /// Records the member; the last step, so that whoever finds a member finds a whole account.
     async fn finish(
         &mut self,
-        vanished: Option<Member>,
+        vanished: Option<Vanished>,
         account: Account,
-        origin: Origin,
+        wanted: &Wanted,
         how: How,
     ) -> Result<Settled, ProvisionError> {
         let core = self.core;
@@ -334,17 +369,38 @@ impl<'a> Creation<'a> {
             return Err(ProvisionError::AccountDeactivated { username: account.profile.username });
         }
         let now = core.platform.clock.now();
-        let member = if let Some(member) = vanished {
-            let member = members::with_new_account(member, &account, origin, now);
-            core.store.record_login(&member).await?;
+        let adopted = how == How::Adopted;
+        let birth = Birth {
+            account: &account,
+            origin: match self.invite {
+                _ if adopted => Origin::Adopted,
+                Some(_) => Origin::Invite,
+                None => Origin::Jit,
+            },
+            entitled: (!adopted).then_some(&wanted.entitled),
+            // E1: only what was made while it is on.
+            ephemeral_until: core
+                .settings
+                .lifecycle
+                .ephemeral
+                .filter(|_| !adopted && self.invite.is_none())
+                .map(|life| now.after(life)),
+            now,
+        };
+        let landing_until = birth.ephemeral_until.map(|_| now.after(LANDING));
+        let member = if let Some((member, holder)) = vanished {
+            let member = members::with_new_account(member, &birth);
+            // Sessions of the account that is gone.
+            let member = core.update(member, holder, OnUpdate::End, landing_until).await?;
+            fault_point!(core, AccountRenewed);
             member
         } else {
             let id = core.platform.entropy.member_id(now)?;
-            let member = members::first(id, self.identity, &account, origin, now);
-            match core.store.finish_creation(&member, self.holder).await? {
+            let member = members::first(id, self.identity, &birth);
+            match core.store.finish_creation(&member, self.holder, landing_until).await? {
                 Ok(()) => self.leased = false,
-                Err(other) if self.is_this_person(&other) && other.account == account.id => {
-                    return core.returned(other, account).await;
+                Err(other) if self.is_this_person(&other) && other.account.as_ref() == Some(&account.id) => {
+                    return core.returning(other, self.identity, self.deadline).await;
                 }
                 Err(_) => {
                     self.in_doubt = false;
@@ -352,8 +408,12 @@ impl<'a> Creation<'a> {
                     return Err(ProvisionError::LinkedToAnotherMember { username });
                 }
             }
+            fault_point!(core, MemberRecorded);
             member
         };
+        if let Some(id) = self.invite {
+            core.finish_invite(self.identity, id, member.id).await;
+        }
         let event = match how {
             How::Created | How::Existing => "account_created",
             How::Completed => "account_completed",
@@ -371,7 +431,8 @@ impl<'a> Creation<'a> {
             generation = member.generation,
             entitlements = ?account.entitlements,
         );
-        Ok(Settled { member, account, how, story: std::mem::take(&mut self.story) })
+        let story = std::mem::take(&mut self.story);
+        Ok(Settled { member, account, grant: None, how, story })
     }
 
     fn is_this_person(&self, member: &Member) -> bool {

@@ -1,12 +1,15 @@
 //! What an identity is given, and why (F3, F4, F5, L7): every entitlement with its source and rule.
 
+mod kinds;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::settings::{MappingGives, MappingRow, Provisioning, UnknownRole, UnknownTeam};
+use crate::config::settings::{MappingGives, MappingRow, Provisioning, UnknownRole};
+pub use crate::model::Source;
 use crate::model::invite::InviteId;
-use crate::model::{Entitlements, Identity};
+use crate::model::{Entitlements, Identity, Item};
 
 use super::connector::{Features, Kind};
 use super::invites::Invited;
@@ -14,16 +17,6 @@ use super::names::{Names, Standing};
 use super::rows::{Judged, RowOutcome};
 use super::sources::Groups;
 use super::{ProvisionError, rows, sources};
-
-/// Where an entitlement comes from (PROVISIONING.md, ledger).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    Invite,
-    Sso,
-    Onboarding,
-    Default,
-}
 
 /// The rule by which it was decided, as PROVISIONING.md numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +36,22 @@ pub enum Entitlement {
     AppGroup(String),
     Permission(String),
     Owner,
+}
+
+impl Entitlement {
+    /// With its value, as states of an account are compared.
+    #[must_use]
+    pub fn item(&self) -> (Item, String) {
+        match self {
+            Self::Role(role) => (Item::Role, role.clone()),
+            Self::Team { team, team_role } => {
+                (Item::Team(team.clone()), team_role.clone().unwrap_or_default())
+            }
+            Self::AppGroup(name) => (Item::AppGroup(name.clone()), String::new()),
+            Self::Permission(name) => (Item::Permission(name.clone()), String::new()),
+            Self::Owner => (Item::Owner, String::new()),
+        }
+    }
 }
 
 /// What made it so.
@@ -216,48 +225,6 @@ impl Work<'_> {
         }
     }
 
-    /// F6: what the invite gives, as far as the administrator who made it may still give it. `true`: the role, too.
-    fn invited(&mut self, invited: &Invited) -> Result<bool, ProvisionError> {
-        let because = || Because::Invite(invited.id);
-        let marked = invited.may_be_privileged();
-        let given = &invited.entitlements;
-        let mut has_role = false;
-        if let Some(role) = given.role.clone().filter(|_| self.features.roles) {
-            let why = match self.standing(Kind::Role, &role) {
-                Standing::Ordinary | Standing::Unlisted => None,
-                Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
-                Standing::Absent => Some(SkipReason::Absent),
-            };
-            has_role = why.is_none();
-            match why {
-                None => {
-                    let privileged = self.standing(Kind::Role, &role) == Standing::Privileged;
-                    self.give(Entitlement::Role(role), Source::Invite, Rule::F6, because(), privileged);
-                }
-                Some(_) if self.settings.unknown_role == UnknownRole::Deny => {
-                    return Err(ProvisionError::UnknownRole { role });
-                }
-                Some(why) => self.skip(Entitlement::Role(role), Source::Invite, Rule::F6, because(), why),
-            }
-        }
-        if given.owner && self.features.owner {
-            if marked {
-                self.give(Entitlement::Owner, Source::Invite, Rule::F6, because(), true);
-            } else {
-                let why = SkipReason::Privileged;
-                self.skip(Entitlement::Owner, Source::Invite, Rule::F6, because(), why);
-            }
-        }
-        for (team, team_role) in &given.teams {
-            self.team(team, team_role.as_deref(), Source::Invite, because(), marked)?;
-        }
-        let groups = given.app_groups.iter().cloned().map(Entitlement::AppGroup);
-        for one in groups.chain(given.permissions.iter().cloned().map(Entitlement::Permission)) {
-            self.plain(one, Source::Invite, because(), marked);
-        }
-        Ok(has_role)
-    }
-
     /// F4: the first value of `role_claim`, else the first row that matches. `false`: neither named one
     /// that can be given.
     fn role_from_sso(&mut self, rows: &[&Judged<'_>]) -> Result<bool, ProvisionError> {
@@ -402,91 +369,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// F5: the first that names a team decides of it. `marked`: the row may give what is privileged (F4).
-    fn team(
-        &mut self,
-        team: &str,
-        team_role: Option<&str>,
-        source: Source,
-        because: Because,
-        marked: bool,
-    ) -> Result<(), ProvisionError> {
-        let rule = rule_of(source);
-        let decided = |entitlement: &Entitlement| matches!(entitlement, Entitlement::Team { team: known, .. } if known == team);
-        if !self.features.teams || self.out.given.iter().any(|given| decided(&given.entitlement)) {
-            return Ok(());
-        }
-        let team_role = team_role.filter(|_| self.features.team_roles).map(str::to_owned);
-        let entitlement = Entitlement::Team { team: team.to_owned(), team_role: team_role.clone() };
-        let raw = matches!(because, Because::Claim(_));
-        let role_refused = team_role.as_ref().and_then(|role| match self.standing(Kind::TeamRole, role) {
-            Standing::Ordinary => None,
-            Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
-            Standing::Absent => Some(SkipReason::Absent),
-            // SECURITY: as with roles: a claim cannot name what nothing says to be unprivileged.
-            Standing::Unlisted => raw.then_some(SkipReason::Unlisted),
-        });
-        let mut create = false;
-        let why = role_refused.or_else(|| match self.standing(Kind::Team, team) {
-            Standing::Ordinary | Standing::Unlisted => None,
-            Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
-            Standing::Absent => {
-                create = self.settings.unknown_team == UnknownTeam::Create && self.features.can_create_team;
-                (!create).then_some(SkipReason::Absent)
-            }
-        });
-        match why {
-            None => {
-                if create {
-                    self.out.teams_to_create.insert(team.to_owned());
-                }
-                let privileged = match source {
-                    // Not everything that an administrator invites to is privileged.
-                    Source::Invite => {
-                        let of_role = team_role.as_ref().map(|role| self.standing(Kind::TeamRole, role));
-                        self.standing(Kind::Team, team) == Standing::Privileged
-                            || of_role == Some(Standing::Privileged)
-                    }
-                    Source::Sso | Source::Onboarding | Source::Default => marked,
-                };
-                self.give(entitlement, source, rule, because, privileged);
-            }
-            Some(_) if self.first_login && self.settings.unknown_team == UnknownTeam::Deny => {
-                return Err(ProvisionError::UnknownTeam { team: team.to_owned() });
-            }
-            Some(why) => self.skip(entitlement, source, rule, because, why),
-        }
-        Ok(())
-    }
-
-    /// An application group or permission: given where the application has it.
-    fn plain(&mut self, entitlement: Entitlement, source: Source, because: Because, marked: bool) {
-        let (kind, has_kind, name) = match &entitlement {
-            Entitlement::AppGroup(name) => (Kind::AppGroup, self.features.app_groups, name),
-            Entitlement::Permission(name) => (Kind::Permission, self.features.permissions, name),
-            Entitlement::Role(_) | Entitlement::Team { .. } | Entitlement::Owner => return,
-        };
-        if !has_kind || self.out.given.iter().any(|given| given.entitlement == entitlement) {
-            return;
-        }
-        let rule = rule_of(source);
-        let why = match self.standing(kind, name) {
-            Standing::Ordinary | Standing::Unlisted => None,
-            Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
-            Standing::Absent => Some(SkipReason::Absent),
-        };
-        match why {
-            None => {
-                let privileged = match source {
-                    Source::Invite => self.standing(kind, name) == Standing::Privileged,
-                    Source::Sso | Source::Onboarding | Source::Default => marked,
-                };
-                self.give(entitlement, source, rule, because, privileged);
-            }
-            Some(why) => self.skip(entitlement, source, rule, because, why),
-        }
-    }
-
     fn give(
         &mut self,
         entitlement: Entitlement,
@@ -531,7 +413,7 @@ fn rule_of(source: Source) -> Rule {
     match source {
         Source::Onboarding => Rule::F3,
         Source::Invite => Rule::F6,
-        Source::Sso | Source::Default => Rule::F5,
+        Source::Sso | Source::Default | Source::Console | Source::Scim => Rule::F5,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a verified identity did not become a session: one variant per rule of PROVISIONING.md.
 
-use crate::model::{Fault, IdpId};
+use crate::model::{AccountId, Fault, IdpId};
 use crate::platform::entropy::NoEntropy;
 use crate::store::StoreError;
 
@@ -95,6 +95,14 @@ pub enum ProvisionError {
     /// G4.
     #[error("G4: the account `{username}` is deactivated in the application")]
     AccountDeactivated { username: String },
+    /// G6.
+    #[error(
+        "G6: this person is blocked: neither the account, nor another identity or account with the e-mail"
+    )]
+    Blocked,
+    /// The application gave the id of a member's account to somebody else's.
+    #[error("the account `{id}` is `{username}` by now and not this member's; nothing was done to it")]
+    AccountIsAnothers { id: AccountId, username: String },
     /// A member's account is gone, and the mode creates none.
     #[error("the account of this member is gone from the application, and provisioning.mode creates none")]
     AccountVanished,
@@ -138,6 +146,7 @@ impl ProvisionError {
             | Self::ProtectedAccount { .. }
             | Self::LinkedToAnotherMember { .. }
             | Self::AccountDeactivated { .. }
+            | Self::Blocked
             | Self::AccountVanished => Fault::Person,
             Self::EmailMissing { .. }
             | Self::EmailInvalid { .. }
@@ -151,9 +160,10 @@ impl ProvisionError {
             | Self::AttributeTemplate { .. }
             | Self::NoDefaultRole
             | Self::DefaultRoleUnusable { .. } => Fault::Operator,
-            Self::UnexplainedConflict { .. } | Self::TimeBudget { .. } | Self::Implausible { .. } => {
-                Fault::Application
-            }
+            Self::UnexplainedConflict { .. }
+            | Self::TimeBudget { .. }
+            | Self::Implausible { .. }
+            | Self::AccountIsAnothers { .. } => Fault::Application,
             Self::Connector(error) => connector_fault(error),
             Self::BusyElsewhere
             | Self::TooManyAtOnce { .. }
@@ -191,6 +201,8 @@ impl ProvisionError {
             Self::LinkedToAnotherMember { .. } => "linked_to_another_member",
             Self::UnexplainedConflict { .. } => "unexplained_conflict",
             Self::AccountDeactivated { .. } => "account_deactivated",
+            Self::Blocked => "blocked",
+            Self::AccountIsAnothers { .. } => "account_is_anothers",
             Self::AccountVanished => "account_vanished",
             Self::TimeBudget { .. } => "time_budget",
             Self::BusyElsewhere => "busy_elsewhere",
@@ -245,6 +257,8 @@ impl ProvisionError {
             | Self::LinkedToAnotherMember { .. }
             | Self::UnexplainedConflict { .. }
             | Self::AccountDeactivated { .. }
+            | Self::Blocked
+            | Self::AccountIsAnothers { .. }
             | Self::AccountVanished
             | Self::Connector(_)
             | Self::Implausible { .. }
@@ -297,7 +311,11 @@ impl ProvisionError {
             Self::Connector(ConnectorError::NoSeats { .. }) => {
                 "This application has no seats left. Ask the application's administrator."
             }
-            Self::UnknownRole { .. } | Self::UnknownTeam { .. } | Self::AccountVanished => {
+            Self::UnknownRole { .. }
+            | Self::UnknownTeam { .. }
+            | Self::Blocked
+            | Self::AccountIsAnothers { .. }
+            | Self::AccountVanished => {
                 "You have no access to this application at present. \
                  Ask its administrator, and give the error id."
             }

@@ -29,5 +29,9 @@ pub fn grant(baseline: &Entitlements, session: &Entitled, session_roles: Session
         carried.permissions = said.permissions;
     }
     carried.owner |= said.owner;
-    if carried == *baseline { own() } else { Grant { entitlements: carried, source: GrantSource::Session } }
+    let source = match session_roles {
+        SessionRoles::Borrow => GrantSource::Borrowed,
+        SessionRoles::Headers | SessionRoles::Off => GrantSource::Session,
+    };
+    if carried == *baseline { own() } else { Grant { entitlements: carried, source } }
 }

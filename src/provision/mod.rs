@@ -21,10 +21,15 @@ pub mod error;
 pub mod exchange;
 pub mod existing;
 pub mod explain;
+pub mod fate;
+pub mod faults;
 pub mod flights;
 pub mod grant;
 pub mod guard;
 pub mod invites;
+pub mod jobs;
+mod leases;
+pub mod loans;
 pub mod measures;
 pub mod members;
 pub mod names;
@@ -34,13 +39,17 @@ pub mod provisioner;
 pub mod rehearse;
 pub mod resolve;
 pub mod rest;
+mod returning;
 pub mod rows;
 pub mod scim;
+mod settle;
+pub mod settlement;
 pub mod shadow;
 pub mod sources;
+pub mod sync;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use connector::{Connector, ConnectorError};
 pub use error::ProvisionError;

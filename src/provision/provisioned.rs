@@ -2,7 +2,7 @@
 
 use crate::identify::Verified;
 use crate::model::session::SessionAccount;
-use crate::model::{Account, Grant, Member};
+use crate::model::{Account, Grant, Member, UnixTime};
 
 /// What provisioning ended with.
 #[derive(Debug)]
@@ -10,6 +10,7 @@ pub struct Provisioned {
     verified: Verified,
     account: Option<SessionAccount>,
     grant: Grant,
+    ends_at: Option<UnixTime>,
 }
 
 impl Provisioned {
@@ -17,12 +18,12 @@ impl Provisioned {
     pub(super) fn with_account(verified: Verified, member: &Member, account: &Account, grant: Grant) -> Self {
         let account =
             SessionAccount { member: member.id, id: account.id.clone(), profile: account.profile.clone() };
-        Self { verified, account: Some(account), grant }
+        Self { verified, account: Some(account), grant, ends_at: member.ephemeral_until }
     }
 
     /// The named exception of M3: `unprovisioned = "forward"`, a session without account.
     pub(super) fn without_account(verified: Verified, grant: Grant) -> Self {
-        Self { verified, account: None, grant }
+        Self { verified, account: None, grant, ends_at: None }
     }
 
     #[must_use]
@@ -40,10 +41,16 @@ impl Provisioned {
         &self.grant
     }
 
+    /// When the account goes at the latest, and the session with it (E1).
+    #[must_use]
+    pub fn ends_at(&self) -> Option<UnixTime> {
+        self.ends_at
+    }
+
     /// For tests of the stages that follow.
     #[cfg(test)]
     #[must_use]
     pub fn for_tests(verified: Verified, account: Option<SessionAccount>, grant: Grant) -> Self {
-        Self { verified, account, grant }
+        Self { verified, account, grant, ends_at: None }
     }
 }

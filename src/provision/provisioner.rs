@@ -1,7 +1,9 @@
 //! The stage itself: one verified identity in, one provisioned session's makings out.
 
+mod change;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -11,23 +13,23 @@ use tokio::time::Instant;
 use crate::config::Settings;
 use crate::config::settings::{Mode, Provisioning, Unprovisioned};
 use crate::identify::Verified;
-use crate::model::{Account, ErrorId, Grant, Identity, IdpId, Member, MemberStatus};
+use crate::model::{Account, ConsoleRole, ErrorId, Grant, Identity, IdpId, Member, SessionHash};
 use crate::platform::{Platform, Tasks};
-use crate::store::MemberStore;
+use crate::store::Store;
 
 use super::apply::Calls;
 use super::connector::{Connector, ConnectorError, FindBy};
 use super::creation::Creation;
-use super::eligibility::{self, Authority};
+use super::eligibility::Authority;
 use super::explain::{Explanation, Story};
 use super::flights::{Flights, NameLocks};
 use super::grant::grant;
 use super::guard::Guarded;
+use super::invites::Invited;
 use super::names::{self, NameCache, Names};
 use super::rehearse::Telling;
 use super::resolve::{Decision, Question, Resolved, Wanted, names_missing, resolve};
-use super::shadow::{Reach, ReadOnly};
-use super::{ProvisionError, Provisioned, existing, measures, members};
+use super::{ProvisionError, Provisioned, existing, invites, measures};
 
 /// Sees to accounts. Cheap to clone.
 #[derive(Clone)]
@@ -43,18 +45,30 @@ pub struct Provisioner {
 pub(super) struct Core {
     pub(super) settings: Provisioning,
     authorities: BTreeMap<IdpId, Authority>,
+    /// Without any guard around it.
+    application: Option<Arc<dyn Connector>>,
     pub(super) connector: Option<Arc<Guarded>>,
-    pub(super) store: Arc<dyn MemberStore>,
+    /// F6: by administrators' names, what they may grant.
+    pub(super) grantors: Arc<BTreeMap<String, ConsoleRole>>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) platform: Platform,
     pub(super) name_locks: Arc<NameLocks>,
     pub(super) names: Arc<NameCache>,
+    on_ended: Arc<OnceLock<Box<OnEnded>>>,
+    #[cfg(test)]
+    pub(super) faults: Arc<super::faults::Faults>,
 }
+
+/// Is told of sessions that this stage ended in the store.
+pub type OnEnded = dyn Fn(&[SessionHash]) + Send + Sync;
 
 /// A person whose account was seen to.
 #[derive(Debug, Clone)]
 pub struct Settled {
     pub member: Member,
     pub account: Account,
+    /// What the session carries, where the account was made to fit it.
+    pub grant: Option<Grant>,
     pub how: How,
     /// What was done for it, for `explain`.
     pub story: Story,
@@ -94,12 +108,13 @@ impl Provisioner {
     pub fn new(
         settings: &Settings,
         connector: Option<Arc<dyn Connector>>,
-        store: Arc<dyn MemberStore>,
+        store: Arc<dyn Store>,
         platform: Platform,
         tasks: Tasks,
     ) -> Self {
         let authorities = settings.idps.iter().map(|idp| (idp.id().clone(), Authority::of(idp))).collect();
         Self::with(settings.provisioning.clone(), authorities, connector, store, platform, tasks)
+            .granting(settings.admin.tokens.iter().map(|token| (token.name.clone(), token.role)))
     }
 
     /// As [`Provisioner::new`], with what it takes of the settings.
@@ -108,20 +123,26 @@ impl Provisioner {
         settings: Provisioning,
         authorities: BTreeMap<IdpId, Authority>,
         connector: Option<Arc<dyn Connector>>,
-        store: Arc<dyn MemberStore>,
+        store: Arc<dyn Store>,
         platform: Platform,
         tasks: Tasks,
     ) -> Self {
-        let protected = settings.protected_accounts.clone();
-        // M6: whatever goes wrong elsewhere, nothing is written.
-        let connector = connector.map(|inner| match settings.shadow {
-            true => Arc::new(ReadOnly::new(inner, Reach::Reads)) as Arc<dyn Connector>,
-            false => inner,
-        });
-        let connector = connector.map(|inner| Arc::new(Guarded::new(inner, protected)));
-        let name_locks = Arc::default();
-        let names = Arc::default();
-        let core = Core { settings, authorities, connector, store, platform, name_locks, names };
+        let application = connector;
+        let connector = change::guarded(application.as_ref(), &settings);
+        let core = Core {
+            settings,
+            authorities,
+            application,
+            connector,
+            grantors: Arc::new(invites::always_grantors()),
+            store,
+            platform,
+            name_locks: Arc::default(),
+            names: Arc::default(),
+            on_ended: Arc::default(),
+            #[cfg(test)]
+            faults: Arc::default(),
+        };
         Self {
             core: Arc::new(ArcSwap::from_pointee(core)),
             flights: Arc::new(Flights::new(tasks)),
@@ -131,7 +152,7 @@ impl Provisioner {
 
     /// Has what sign-ins do, or would do, kept for `narthex explain` and `narthex shadow`.
     #[must_use]
-    pub fn telling(self, telling: Telling) -> Self {
+    pub fn explaining(self, telling: Telling) -> Self {
         Self { telling: Some(telling), ..self }
     }
 
@@ -140,14 +161,19 @@ impl Provisioner {
         self.core.load_full()
     }
 
-    /// Goes by these settings from the next login on (M4); those under way and live sessions are left alone (L5).
-    pub fn change(&self, settings: &Provisioning) {
-        self.core.rcu(|core| {
-            if let Some(connector) = &core.connector {
-                connector.protect(settings.protected_accounts.clone());
-            }
-            Core { settings: settings.clone(), ..Core::clone(core) }
-        });
+    /// A process that dies where `faults` says.
+    #[cfg(test)]
+    pub(super) fn dying(self, faults: Arc<super::faults::Faults>) -> Self {
+        self.core.rcu(|core| Core { faults: faults.clone(), ..Core::clone(core) });
+        self
+    }
+
+    /// Has `told` hear of sessions that end because of their members' accounts. Once; a second time changes nothing.
+    #[must_use]
+    pub fn ending(self, told: Box<OnEnded>) -> Self {
+        // The first one stays.
+        let _ = self.core().on_ended.set(told);
+        self
     }
 
     /// Sees to the person's account; the session can be made from the result only (F10).
@@ -224,7 +250,7 @@ impl Provisioner {
         let core = self.core();
         let identity = verified.identity();
         // F1 at every login, and before the application hears of it.
-        eligibility::admit(identity, &core.settings, core.authority(&identity.idp))?;
+        core.let_in(identity).await?;
         if !core.has_member_or_makes_one(identity).await? {
             return match core.settings.unprovisioned {
                 Unprovisioned::Deny => Err(ProvisionError::NotProvisioned),
@@ -245,8 +271,8 @@ impl Provisioner {
             })
             .await;
         let settled = landed?;
-        let (grant, session) =
-            core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
+        let (own, session) = core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
+        let grant = settled.grant.clone().unwrap_or(own);
         let how = if first { settled.how } else { How::Existing };
         let mut explanation = core.explained(identity, &settled, how, session, &grant);
         let identity = identity.clone();
@@ -278,7 +304,8 @@ impl Core {
             (Mode::Jit, None) => Err(ProvisionError::NoConnector),
             (Mode::Off | Mode::Scim, None) => Ok(false),
             (Mode::Off | Mode::Scim, Some(_)) => {
-                Ok(self.store.find_member(&identity.idp, &identity.subject).await?.is_some())
+                let known = self.store.find_member(&identity.idp, &identity.subject).await?.is_some();
+                Ok(known || self.invited(identity).await?.is_some())
             }
         }
     }
@@ -301,7 +328,11 @@ impl Core {
     ) -> Result<T, ProvisionError> {
         match tokio::time::timeout_at(deadline, work).await {
             Ok(done) => done,
-            Err(_) => Err(ProvisionError::TimeBudget { seconds: self.settings.time_budget.as_secs() }),
+            Err(_) => {
+                #[cfg(test)]
+                self.faults.stay_dead().await;
+                Err(ProvisionError::TimeBudget { seconds: self.settings.time_budget.as_secs() })
+            }
         }
     }
 
@@ -311,32 +342,32 @@ impl Core {
         identity: &Identity,
         deadline: Instant,
     ) -> Result<Settled, ProvisionError> {
-        let member = self.store.find_member(&identity.idp, &identity.subject).await?;
-        if let Some(member) = &member {
-            let found = self.in_time(deadline, self.account_of(member, deadline)).await?;
-            if let Some(account) = found {
-                return self.returned(member.clone(), account).await;
-            }
+        if let Some(member) = self.store.find_member(&identity.idp, &identity.subject).await? {
+            return self.returning(member, identity, deadline).await;
         }
-        match (self.settings.mode, member) {
-            (Mode::Jit, member) => Creation::new(self, identity, deadline)?.run(member).await,
-            (Mode::Off | Mode::Scim, Some(_)) => Err(ProvisionError::AccountVanished),
-            (Mode::Off | Mode::Scim, None) => Err(ProvisionError::NotProvisioned),
+        match self.settings.mode {
+            Mode::Scim => Err(ProvisionError::NotProvisioned),
+            Mode::Off if self.invited(identity).await?.is_none() => Err(ProvisionError::NotProvisioned),
+            Mode::Jit | Mode::Off => {
+                let settled = Creation::new(self, identity, deadline)?.run().await?;
+                // An account that was there before may have to be made to fit this sign-in (L2, L3).
+                if settled.how == How::Adopted && self.adjusts() {
+                    return self.returning(settled.member, identity, deadline).await;
+                }
+                Ok(settled)
+            }
         }
     }
 
-    /// L1, L4: a member's account is left as it is; only our own record of the login is written.
-    pub(super) async fn returned(&self, member: Member, account: Account) -> Result<Settled, ProvisionError> {
-        match member.status {
-            MemberStatus::Active => {}
+    pub(super) fn has_application(&self) -> bool {
+        self.connector.is_some()
+    }
+
+    /// Sessions that ended in the store end here too.
+    pub(super) fn tell_ended(&self, ended: &[SessionHash]) {
+        if let (false, Some(told)) = (ended.is_empty(), self.on_ended.get()) {
+            told(ended);
         }
-        if !account.active {
-            return Err(ProvisionError::AccountDeactivated { username: account.profile.username });
-        }
-        let member = members::again(member, &account, self.platform.clock.now());
-        self.store.record_login(&member).await?;
-        let story = Story::of_member(&account);
-        Ok(Settled { member, account, how: How::Existing, story })
     }
 
     /// The member's account by the application's own id; `None`: it is gone.
@@ -345,21 +376,22 @@ impl Core {
         member: &Member,
         deadline: Instant,
     ) -> Result<Option<Account>, ProvisionError> {
+        let Some(id) = &member.account else { return Ok(None) };
         let connector = self.guarded()?;
         let calls = self.calls(connector, deadline);
-        let found = match calls.patiently(|| connector.find(FindBy::Id(&member.account))).await {
+        let found = match calls.patiently(|| connector.find(FindBy::Id(id))).await {
             Ok(found) => found,
             Err(ConnectorError::NotFound { .. }) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
         match found.len() {
             0 => Ok(None),
-            _ => match found.into_iter().find(|account| account.id == member.account) {
+            _ => match found.into_iter().find(|account| account.id == *id) {
                 Some(account) => Ok(Some(account)),
                 // SECURITY: lesson 32. Another account under this id is a lie or a recipe's mistake; to
                 // take it for "gone" would create a second one.
                 None => Err(ProvisionError::Implausible {
-                    what: format!("asked for the account {}, it gave another", member.account),
+                    what: format!("asked for the account {id}, it gave another"),
                 }),
             },
         }
@@ -388,8 +420,12 @@ impl Core {
         member: Option<&Member>,
         deadline: Instant,
     ) -> Result<Resolved, ProvisionError> {
+        let invited = match member {
+            None => self.invited(identity).await?,
+            Some(_) => None,
+        };
         let names = self.names_within(names::FRESH, deadline).await?;
-        let missing = match self.decide(identity, member, &names)? {
+        let missing = match self.decide(identity, member, invited.as_ref(), &names)? {
             Decision::Proceed(resolved) => {
                 let wanted = resolved.wanted.as_ref().map(|wanted| &wanted.entitled);
                 if !names_missing(wanted.unwrap_or(&resolved.session)) {
@@ -408,7 +444,7 @@ impl Core {
         if let (Some(error), true) = (missing, Arc::ptr_eq(&names, &fresher)) {
             return Err(error);
         }
-        match self.decide(identity, member, &fresher)? {
+        match self.decide(identity, member, invited.as_ref(), &fresher)? {
             Decision::Proceed(resolved) => Ok(*resolved),
             Decision::Refuse(error) => Err(error),
         }
@@ -418,12 +454,13 @@ impl Core {
         &self,
         identity: &Identity,
         member: Option<&Member>,
+        invited: Option<&Invited>,
         names: &Names,
     ) -> Result<Decision, ProvisionError> {
         let features = self.guarded()?.features();
         let authority = self.authority(&identity.idp);
         let settings = &self.settings;
-        Ok(resolve(&Question { identity, settings, authority, features, names, member, invited: None }))
+        Ok(resolve(&Question { identity, settings, authority, features, names, member, invited }))
     }
 
     async fn names_within(&self, at_most: Duration, deadline: Instant) -> Result<Arc<Names>, ProvisionError> {

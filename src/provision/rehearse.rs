@@ -20,7 +20,7 @@ use super::grant::grant;
 use super::plan::{Situation, plan};
 use super::provisioner::{Core, How, Settled};
 use super::resolve::{Decision, Question, Resolved, resolve};
-use super::{ProvisionError, Provisioner, eligibility};
+use super::{ProvisionError, Provisioner};
 
 /// Longer records are not kept: a person with thousands of teams must not fill the store.
 const MAX_RECORD: usize = 128 * 1024;
@@ -135,7 +135,7 @@ impl Core {
         told: &mut Explanation,
         standing: &mut Option<(Member, Account)>,
     ) -> Result<Ending, ProvisionError> {
-        eligibility::admit(identity, &self.settings, self.authority(&identity.idp))?;
+        self.let_in(identity).await?;
         if !self.has_member_or_makes_one(identity).await? {
             return match self.settings.unprovisioned {
                 Unprovisioned::Deny => Err(ProvisionError::NotProvisioned),
@@ -148,12 +148,13 @@ impl Core {
         {
             match member.status {
                 MemberStatus::Active => {}
+                MemberStatus::Blocked => return Err(ProvisionError::Blocked),
             }
+            told.found = Found::Member(Box::new(account.clone()));
             if !account.active {
                 return Err(ProvisionError::AccountDeactivated { username: account.profile.username });
             }
             let resolved = self.resolved(identity, Some(member), deadline).await?;
-            told.found = Found::Member(Box::new(account.clone()));
             *standing = Some((member.clone(), account.clone()));
             return Ok(self.admitted(How::Existing, account.profile, account.entitlements, resolved, told));
         }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::settings::Provisioning;
-use crate::model::{Entitlements, Identity, Member};
+use crate::model::invite::InviteId;
+use crate::model::{Entitlements, Facet, Identity, Member};
 
 use super::ProvisionError;
 use super::attributes::{self, AttributeOrigin, WantedProfile};
@@ -42,6 +43,11 @@ pub struct Resolved {
     pub wanted: Option<Wanted>,
     /// What the identity provider gives, for the session (L2).
     pub session: Entitled,
+    /// L3: the profile of a member's account, where it is synced and the identity provider says enough of it.
+    pub profile: Option<WantedProfile>,
+    /// F6: the invite that this rests on, to be consumed as just this revision.
+    #[serde(default)]
+    pub invited: Option<(InviteId, i64)>,
 }
 
 /// The account that a first login should end with.
@@ -101,7 +107,11 @@ fn proceed(question: &Question<'_>) -> Result<Resolved, ProvisionError> {
         }),
     };
     let session = entitle::entitled(identity, settings, features, names, Strictness::LaterLogin)?;
-    Ok(Resolved { email, wanted, session })
+    let synced = member.is_some() && settings.lifecycle.sync.contains(&Facet::Profile);
+    // F2 refuses first sign-ins; a later one leaves the profile as it is.
+    let profile = if synced { profile_within_authority(question).ok() } else { None };
+    let invited = invited.map(|invited| (invited.id, invited.revision));
+    Ok(Resolved { email, wanted, session, profile, invited })
 }
 
 /// F2, and F1 once more for the e-mail that the account gets: a recipe or a template may take it from other

@@ -16,10 +16,10 @@ use crate::store::rehearsals::{Outcome, RehearsalStore};
 use super::connector::{
     Checked, Connector, ConnectorError, EntitlementChange, Features, FindBy, Kind, Named,
 };
-use super::explain::{Explanation, Summary};
+use super::explain::{Explanation, Found, Summary};
 use super::grant::grant;
 use super::rehearse::Rehearsal;
-use super::{ProvisionError, Provisioned, Provisioner, eligibility};
+use super::{ProvisionError, Provisioned, Provisioner};
 
 /// A connector that reads and refuses every write, whoever asks for it and however it came to that: what shadow mode
 /// and `narthex explain` promise does not rest on their own code being right.
@@ -125,7 +125,7 @@ impl Provisioner {
         let Rehearsal { mut explanation, standing, error } = core.rehearse(&identity, deadline).await;
         self.show_headers(&identity, None, &mut explanation);
         self.record_outcome(&explanation).await;
-        let may = eligibility::admit(&identity, &core.settings, core.authority(&identity.idp));
+        let may = core.let_in(&identity).await;
         let result = match (may, standing, error) {
             (Err(error), _, _) => Err(error),
             (Ok(_), Some((member, account)), None) => {
@@ -133,8 +133,12 @@ impl Provisioner {
                 let grant = grant(&account.entitlements, &said, core.settings.session_roles);
                 Ok((Provisioned::with_account(verified, &member, &account, grant), "existing"))
             }
-            // G4 holds too: what is deactivated stays so.
-            (Ok(_), _, Some(error @ ProvisionError::AccountDeactivated { .. })) => Err(error),
+            // G4 holds too: whose account was deactivated is kept out.
+            (Ok(_), _, Some(error @ ProvisionError::AccountDeactivated { .. }))
+                if matches!(explanation.found, Found::Member(_)) =>
+            {
+                Err(error)
+            }
             (Ok(_), _, _) => Ok((Provisioned::without_account(verified, Grant::default()), "shadowed")),
         };
         (result, explanation)

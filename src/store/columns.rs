@@ -39,3 +39,17 @@ pub(super) fn read_word<T: DeserializeOwned>(
 pub(super) fn unknown(what: &'static str, column: &'static str) -> StoreError {
     StoreError::Unreadable { what, reason: format!("this version does not know its {column}") }
 }
+
+/// A noun of many parts, as JSON.
+pub(super) fn json(act: &'static str, value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Unavailable { act, reason: error.to_string() })
+}
+
+/// What [`json`] wrote into a `column` of a `what`. The error does not show the text.
+pub(super) fn read_json<T: DeserializeOwned>(
+    what: &'static str,
+    text: &str,
+    column: &'static str,
+) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| unknown(what, column))
+}

@@ -3,7 +3,9 @@
 
 mod agreement;
 mod audit;
+mod feed;
 mod invites;
+mod jobs;
 mod keys;
 mod lists;
 mod logins;
@@ -12,6 +14,7 @@ mod rehearsals;
 mod scim;
 mod sessions;
 mod settings;
+mod standing;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -120,11 +123,13 @@ macro_rules! conformance {
                 f9_an_identity_that_is_a_member_already_stays_that_member
                 f9_an_account_of_another_member_is_not_given_twice
                 f9_a_member_id_is_used_once
-                a_login_updates_account_names_and_time
+                a_login_updates_names_and_time
                 a_login_of_an_earlier_generation_updates_the_time_only
                 a_logins_time_never_goes_backwards
                 a_login_of_no_member_is_refused
-                a_login_does_not_take_another_members_account
+                e2_an_intent_carries_the_job_that_cleans_up_after_it
+                e1_a_member_that_lands_is_recorded_with_the_job_that_settles_it
+                e1_a_login_that_lands_needs_the_right_and_gives_it_up
                 identities_of_two_providers_do_not_mix
             );
             conformance!(@tests $maker $marks rehearsals:
@@ -135,6 +140,36 @@ macro_rules! conformance {
                 m6_of_a_hundred_outcomes_at_once_the_latest_stays
                 m6_a_forgotten_report_is_empty
                 e6_of_a_forgotten_person_nothing_is_kept_and_of_others_everything
+            );
+            conformance!(@tests $maker $marks standing:
+                e2_of_a_hundred_at_once_exactly_one_has_the_right_to_work_on_a_member
+                e2_the_right_to_work_on_a_member_runs_out_and_can_be_given_up
+                an_update_writes_everything_of_a_member
+                an_update_from_an_earlier_revision_is_refused
+                of_a_hundred_updates_at_once_exactly_one_is_made
+                an_update_needs_the_right_where_it_says_so
+                an_update_does_not_take_another_members_account
+                e3_an_account_id_that_was_deleted_may_be_the_next_ones
+                e4_an_update_may_end_all_sessions_of_its_member_and_no_others
+                e1_an_account_does_not_go_while_a_session_lives_or_lands
+                e1_no_session_begins_for_an_account_that_goes_or_is_anothers
+                e1_of_sessions_and_a_deletion_at_once_only_one_side_happens
+                a_standing_shows_live_sessions_in_order_and_a_session_ends_the_landing
+                e2_whatever_ends_a_session_makes_its_members_job_due
+                g3_removals_are_counted_within_their_time_over_all
+                g3_of_a_hundred_removals_at_once_as_many_are_let_through_as_may
+                e6_the_longest_absent_present_members_are_listed_first
+                g6_a_blocked_members_email_is_known_whatever_its_case
+            );
+            conformance!(@tests $maker $marks jobs:
+                e2_a_job_is_claimed_when_it_is_due_and_by_one
+                e2_of_a_hundred_claims_at_once_each_job_is_had_once
+                e2_the_job_that_is_due_for_longest_is_claimed_first
+                e2_a_done_job_goes_and_one_that_is_put_off_waits_with_its_tries
+                e2_a_parked_job_waits_for_somebody_to_hasten_it
+                e2_a_job_that_was_put_or_hastened_meanwhile_stays_due_whatever_the_outcome
+                e2_who_lost_a_job_concludes_nothing
+                e2_there_is_one_job_for_a_key_and_the_last_put_counts
             );
             conformance!(@tests $maker $marks keys:
                 keys_are_listed_by_purpose
@@ -152,7 +187,6 @@ macro_rules! conformance {
                 sessions_are_listed_by_member_and_by_identity
                 e4_all_sessions_of_a_member_end_and_no_others
                 all_sessions_end_at_once
-                sessions_that_the_store_lacks_are_named
                 members_are_listed_by_id_and_in_pages
                 members_are_found_by_the_beginning_of_address_or_username
                 members_are_found_by_account_and_by_identity
@@ -169,6 +203,14 @@ macro_rules! conformance {
                 m4_versions_follow_one_another_and_are_kept
                 m4_of_a_hundred_changes_of_one_version_one_wins
                 the_latest_versions_are_kept
+            );
+            conformance!(@tests $maker $marks feed:
+                changes_are_numbered_from_one_and_found_from_a_number_on
+                a_page_of_changes_is_found_at_once
+                a_sweep_leaves_the_newest_changes_and_the_numbers_go_on
+                lesson_38_each_way_for_a_session_to_end_is_a_change
+                sessions_that_are_there_are_told_from_those_that_are_not
+                of_a_hundred_changes_at_once_none_becomes_visible_before_an_earlier_one
             );
             conformance!(@tests $maker $marks audit:
                 s3_an_entry_is_read_as_it_was_appended

@@ -27,12 +27,6 @@ pub trait SessionListStore: Send + Sync {
 
     /// Ends every session there is; returns their hashes.
     async fn end_all_sessions(&self) -> Result<Vec<SessionHash>, StoreError>;
-
-    /// A number that is another one than before where another process may have written to the store meanwhile.
-    async fn mark_of_others(&self) -> Result<i64, StoreError>;
-
-    /// Those of `known` that the store does not have, or no more.
-    async fn missing_sessions(&self, known: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError>;
 }
 
 /// Whose sessions.
@@ -92,7 +86,8 @@ pub struct MemberRow {
     pub id: MemberId,
     /// In their order.
     pub identities: Vec<(IdpId, Subject)>,
-    pub account: AccountId,
+    /// `None` once narthex deleted the account.
+    pub account: Option<AccountId>,
     pub username: String,
     pub email: Option<String>,
     pub origin: Origin,

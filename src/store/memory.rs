@@ -1,12 +1,16 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
 mod audit;
+mod feed;
 mod invites;
+mod jobs;
 mod lists;
 mod logins;
+mod members;
 mod rehearsals;
 mod scim;
 mod settings;
+mod standing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,13 +19,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::audit::AuditTables;
+use self::feed::Changes;
+use self::jobs::Jobs;
 use self::logins::Logins;
+use self::members::Members;
 use self::rehearsals::Rehearsals;
 use self::scim::Scim;
-use super::{CreationLease, DocumentStore, KeyStore, MemberStore, SessionStore, StoreError, StoredKey};
+use super::feed::{Changed, session_key};
+use super::{DocumentStore, KeyStore, SessionStore, StoreError, StoredKey};
 use crate::model::invite::{Invite, InviteId};
 use crate::model::login::MAX_IN_FLIGHT;
-use crate::model::{AccountId, IdpId, Member, MemberId, SessionHash, SessionRecord, Subject, UnixTime};
+use crate::model::{IdpId, MemberId, SessionHash, SessionRecord, UnixTime};
 
 /// Everything behind one lock, so that every method is one transaction.
 pub struct Memory {
@@ -40,6 +48,9 @@ struct Tables {
     logins: Logins,
     sessions: Sessions,
     members: Members,
+    jobs: Jobs,
+    /// G3: when, and how many.
+    removals: Vec<(UnixTime, u32)>,
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
     settings: Vec<super::lists::StoredSettings>,
@@ -62,6 +73,23 @@ impl Memory {
     }
 }
 
+impl Tables {
+    /// Ends these sessions and makes due what waited for that; gives those that there were.
+    fn end(&mut self, hashes: &[SessionHash]) -> Vec<SessionHash> {
+        let mut ended = Vec::new();
+        for hash in hashes {
+            let Some(record) = self.sessions.remove(hash) else { continue };
+            ended.push(*hash);
+            if let Some(member) = member_of(&record) {
+                self.jobs.hasten_member(member);
+            }
+        }
+        let rows = &self.sessions.rows;
+        self.sessions.order.retain(|_, hash| rows.contains_key(hash));
+        ended
+    }
+}
+
 #[derive(Default)]
 struct Sessions {
     next: u64,
@@ -70,11 +98,13 @@ struct Sessions {
     rows: HashMap<SessionHash, SessionRecord>,
     /// A member's sessions in the order of their recording.
     of_member: HashMap<MemberId, BTreeMap<u64, SessionHash>>,
+    changes: Changes,
 }
 
 impl Sessions {
-    fn remove(&mut self, hash: &SessionHash) -> bool {
-        let Some(record) = self.rows.remove(hash) else { return false };
+    fn remove(&mut self, hash: &SessionHash) -> Option<SessionRecord> {
+        let record = self.rows.remove(hash)?;
+        self.changes.note(Changed::Session, session_key(hash));
         if let Some(member) = member_of(&record)
             && let Some(hashes) = self.of_member.get_mut(&member)
         {
@@ -83,7 +113,13 @@ impl Sessions {
                 self.of_member.remove(&member);
             }
         }
-        true
+        Some(record)
+    }
+
+    /// A member's sessions in the order of their recording.
+    fn of(&self, member: MemberId) -> impl Iterator<Item = &SessionRecord> {
+        let hashes = self.of_member.get(&member).into_iter().flat_map(BTreeMap::values);
+        hashes.filter_map(|hash| self.rows.get(hash))
     }
 }
 
@@ -98,9 +134,19 @@ impl SessionStore for Memory {
         session: &SessionRecord,
         max_per_member: usize,
     ) -> Result<Vec<SessionHash>, StoreError> {
-        let sessions = &mut self.tables().sessions;
+        let act = "insert_session";
+        let tables = &mut *self.tables();
+        if let Some(account) = &session.content.account
+            && !tables.members.fits(account.member, &account.id)
+        {
+            return Err(StoreError::Gone { act, what: "the account that the session is for" });
+        }
+        let sessions = &mut tables.sessions;
         if sessions.rows.contains_key(&session.hash) {
-            return Err(StoreError::Conflict { act: "insert_session", what: "a session of this hash" });
+            return Err(StoreError::Conflict { act, what: "a session of this hash" });
+        }
+        if let Some(member) = member_of(session) {
+            tables.members.landed(member);
         }
         sessions.rows.insert(session.hash, session.clone());
         sessions.next += 1;
@@ -113,7 +159,11 @@ impl SessionStore for Memory {
         while hashes.len() > max_per_member.max(1) {
             let Some((_, oldest)) = hashes.pop_first() else { break };
             sessions.rows.remove(&oldest);
+            sessions.changes.note(Changed::Session, session_key(&oldest));
             ended.push(oldest);
+        }
+        if !ended.is_empty() {
+            tables.jobs.hasten_member(member);
         }
         Ok(ended)
     }
@@ -132,8 +182,14 @@ impl SessionStore for Memory {
         Ok(())
     }
 
+    async fn sessions_among(&self, hashes: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError> {
+        let sessions = &self.tables().sessions;
+        Ok(hashes.iter().filter(|hash| sessions.rows.contains_key(hash)).copied().collect())
+    }
+
     async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError> {
-        Ok(self.tables().sessions.remove(hash))
+        let ended = self.tables().end(std::slice::from_ref(hash));
+        Ok(!ended.is_empty())
     }
 
     async fn end_sessions_of(
@@ -142,7 +198,7 @@ impl SessionStore for Memory {
         name: &str,
         idp_sessions: &[String],
     ) -> Result<Vec<SessionHash>, StoreError> {
-        let sessions = &mut self.tables().sessions;
+        let tables = &mut *self.tables();
         let is_one = |record: &&SessionRecord| {
             let content = &record.content;
             content.idp == *idp
@@ -151,167 +207,17 @@ impl SessionStore for Memory {
                     || content.idp_session.as_ref().is_some_and(|session| idp_sessions.contains(session)))
         };
         let ended: Vec<SessionHash> =
-            sessions.rows.values().filter(is_one).map(|record| record.hash).collect();
-        for hash in &ended {
-            sessions.remove(hash);
-        }
-        Ok(ended)
+            tables.sessions.rows.values().filter(is_one).map(|record| record.hash).collect();
+        Ok(tables.end(&ended))
     }
 
     async fn sweep_sessions(&self, now: UnixTime, idle: Duration) -> Result<Vec<SessionHash>, StoreError> {
-        let sessions = &mut self.tables().sessions;
+        let tables = &mut *self.tables();
         let over =
             |record: &&SessionRecord| record.expires_at <= now || record.last_seen_at < now.before(idle);
-        let ended: Vec<SessionHash> = sessions.rows.values().filter(over).map(|record| record.hash).collect();
-        for hash in &ended {
-            sessions.remove(hash);
-        }
-        let rows = &sessions.rows;
-        sessions.order.retain(|_, hash| rows.contains_key(hash));
-        Ok(ended)
-    }
-}
-
-#[derive(Default)]
-struct Members {
-    rows: HashMap<MemberId, Member>,
-    by_identity: HashMap<(IdpId, Subject), MemberId>,
-    by_account: HashMap<AccountId, MemberId>,
-    creations: HashMap<(IdpId, Subject), Creation>,
-}
-
-/// A member in the making.
-#[derive(Default)]
-struct Creation {
-    /// Who is at it, and until when another may not be.
-    lease: Option<(u64, UnixTime)>,
-    intent: Option<String>,
-}
-
-impl Creation {
-    fn is_held_by(&self, holder: u64) -> bool {
-        self.lease.is_some_and(|(held_by, _)| held_by == holder)
-    }
-}
-
-impl Members {
-    fn rival_of(&self, member: &Member) -> Option<&Member> {
-        let known = member.identities.iter().find_map(|identity| self.by_identity.get(identity));
-        let known = known.or_else(|| self.by_account.get(&member.account));
-        known.and_then(|id| self.rows.get(id))
-    }
-}
-
-#[async_trait]
-impl MemberStore for Memory {
-    async fn find_member(&self, idp: &IdpId, subject: &Subject) -> Result<Option<Member>, StoreError> {
-        let members = &self.tables().members;
-        let id = members.by_identity.get(&(idp.clone(), subject.clone()));
-        Ok(id.and_then(|id| members.rows.get(id)).cloned())
-    }
-
-    async fn find_member_by_account(&self, account: &AccountId) -> Result<Option<Member>, StoreError> {
-        let members = &self.tables().members;
-        Ok(members.by_account.get(account).and_then(|id| members.rows.get(id)).cloned())
-    }
-
-    async fn begin_creation(
-        &self,
-        idp: &IdpId,
-        subject: &Subject,
-        holder: u64,
-        now: UnixTime,
-        until: UnixTime,
-    ) -> Result<CreationLease, StoreError> {
-        let members = &mut self.tables().members;
-        let creation = members.creations.entry((idp.clone(), subject.clone())).or_default();
-        match creation.lease {
-            Some((held_by, until)) if held_by != holder && now < until => Ok(CreationLease::Busy { until }),
-            Some(_) | None => {
-                creation.lease = Some((holder, until));
-                Ok(CreationLease::Acquired { earlier_intent: creation.intent.clone() })
-            }
-        }
-    }
-
-    async fn intend_creation(
-        &self,
-        idp: &IdpId,
-        subject: &Subject,
-        holder: u64,
-        username: &str,
-    ) -> Result<bool, StoreError> {
-        let members = &mut self.tables().members;
-        let creation = members.creations.get_mut(&(idp.clone(), subject.clone()));
-        let Some(creation) = creation.filter(|creation| creation.is_held_by(holder)) else {
-            return Ok(false);
-        };
-        creation.intent = Some(username.to_owned());
-        Ok(true)
-    }
-
-    async fn finish_creation(&self, member: &Member, holder: u64) -> Result<Result<(), Member>, StoreError> {
-        let members = &mut self.tables().members;
-        if let Some(rival) = members.rival_of(member) {
-            return Ok(Err(rival.clone()));
-        }
-        let holds = |identity| members.creations.get(identity).is_some_and(|one| one.is_held_by(holder));
-        if !member.identities.iter().any(holds) {
-            return Err(StoreError::Gone { act: "finish_creation", what: "the right to create this member" });
-        }
-        if members.rows.contains_key(&member.id) {
-            return Err(StoreError::Conflict { act: "finish_creation", what: "a member of this id" });
-        }
-        for identity in &member.identities {
-            members.creations.remove(identity);
-            members.by_identity.insert(identity.clone(), member.id);
-        }
-        members.by_account.insert(member.account.clone(), member.id);
-        members.rows.insert(member.id, member.clone());
-        Ok(Ok(()))
-    }
-
-    async fn abandon_creation(
-        &self,
-        idp: &IdpId,
-        subject: &Subject,
-        holder: u64,
-        keep_intent: bool,
-    ) -> Result<(), StoreError> {
-        let members = &mut self.tables().members;
-        let identity = (idp.clone(), subject.clone());
-        let Some(creation) = members.creations.get_mut(&identity).filter(|one| one.is_held_by(holder)) else {
-            return Ok(());
-        };
-        if keep_intent && creation.intent.is_some() {
-            creation.lease = None;
-        } else {
-            members.creations.remove(&identity);
-        }
-        Ok(())
-    }
-
-    async fn record_login(&self, member: &Member) -> Result<(), StoreError> {
-        let members = &mut self.tables().members;
-        let Some(row) = members.rows.get_mut(&member.id) else {
-            return Err(StoreError::Gone { act: "record_login", what: "the member" });
-        };
-        if member.generation >= row.generation {
-            if members.by_account.get(&member.account).is_some_and(|id| *id != member.id) {
-                return Err(StoreError::Conflict {
-                    act: "record_login",
-                    what: "another member with this account",
-                });
-            }
-            members.by_account.remove(&row.account);
-            members.by_account.insert(member.account.clone(), member.id);
-            row.account = member.account.clone();
-            row.generation = member.generation;
-            row.username.clone_from(&member.username);
-            row.email.clone_from(&member.email);
-        }
-        row.last_login_at = row.last_login_at.max(member.last_login_at);
-        Ok(())
+        let ended: Vec<SessionHash> =
+            tables.sessions.rows.values().filter(over).map(|record| record.hash).collect();
+        Ok(tables.end(&ended))
     }
 }
 

@@ -6,6 +6,7 @@ mod columns;
 #[cfg(test)]
 mod conformance;
 mod families;
+pub mod feed;
 pub mod invites;
 pub mod lists;
 pub mod memory;
@@ -13,14 +14,15 @@ pub mod postgres;
 pub mod rehearsals;
 mod scim;
 pub mod sqlite;
+mod standing;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::feed::FeedStore;
 pub use self::lists::AdminStore;
 use crate::model::audit::{AuditQuery, PartKey};
-
 use crate::model::{
     AccountId, AuditHead, AuditRecord, BrowserHash, ChainId, ErrorId, IdpId, LoginAttempt, Member, MemberId,
     ReturnTo, SessionHash, SessionRecord, StateHash, Subject, UnixTime,
@@ -28,6 +30,10 @@ use crate::model::{
 
 pub use self::rehearsals::RehearsalStore;
 pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
+pub use self::standing::{
+    ClaimedJob, CreationIntent, Hold, JobOutcome, JobStore, Landing, OnUpdate, Standing, StandingSession,
+    StandingStore, Update, Updated,
+};
 
 /// The store could not do it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -54,11 +60,14 @@ pub trait Store:
     LoginStore
     + SessionStore
     + MemberStore
+    + StandingStore
+    + JobStore
     + KeyStore
     + DocumentStore
     + RehearsalStore
     + AuditStore
     + ScimStore
+    + FeedStore
     + AdminStore
 {
 }
@@ -66,11 +75,14 @@ impl<T> Store for T where
     T: LoginStore
         + SessionStore
         + MemberStore
+        + StandingStore
+        + JobStore
         + KeyStore
         + DocumentStore
         + RehearsalStore
         + AuditStore
         + ScimStore
+        + FeedStore
         + AdminStore
 {
 }
@@ -127,12 +139,14 @@ pub enum TakenLogin {
     Unknown,
 }
 
-/// Sessions.
+/// Sessions. The end of each, whatever ends it, is a change ([`feed`]) that all replicas hear of, and makes its member's
+/// [`crate::model::Task::Settle`] due in the same transaction, where there is one (PROVISIONING.md E1, L2).
 #[async_trait]
 pub trait SessionStore: Send + Sync {
     /// Records a new session. Beyond `max_per_member` (where it has a member) the member's oldest sessions
     /// end, never the new one; their hashes are returned. A hash that is there already is a
-    /// [`StoreError::Conflict`].
+    /// [`StoreError::Conflict`]. A member who is blocked, or whose account is not the session's or not present any more,
+    /// gets none: [`StoreError::Gone`].
     async fn insert_session(
         &self,
         session: &SessionRecord,
@@ -144,6 +158,9 @@ pub trait SessionStore: Send + Sync {
 
     /// Notes activity, a batch at a time; never moves a time backwards, ignores unknown hashes.
     async fn touch_sessions(&self, seen: &[(SessionHash, UnixTime)]) -> Result<(), StoreError>;
+
+    /// Which of these are there.
+    async fn sessions_among(&self, hashes: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError>;
 
     /// Ends this session; `false` where there was none.
     async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError>;
@@ -168,6 +185,8 @@ pub trait MemberStore: Send + Sync {
 
     async fn find_member_by_account(&self, account: &AccountId) -> Result<Option<Member>, StoreError>;
 
+    async fn find_member_by_id(&self, id: MemberId) -> Result<Option<Member>, StoreError>;
+
     /// Takes the right to make this identity a member until `until`, unless another holder has it
     /// (PROVISIONING.md F9). The holder's intent survives a crash: a later holder is told of it. Whoever has
     /// it looks for the member again before anything else: the holder before may have finished. For the
@@ -181,22 +200,28 @@ pub trait MemberStore: Send + Sync {
         until: UnixTime,
     ) -> Result<CreationLease, StoreError>;
 
-    /// Records, after "not found", that `username` is about to be created; the holder must have the lease.
-    /// `false`: the lease was lost.
+    /// Records, after "not found", what is about to be created, and the job that cleans it up (E1); the holder must
+    /// have the lease. `false`: the lease was lost.
     async fn intend_creation(
         &self,
         idp: &IdpId,
         subject: &Subject,
         holder: u64,
-        username: &str,
+        intent: &CreationIntent,
     ) -> Result<bool, StoreError>;
 
-    /// Records the member and gives up lease and intent. Where the identity already has a member, or
+    /// Records the member and gives up lease, intent and its job. Where the identity already has a member, or
     /// another member has the account, nothing is written and that member is returned as the error side.
-    /// A holder that has lost its lease gets [`StoreError::Gone`], and nothing is written.
-    async fn finish_creation(&self, member: &Member, holder: u64) -> Result<Result<(), Member>, StoreError>;
+    /// A holder that has lost its lease gets [`StoreError::Gone`], and nothing is written. `landing_until`: the
+    /// account is to be settled after this time, or after its sessions.
+    async fn finish_creation(
+        &self,
+        member: &Member,
+        holder: u64,
+        landing_until: Option<UnixTime>,
+    ) -> Result<Result<(), Member>, StoreError>;
 
-    /// Gives up the lease; the intent stays if `keep_intent` (the outcome of a create is not known).
+    /// Gives up the lease; the intent and its job stay if `keep_intent` (the outcome of a create is not known).
     async fn abandon_creation(
         &self,
         idp: &IdpId,
@@ -205,10 +230,11 @@ pub trait MemberStore: Send + Sync {
         keep_intent: bool,
     ) -> Result<(), StoreError>;
 
-    /// Updates what a login tells of a member: account id and generation after a re-creation, names, time.
-    /// The time never goes backwards, nor does what belongs to an earlier generation come back. An unknown
-    /// member is [`StoreError::Gone`]; an account that is another member's, [`StoreError::Conflict`].
-    async fn record_login(&self, member: &Member) -> Result<(), StoreError>;
+    /// Updates what a login tells of a member: names and time. The time never goes backwards, nor do the names of an
+    /// earlier generation come back. An unknown member is [`StoreError::Gone`], as is a landing whose holder lost the
+    /// right to work on the member: nothing is written then. With a landing the member has a
+    /// [`crate::model::Task::Settle`] from then on.
+    async fn record_login(&self, member: &Member, landing: Option<Landing>) -> Result<(), StoreError>;
 }
 
 /// Whether the right to create was had.

@@ -20,6 +20,8 @@ mod login;
 mod main_job;
 mod parties;
 mod provisioning;
+mod rehearsal;
+mod replicas;
 mod saml;
 mod saml_login;
 mod sessions;

@@ -15,6 +15,7 @@ use super::protocol::projection::Wanted;
 use super::protocol::version::{Condition, Tags, Version};
 use super::rendering::{linked_attribute, location, whole, written};
 use crate::model::scim::{ScimKind, ScimLink, ScimResource};
+use crate::observe::audit::{Audit, Entry, Event};
 use crate::platform::Platform;
 use crate::store::{ScimWrite, Store, StoreError};
 
@@ -27,6 +28,7 @@ const MAX_ROUNDS: usize = 20;
 pub(super) struct Directory {
     pub(super) store: Arc<dyn Store>,
     platform: Platform,
+    audit: Audit,
     /// Changes of this process go one by one: they read, change and write. Those of other replicas are told by the
     /// revision.
     changing: Mutex<()>,
@@ -47,8 +49,8 @@ enum Change<'a> {
 }
 
 impl Directory {
-    pub(super) fn new(store: Arc<dyn Store>, platform: Platform) -> Self {
-        Self { store, platform, changing: Mutex::default() }
+    pub(super) fn new(store: Arc<dyn Store>, platform: Platform, audit: Audit) -> Self {
+        Self { store, platform, audit, changing: Mutex::default() }
     }
 
     /// RFC 7644, 3.3.
@@ -86,7 +88,7 @@ impl Directory {
         let resource = with_body(empty, sound);
         let write = self.store.create_scim(&resource, &members).await.map_err(|error| away(&error))?;
         done(write, &resource)?;
-        told("scim_resource_created", &resource);
+        self.tell(Event::ScimChanged, "create", &resource);
         Ok(resource)
     }
 
@@ -172,7 +174,7 @@ impl Directory {
             return Ok(None);
         }
         done(write, &changed)?;
-        told("scim_resource_changed", &changed);
+        self.tell(Event::ScimChanged, "change", &changed);
         Ok(Some(changed))
     }
 
@@ -193,7 +195,7 @@ impl Directory {
                 self.store.delete_scim(kind, id, expected, now).await.map_err(|error| away(&error))?;
             if write != ScimWrite::Stale {
                 done(write, &current)?;
-                told("scim_resource_deleted", &current);
+                self.tell(Event::ScimDeleted, "delete", &current);
                 return Ok(());
             }
         }
@@ -309,6 +311,17 @@ impl Directory {
         Ok(links)
     }
 
+    fn tell(&self, event: Event, how: &'static str, resource: &ScimResource) {
+        let name = resource.user_name.as_ref().or(resource.display_name.as_ref());
+        let entry = Entry::new(event)
+            .field("kind", resource.kind.name())
+            .field("how", how)
+            .field("revision", u64::try_from(resource.revision).unwrap_or(0))
+            .personal("id", &resource.id)
+            .personal("name", name.map_or("", String::as_str));
+        self.audit.record(entry);
+    }
+
     /// SECURITY: lesson 32. Of our own making: no client can choose it, and it is nobody's id elsewhere.
     fn fresh_id(&self) -> Result<String, ScimError> {
         let made = self.platform.entropy.member_id(self.platform.clock.now());
@@ -359,12 +372,4 @@ fn absent(kind: ScimKind, id: &str) -> ScimError {
 pub(super) fn away(error: &StoreError) -> ScimError {
     tracing::error!(%error, "SCIM cannot reach the store");
     ScimError::Unavailable
-}
-
-fn told(event: &'static str, resource: &ScimResource) {
-    tracing::info!(
-        target: "narthex::audit", event, kind = resource.kind.name(), id = resource.id,
-        name = resource.user_name.as_ref().or(resource.display_name.as_ref()),
-        revision = resource.revision, "a SCIM client changed what it keeps here"
-    );
 }

@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -32,6 +33,7 @@ use self::protocol::error::ScimError;
 use self::tokens::Tokens;
 use crate::config::settings::Scim;
 use crate::listen::accept::Serve;
+use crate::observe::audit::{Audit, Event};
 use crate::platform::{Platform, Tasks};
 use crate::store::Store;
 
@@ -48,16 +50,27 @@ pub struct ScimServer {
     tokens: Tokens,
     /// As `scim.public_url` says, with the prefix.
     base: Option<String>,
+    /// Without that.
+    scheme: &'static str,
+    audit: Audit,
     cold: Tasks,
 }
 
 impl ScimServer {
     /// Keeps what it is told in `store`; the work is done on `cold`.
     #[must_use]
-    pub fn new(settings: &Scim, store: Arc<dyn Store>, platform: Platform, cold: Tasks) -> Self {
+    pub fn new(
+        settings: &Scim,
+        store: Arc<dyn Store>,
+        platform: Platform,
+        audit: Audit,
+        cold: Tasks,
+    ) -> Self {
         let base = settings.public_url.as_ref();
         Self {
-            directory: Arc::new(Directory::new(store, platform)),
+            directory: Arc::new(Directory::new(store, platform, audit.clone())),
+            audit,
+            scheme: if settings.tls.is_some() { "https" } else { "http" },
             tokens: Tokens::new(&settings.tokens),
             base: base.map(|url| format!("{}{PREFIX}", url.as_str().trim_end_matches('/'))),
             cold,
@@ -71,10 +84,11 @@ impl ScimServer {
         let (head, body) = request.into_parts();
         // SECURITY: before anything of the body is read.
         if !self.tokens.admit(&head.headers) {
+            self.audit.refused(Event::ScimRefused, "token");
             return Answer::error(&ScimError::Unauthorized);
         }
-        let base =
-            self.base.clone().or_else(|| said_base(&head.headers)).unwrap_or_else(|| PREFIX.to_owned());
+        let base = self.base.clone().or_else(|| said_base(self.scheme, &head));
+        let base = base.unwrap_or_else(|| PREFIX.to_owned());
         let body = match read(body).await {
             Ok(body) => body,
             Err(error) => return Answer::error(&error),
@@ -135,8 +149,12 @@ where
 }
 
 /// Without `scim.public_url`: as the client calls this server. It is told to the same client only, who has a token.
-fn said_base(headers: &HeaderMap) -> Option<String> {
-    let host = headers.get(header::HOST)?.to_str().ok()?;
+fn said_base(scheme: &str, head: &Parts) -> Option<String> {
+    // RFC 9113, 8.3.1: HTTP/2 has the authority in the target.
+    let host = match head.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => head.headers.get(header::HOST)?.to_str().ok()?,
+    };
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
-    (!host.is_empty() && host.chars().all(plain)).then(|| format!("http://{host}{PREFIX}"))
+    (!host.is_empty() && host.chars().all(plain)).then(|| format!("{scheme}://{host}{PREFIX}"))
 }

@@ -1,6 +1,7 @@
 //! The admin API in process, as its callers see it; every answer is held against the document.
 
 mod document;
+mod invites;
 mod lists;
 mod permissions;
 mod server;

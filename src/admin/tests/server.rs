@@ -21,8 +21,8 @@ use crate::identify::session::Sessions;
 use crate::model::ConsoleRole;
 use crate::observe::Audit;
 use crate::platform::{KeyRing, Platform};
-use crate::provision::catalogue;
 use crate::provision::connector::Features;
+use crate::provision::{Connector, catalogue};
 use crate::store::Store;
 use crate::store::memory::Memory;
 
@@ -120,6 +120,11 @@ impl Server {
 
     /// With another configuration.
     pub async fn with(edit: impl FnOnce(&str) -> String) -> Self {
+        Self::before(edit, None).await
+    }
+
+    /// With another configuration, and before this application where one is given.
+    pub async fn before(edit: impl FnOnce(&str) -> String, application: Option<Arc<dyn Connector>>) -> Self {
         let settings = settings(&edit(CONFIG));
         let platform = Platform::system();
         let keys = KeyRing::new(&[7; 32]);
@@ -147,7 +152,7 @@ impl Server {
         let parts = Parts {
             store: store.clone(),
             sessions,
-            connector: Some(connector),
+            connector: Some(application.unwrap_or(connector)),
             live: live.clone(),
             is_ready: Arc::new(move |_| is_ready.load(Ordering::SeqCst)),
             keys,

@@ -189,6 +189,9 @@ fn ending(explained: &Explanation, text: &mut String) {
             let source = match admitted.grant.source {
                 GrantSource::Baseline => "the account's own",
                 GrantSource::Session => "the identity provider's, for this session only (L2)",
+                GrantSource::Borrowed => {
+                    "the identity provider's, in the application too while the session lasts (L2)"
+                }
             };
             let carried = held(&admitted.grant.entitlements);
             let _ = writeln!(text, "\n    the session carries  {carried}  ({source})");
@@ -232,6 +235,8 @@ fn because(because: &Because, source: Source) -> String {
         Source::Invite => format!("invite: {why}"),
         Source::Sso => format!("sso: {why}"),
         Source::Onboarding | Source::Default => why,
+        Source::Console => format!("console: {why}"),
+        Source::Scim => format!("scim: {why}"),
     }
 }
 

@@ -6,6 +6,7 @@ mod admin;
 mod application;
 mod attributes;
 mod idp;
+mod lifecycle;
 mod listen;
 mod mapping;
 mod network;
@@ -86,10 +87,11 @@ impl Meaning<'_> {
         let upstream_token = self.upstream_token(raw, server.as_ref());
         let (application, features) = self.application(raw);
         let provisioning = self.provisioning(raw, features.as_ref());
+        self.durable(raw, store.as_ref());
         let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
-        let admin = self.admin(raw, server.as_ref(), health.as_ref());
         let scim = self.scim(raw, server.as_ref(), health.as_ref());
+        let admin = self.admin(raw, server.as_ref(), health.as_ref());
         let log = self.log(raw);
         Some(Settings {
             server: server?,
@@ -104,13 +106,13 @@ impl Meaning<'_> {
             upstream_token: upstream_token.ok()?,
             application: application.ok()?,
             provisioning: provisioning?,
-            admin: admin?,
+            network: network?,
+            scim: scim.ok()?,
             settings_source: match raw.settings.as_ref()?.source? {
                 raw::SettingsSource::Store => SettingsSource::Store,
                 raw::SettingsSource::File => SettingsSource::File,
             },
-            network: network?,
-            scim: scim.ok()?,
+            admin: admin?,
             health: health?,
             log: log?,
             written: Written::default(),

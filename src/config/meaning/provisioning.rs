@@ -35,6 +35,7 @@ impl Meaning<'_> {
         let allowed = self.allowed_email_domains(written);
         let protected =
             self.names(written.protected_accounts.as_ref(), steps!["provisioning", "protected_accounts"]);
+        let lifecycle = self.lifecycle(written, features);
         let time_budget = self.duration(written.time_budget.as_ref(), steps!["provisioning", "time_budget"]);
         let call_timeout =
             self.duration(written.call_timeout.as_ref(), steps!["provisioning", "call_timeout"]);
@@ -81,8 +82,10 @@ impl Meaning<'_> {
             protected_accounts: protected?,
             session_roles: match written.session_roles? {
                 raw::SessionRoles::Headers => SessionRoles::Headers,
+                raw::SessionRoles::Borrow => SessionRoles::Borrow,
                 raw::SessionRoles::Off => SessionRoles::Off,
             },
+            lifecycle: lifecycle?,
             absent_groups_are_none: written.groups_absent? == raw::GroupsAbsent::None,
             time_budget: time_budget?,
             call_timeout: call_timeout?,

@@ -37,7 +37,9 @@ impl Meaning<'_> {
             }
             StoreUrl::Sqlite { path: self.file(file) }
         } else if text.starts_with("postgres:") || text.starts_with("postgresql:") {
-            return self.postgres(text, store).map(|url| Store { url: StoreUrl::Postgres(url) });
+            return self
+                .postgres(text, store)
+                .map(|url| Store { url: StoreUrl::Postgres(url), durable: true });
         } else {
             self.refuse(
                 path,
@@ -51,7 +53,12 @@ impl Meaning<'_> {
             self.refuse(steps!["store", "password"], message, "leave it out");
             return None;
         }
-        Some(Store { url })
+        let durable = match &url {
+            StoreUrl::Sqlite { .. } => store.durable?,
+            StoreUrl::Postgres(_) => true,
+            StoreUrl::Memory => false,
+        };
+        Some(Store { url, durable })
     }
 
     /// What is refused is not repeated: the text may hold a password.

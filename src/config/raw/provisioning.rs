@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::lifecycle::{OnMissing, Sync, SyncRemoves};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -18,12 +20,6 @@ pub enum Mode {
 pub enum Unprovisioned {
     Deny,
     Forward,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Sync {
-    CreateOnly,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -52,6 +48,7 @@ pub enum OnExisting {
 #[serde(rename_all = "snake_case")]
 pub enum SessionRoles {
     Headers,
+    Borrow,
     Off,
 }
 
@@ -106,9 +103,40 @@ pub struct Provisioning {
     /// A team that the application does not have: leave it out (and say so), refuse the login, or make the team.
     #[schemars(extend("default" = "skip"))]
     pub unknown_team: Option<UnknownTeam>,
-    /// When an account's role and teams are written: at its creation only.
+    /// When an account's role, teams, groups, permissions and profile are made what the identity provider says: at the
+    /// account's creation only, at every sign-in, or some of them at every sign-in (["role", "teams", "groups",
+    /// "permissions", "profile"]).
     #[schemars(extend("default" = "create_only"))]
     pub sync: Option<Sync>,
+    /// What sync takes away when the identity provider does not give it any more: what it had given, or also what was
+    /// given by hand.
+    #[schemars(extend("default" = "given"))]
+    pub sync_removes: Option<SyncRemoves>,
+    /// Sync takes people out of these teams only: exact, "prefix/*", or "*".
+    #[schemars(extend("default" = ["*"]))]
+    pub managed_teams: Option<Vec<String>>,
+    /// Whether sync of the profile renames accounts when the username at the identity provider changes.
+    #[schemars(extend("default" = false))]
+    pub rename: Option<bool>,
+    /// What sync takes away, and accounts that deactivate_after_inactive ends, in an hour, all replicas together.
+    /// Further ones wait, and the audit log says so.
+    #[schemars(extend("default" = 20), range(min = 0, max = 1000000))]
+    pub max_removals: Option<u32>,
+    /// Accounts that are made while this is on are deleted when the person's last session ends. Needs a durable store.
+    #[schemars(extend("default" = false))]
+    pub delete_at_session_end: Option<bool>,
+    /// With delete_at_session_end, an account and its sessions end after this long at the latest.
+    #[schemars(extend("default" = "24h"))]
+    pub ephemeral_max_lifetime: Option<String>,
+    /// What becomes of the account of a person whose access ends: "deactivate" or "delete". What the person owns in the
+    /// application is never deleted with it.
+    #[schemars(extend("default" = "deactivate"))]
+    pub leaver: Option<String>,
+    /// Accounts of people who did not sign in for this long are treated as leaver says. Absent: never.
+    pub deactivate_after_inactive: Option<String>,
+    /// An account that is gone from the application: make it anew at the next sign-in, or refuse that.
+    #[schemars(extend("default" = "recreate"))]
+    pub on_missing: Option<OnMissing>,
     /// What people get whom the identity provider gave no team, application group or permission.
     #[schemars(extend("default" = {}))]
     pub onboarding: Option<Onboarding>,
@@ -135,8 +163,8 @@ pub struct Provisioning {
     /// Usernames or e-mail addresses of accounts that narthex never touches.
     #[schemars(extend("default" = []))]
     pub protected_accounts: Option<Vec<String>>,
-    /// A role or teams that differ from the account's own hold for the session, in headers and token ("headers"),
-    /// or not at all ("off").
+    /// A role or teams that differ from the account's own hold for the session: in headers and token ("headers"), in the
+    /// application itself until the last session ends ("borrow", which needs a durable store), or not at all ("off").
     #[schemars(extend("default" = "headers"))]
     pub session_roles: Option<SessionRoles>,
     /// An absent groups claim: nothing is known about the person's groups ("unknown"), or they have none ("none").

@@ -19,6 +19,10 @@ pub struct Store {
     /// Connections to PostgreSQL that this replica opens at most; one more listens.
     #[schemars(extend("default" = 10), range(min = 2, max = 1000))]
     pub connections: Option<u32>,
+    /// Whether the SQLite file outlives a restart of the machine (a disk, a persistent volume). Accounts that end with
+    /// their sessions, and roles that are borrowed, need that.
+    #[schemars(extend("default" = false))]
+    pub durable: Option<bool>,
 }
 
 /// The URL may hold a password.

@@ -8,6 +8,8 @@ use crate::model::Secret;
 #[derive(Debug, Clone)]
 pub struct Store {
     pub url: StoreUrl,
+    /// What was recorded is there after a restart of the machine.
+    pub durable: bool,
 }
 
 /// Where the store is.

@@ -1,9 +1,7 @@
-//! Sessions that administrators end, here or by another process at the same store.
-
-use std::sync::atomic::Ordering;
+//! Sessions that administrators end.
 
 use super::{SessionError, Sessions};
-use crate::model::{MemberId, SessionHash};
+use crate::model::MemberId;
 
 impl Sessions {
     /// Ends all sessions of this member; their streams break off at once. Returns how many.
@@ -32,30 +30,5 @@ impl Sessions {
             self.forget(hash, true);
         }
         Ok(ended.len())
-    }
-
-    /// Ends here what another process has ended in the store; called every second. Costs a look at one number
-    /// unless another process has written meanwhile.
-    ///
-    /// # Errors
-    /// Where the store cannot be asked; it is asked again next time.
-    pub async fn notice_endings(&self) -> Result<usize, SessionError> {
-        // Before anything is read: what is written meanwhile is looked for next time.
-        let mark = self.store.mark_of_others().await;
-        self.note_store(&mark);
-        let mark = mark?;
-        if mark == self.seen_of_others.load(Ordering::Relaxed) {
-            return Ok(0);
-        }
-        // A session is in the store before it is here, so one that the store lacks was ended.
-        let known: Vec<SessionHash> = self.read().live.keys().copied().collect();
-        let missing = self.store.missing_sessions(&known).await;
-        self.note_store(&missing);
-        let missing = missing?;
-        for hash in &missing {
-            self.forget(hash, true);
-        }
-        self.seen_of_others.store(mark, Ordering::Relaxed);
-        Ok(missing.len())
     }
 }

@@ -126,6 +126,9 @@ events! {
     AdministratorRefused "administrator_refused" People Notable "A call to the admin API was refused; `code` says why."
     TokenMade "token_made" People Notable "A token for the admin API or for SCIM was made."
     TokenRevoked "token_revoked" People Notable "Such a token was taken back."
+    ScimChanged "scim_changed" People Usual "A SCIM client made or changed a user or group that it keeps here."
+    ScimDeleted "scim_deleted" People Notable "A SCIM client deleted a user or group that it kept here."
+    ScimRefused "scim_refused" People Notable "Calls to the SCIM server without one of its tokens, counted by minute."
 
     SettingsChanged "settings_changed" Settings Notable "Settings were changed; before and after."
     JitEnabled "jit_enabled" Settings Notable "Just-in-time provisioning was switched on (M4)."

@@ -106,11 +106,14 @@ fn kind(event: Event) -> Kind {
         | Event::SettingsChanged
         | Event::JitEnabled
         | Event::JitDisabled
-        | Event::JobDecided => (EntityManagement, 3, "Update", true),
+        | Event::JobDecided
+        | Event::ScimChanged => (EntityManagement, 3, "Update", true),
         Event::JobStuck => (EntityManagement, 3, "Update", false),
-        Event::InviteRevoked | Event::TokenRevoked => (EntityManagement, 4, "Delete", true),
+        Event::InviteRevoked | Event::TokenRevoked | Event::ScimDeleted => {
+            (EntityManagement, 4, "Delete", true)
+        }
 
-        Event::AdministratorRefused => (ApiActivity, OTHER, "Other", false),
+        Event::AdministratorRefused | Event::ScimRefused => (ApiActivity, OTHER, "Other", false),
 
         Event::RequestsRefused | Event::HeaderAliasRemoved | Event::HeaderValueRefused => {
             (DetectionFinding, 1, "Create", true)
@@ -138,6 +141,7 @@ fn entity_type(event: Event) -> &'static str {
         Event::TokenMade | Event::TokenRevoked => "token",
         Event::SigningKeyMade => "signing key",
         Event::JobStuck | Event::JobDecided => "job",
+        Event::ScimChanged | Event::ScimDeleted => "SCIM resource",
         _ => "settings",
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn telling(world: &World) -> Telling {
 
 impl World {
     pub(super) fn telling_process(&self) -> Provisioner {
-        self.process().telling(telling(self))
+        self.process().explaining(telling(self))
     }
 
     /// A sign-in under this number, and what was kept of it.

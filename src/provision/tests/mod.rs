@@ -1,16 +1,21 @@
 //! Tests of the whole stage against an application in memory; `rules` has those of the pure parts.
 
+mod borrow;
 mod breaker;
+mod crashes;
+mod ephemeral;
 mod exchange;
 mod explain;
-mod fake;
+pub(crate) mod fake;
 mod flow;
 mod guards;
+mod invites;
 mod mapping;
 mod once;
 mod properties;
 mod rules;
 mod shadow;
+mod sync;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,15 +27,16 @@ use self::fake::Fake;
 use super::eligibility::Authority;
 use super::{Connector, ProvisionError, Provisioned, Provisioner};
 use crate::config::settings::{
-    MappingGives, MappingRow, Mode, OnExisting, Onboarding, Provisioning, SessionRoles, TeamsClaim,
-    UnknownRole, UnknownTeam, Unprovisioned,
+    Lifecycle, MappingGives, MappingRow, Mode, OnExisting, Onboarding, Provisioning, SessionRoles,
+    TeamsClaim, UnknownRole, UnknownTeam, Unprovisioned,
 };
 use crate::identify::Verified;
-use crate::model::{Claims, Identity, IdpId, Member, Subject, UnixTime};
+use crate::model::session::SessionContent;
+use crate::model::{Claims, Identity, IdpId, Job, Member, SessionHash, SessionRecord, Subject, UnixTime};
 use crate::platform::entropy::NoEntropy;
 use crate::platform::{Clock, Entropy, Platform, Tasks};
-use crate::store::MemberStore;
 use crate::store::memory::Memory;
+use crate::store::{JobStore, MemberStore, SessionStore, StoreError};
 
 /// Settings that give everything that the fake application has.
 fn settings() -> Provisioning {
@@ -70,6 +76,7 @@ fn settings() -> Provisioning {
         match_username: false,
         protected_accounts: vec!["break-glass".to_owned()],
         session_roles: SessionRoles::Headers,
+        lifecycle: Lifecycle::default(),
         absent_groups_are_none: false,
         time_budget: Duration::from_secs(15),
         call_timeout: Duration::from_secs(5),
@@ -125,12 +132,18 @@ fn person(name: &str, changes: Value) -> Identity {
     }
 }
 
-/// A clock that stands still.
-struct Still;
+/// A clock that stands still until it is turned.
+struct Turned(std::sync::atomic::AtomicI64);
 
-impl Clock for Still {
+impl Default for Turned {
+    fn default() -> Self {
+        Self(std::sync::atomic::AtomicI64::new(1_800_000_000))
+    }
+}
+
+impl Clock for Turned {
     fn now(&self) -> UnixTime {
-        UnixTime(1_800_000_000)
+        UnixTime(self.0.load(std::sync::atomic::Ordering::Relaxed))
     }
 }
 
@@ -153,6 +166,7 @@ struct World {
     app: Arc<Fake>,
     store: Arc<Memory>,
     entropy: Arc<Counting>,
+    clock: Arc<Turned>,
     settings: Provisioning,
     authority: Authority,
 }
@@ -164,12 +178,18 @@ impl World {
 
     fn with(settings: Provisioning) -> Self {
         let (app, store) = (Arc::new(Fake::new()), Arc::new(Memory::default()));
-        Self { app, store, entropy: Arc::default(), settings, authority: authority() }
+        let (entropy, clock) = (Arc::default(), Arc::default());
+        Self { app, store, entropy, clock, settings, authority: authority() }
+    }
+
+    /// Settings with this lifecycle.
+    fn living(lifecycle: Lifecycle) -> Self {
+        Self::with(Provisioning { lifecycle, ..settings() })
     }
 
     /// A process of its own: nothing is shared with others but application and store.
     fn process(&self) -> Provisioner {
-        let platform = Platform { clock: Arc::new(Still), entropy: self.entropy.clone() };
+        let platform = Platform { clock: self.clock.clone(), entropy: self.entropy.clone() };
         Provisioner::with(
             self.settings.clone(),
             BTreeMap::from([(corp(), self.authority.clone()), ("other".parse().unwrap(), authority())]),
@@ -182,6 +202,63 @@ impl World {
 
     async fn login(&self, identity: &Identity) -> Result<Provisioned, ProvisionError> {
         self.process().provision(Verified::for_tests(identity.clone())).await
+    }
+
+    fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    /// Lets time go by.
+    fn later(&self, by: Duration) {
+        let by = i64::try_from(by.as_secs()).unwrap();
+        self.clock.0.fetch_add(by, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// A sign-in up to its session, which is recorded under this number.
+    async fn sign_in(&self, identity: &Identity, number: u8) -> Result<Provisioned, ProvisionError> {
+        let provisioned = self.login(identity).await?;
+        self.begin_session(&provisioned, number).await.unwrap();
+        Ok(provisioned)
+    }
+
+    /// As the proxy begins a session.
+    async fn begin_session(&self, provisioned: &Provisioned, number: u8) -> Result<(), StoreError> {
+        let latest = self.now().after(Duration::from_hours(12));
+        let record = SessionRecord {
+            hash: SessionHash([number; 32]),
+            content: SessionContent {
+                idp: provisioned.verified().identity().idp.clone(),
+                subject: provisioned.verified().identity().subject.clone(),
+                logout_name: "ada".to_owned(),
+                idp_session: None,
+                account: provisioned.account().cloned(),
+                claims: Claims::default(),
+                grant: provisioned.grant().clone(),
+                logout_hint: None,
+            },
+            created_at: self.now(),
+            last_seen_at: self.now(),
+            expires_at: provisioned.ends_at().map_or(latest, |ends_at| ends_at.min(latest)),
+        };
+        self.store.insert_session(&record, 20).await.map(drop)
+    }
+
+    async fn sign_out(&self, number: u8) -> bool {
+        self.store.end_session(&SessionHash([number; 32])).await.unwrap()
+    }
+
+    async fn has_session(&self, number: u8) -> bool {
+        self.store.find_session(&SessionHash([number; 32])).await.unwrap().is_some()
+    }
+
+    /// Works on jobs until none is due.
+    async fn run_jobs(&self) {
+        let process = self.process();
+        while process.run_due_job().await.unwrap() {}
+    }
+
+    async fn jobs(&self) -> Vec<Job> {
+        self.store.list_jobs(99).await.unwrap()
     }
 
     async fn member(&self, identity: &Identity) -> Option<Member> {

@@ -7,42 +7,130 @@ use proptest::prelude::*;
 
 use crate::model::session::{SessionAccount, SessionContent};
 use crate::model::{
-    AccountId, AccountProfile, BrowserHash, Claims, Grant, IdpId, LoginAttempt, Member, MemberId,
-    MemberStatus, Origin, ReturnTo, Secret, SessionHash, SessionRecord, StateHash, Subject, UnixTime,
+    AccountId, AccountProfile, AccountState, BrowserHash, Claims, Grant, IdpId, LoginAttempt, Member,
+    MemberId, Origin, ReturnTo, Secret, SessionHash, SessionRecord, StateHash, Subject, UnixTime,
 };
 use crate::store::memory::Memory;
 use crate::store::postgres::scratch;
 use crate::store::sqlite::Sqlite;
-use crate::store::{Store, StoredKey};
+use crate::store::{CreationIntent, JobOutcome, Landing, OnUpdate, Store, StoredKey, Update, Updated};
 
 const IDLE: Duration = Duration::from_secs(40);
 
 /// One act, on few enough names that acts meet.
 #[derive(Debug, Clone)]
 enum Act {
-    Wait { seconds: u64 },
-    PutLogin { state: u8, browser: u8, lives: u64 },
-    TakeLogin { state: u8, browser: Option<u8> },
-    Park { id: u8, lives: u64 },
-    TakeParked { id: u8 },
+    Wait {
+        seconds: u64,
+    },
+    PutLogin {
+        state: u8,
+        browser: u8,
+        lives: u64,
+    },
+    TakeLogin {
+        state: u8,
+        browser: Option<u8>,
+    },
+    Park {
+        id: u8,
+        lives: u64,
+    },
+    TakeParked {
+        id: u8,
+    },
     SweepLogins,
-    InsertSession { hash: u8, member: Option<u8>, max: usize, lives: u64 },
-    FindSession { hash: u8 },
-    Touch { seen: Vec<(u8, u64)> },
-    EndSession { hash: u8 },
+    InsertSession {
+        hash: u8,
+        member: Option<u8>,
+        max: usize,
+        lives: u64,
+    },
+    FindSession {
+        hash: u8,
+    },
+    Touch {
+        seen: Vec<(u8, u64)>,
+    },
+    EndSession {
+        hash: u8,
+    },
     SweepSessions,
-    FindMember { person: u8 },
-    FindAccount { account: u8 },
-    Begin { person: u8, holder: u64, lives: u64 },
-    Intend { person: u8, holder: u64, username: u8 },
-    Finish { member: u8, persons: Vec<u8>, account: u8, holder: u64 },
-    Abandon { person: u8, holder: u64, keep_intent: bool },
-    RecordLogin { member: u8, account: u8, generation: u32 },
-    AddKey { id: u8, purpose: u8, after: Option<u8>, lives: u64 },
-    ListKeys { purpose: u8 },
+    FindMember {
+        person: u8,
+    },
+    FindAccount {
+        account: u8,
+    },
+    Begin {
+        person: u8,
+        holder: u64,
+        lives: u64,
+    },
+    Intend {
+        person: u8,
+        holder: u64,
+        username: u8,
+    },
+    Finish {
+        member: u8,
+        persons: Vec<u8>,
+        account: u8,
+        holder: u64,
+    },
+    Abandon {
+        person: u8,
+        holder: u64,
+        keep_intent: bool,
+    },
+    RecordLogin {
+        member: u8,
+        account: u8,
+        generation: u32,
+    },
+    Hold {
+        member: u8,
+        holder: u64,
+        lives: u64,
+    },
+    Release {
+        member: u8,
+        holder: u64,
+    },
+    Update {
+        member: u8,
+        account: Option<u8>,
+        stale: bool,
+        holder: Option<u64>,
+        sessions: u8,
+        settle: Option<u64>,
+    },
+    TakeRemovals {
+        wanted: u32,
+    },
+    ClaimAndConclude {
+        holder: u64,
+        lives: u64,
+        outcome: Option<u8>,
+    },
+    Jobs,
+    AddKey {
+        id: u8,
+        purpose: u8,
+        after: Option<u8>,
+        lives: u64,
+    },
+    ListKeys {
+        purpose: u8,
+    },
     SweepKeys,
-    PutDocument { name: u8, body: Vec<u8> },
-    FindDocument { name: u8 },
+    PutDocument {
+        name: u8,
+        body: Vec<u8>,
+    },
+    FindDocument {
+        name: u8,
+    },
 }
 
 fn logins() -> impl Strategy<Value = Act> {
@@ -89,6 +177,45 @@ fn members() -> impl Strategy<Value = Act> {
     ]
 }
 
+fn standing() -> impl Strategy<Value = Act> {
+    let update = (0..2_u8, prop::option::weighted(0.8, 0..3_u8), prop::bool::weighted(0.1))
+        .prop_flat_map(|(member, account, stale)| {
+            let others = (prop::option::weighted(0.3, 1..3_u64), 0..3_u8, prop::option::of(0..40_u64));
+            (Just((member, account, stale)), others)
+        })
+        .prop_map(|((member, account, stale), (holder, sessions, settle))| Act::Update {
+            member,
+            account,
+            stale,
+            holder,
+            sessions,
+            settle,
+        });
+    prop_oneof![
+        2 => (0..2_u8, 1..3_u64).prop_map(|(person, holder)| Act::Begin { person, holder, lives: 20 }),
+        2 => (0..2_u8, 0..3_u8, 1..3_u64).prop_map(|(member, account, holder)| {
+            Act::Finish { member, persons: vec![member], account, holder }
+        }),
+        2 => (0..2_u8, 1..3_u64, 0..40_u64)
+            .prop_map(|(member, holder, lives)| Act::Hold { member, holder, lives }),
+        1 => (0..2_u8, 1..3_u64).prop_map(|(member, holder)| Act::Release { member, holder }),
+        3 => update,
+        2 => (0..2_u8, 0..3_u8).prop_map(|(member, account)| {
+            Act::RecordLogin { member, account, generation: 1 }
+        }),
+        3 => (0..6_u8, 0..2_u8, 1..4_usize, 0..90_u64).prop_map(|(hash, member, max, lives)| {
+            Act::InsertSession { hash, member: Some(member), max, lives }
+        }),
+        1 => (0..6_u8).prop_map(|hash| Act::EndSession { hash }),
+        1 => Just(Act::SweepSessions),
+        1 => (1..4_u32).prop_map(|wanted| Act::TakeRemovals { wanted }),
+        2 => (1..3_u64, 0..40_u64, prop::option::of(0..4_u8))
+            .prop_map(|(holder, lives, outcome)| Act::ClaimAndConclude { holder, lives, outcome }),
+        1 => Just(Act::Jobs),
+        1 => (0..20_u64).prop_map(|seconds| Act::Wait { seconds }),
+    ]
+}
+
 fn keys() -> impl Strategy<Value = Act> {
     prop_oneof![
         4 => (0..6_u8, 0..2_u8, prop::option::of(0..6_u8), 0..90_u64)
@@ -100,6 +227,10 @@ fn keys() -> impl Strategy<Value = Act> {
         1 => (0..3_u8).prop_map(|name| Act::FindDocument { name }),
         1 => (0..20_u64).prop_map(|seconds| Act::Wait { seconds }),
     ]
+}
+
+fn id(number: u8) -> MemberId {
+    MemberId(uuid::Uuid::from_bytes([number; 16]))
 }
 
 fn idp(person: u8) -> IdpId {
@@ -148,16 +279,13 @@ fn session(hash: u8, member: Option<u8>, now: UnixTime, lives: u64) -> SessionRe
 
 fn member(number: u8, persons: &[u8], account: u8, generation: u32, now: UnixTime) -> Member {
     Member {
-        id: MemberId(uuid::Uuid::from_bytes([number; 16])),
         identities: persons.iter().map(|person| (idp(*person), subject(*person))).collect(),
-        account: AccountId(account.to_string()),
+        account: Some(AccountId(account.to_string())),
         username: format!("user {account} {generation}"),
         email: (account > 1).then(|| format!("{account}@example.com")),
         origin: if account == 0 { Origin::Adopted } else { Origin::Jit },
-        status: MemberStatus::Active,
         generation,
-        created_at: now,
-        last_login_at: now,
+        ..Member::for_tests(number, now)
     }
 }
 
@@ -202,20 +330,73 @@ async fn perform(store: &dyn Store, act: &Act, now: UnixTime) -> String {
             format!("{:?}", store.begin_creation(&idp, &subject, *holder, now, after(*lives)).await)
         }
         Act::Intend { person, holder, username } => {
-            let username = username.to_string();
             let (idp, subject) = (idp(*person), subject(*person));
-            format!("{:?}", store.intend_creation(&idp, &subject, *holder, &username).await)
+            let intent = CreationIntent {
+                username: username.to_string(),
+                email: None,
+                clean_up_at: (username % 2 == 1).then_some(now),
+            };
+            format!("{:?}", store.intend_creation(&idp, &subject, *holder, &intent).await)
         }
         Act::Finish { member: number, persons, account, holder } => {
-            format!("{:?}", store.finish_creation(&member(*number, persons, *account, 1, now), *holder).await)
+            let landing_until = (account % 2 == 1).then(|| after(20));
+            let member = member(*number, persons, *account, 1, now);
+            format!("{:?}", store.finish_creation(&member, *holder, landing_until).await)
         }
         Act::Abandon { person, holder, keep_intent } => {
             let (idp, subject) = (idp(*person), subject(*person));
             format!("{:?}", store.abandon_creation(&idp, &subject, *holder, *keep_intent).await)
         }
         Act::RecordLogin { member: number, account, generation } => {
-            format!("{:?}", store.record_login(&member(*number, &[], *account, *generation, now)).await)
+            let landing = (*account > 0).then(|| Landing { holder: u64::from(*account), until: after(15) });
+            format!(
+                "{:?}",
+                store.record_login(&member(*number, &[], *account, *generation, now), landing).await
+            )
         }
+        Act::Hold { member, holder, lives } => {
+            format!("{:?}", store.hold_member(id(*member), *holder, now, after(*lives)).await)
+        }
+        Act::Release { member, holder } => format!("{:?}", store.release_member(id(*member), *holder).await),
+        Act::Update { member, account, stale, holder, sessions, settle } => {
+            let Some(known) = store.find_member_by_id(id(*member)).await.unwrap() else {
+                return String::new();
+            };
+            let updated = Member {
+                account: account.map(|account| AccountId(account.to_string())),
+                account_state: if account.is_some() { AccountState::Present } else { AccountState::Deleted },
+                generation: known.generation + 1,
+                revision: known.revision.saturating_sub(u64::from(*stale)),
+                ..known
+            };
+            let sessions = match sessions {
+                0 => OnUpdate::Stay,
+                1 => OnUpdate::End,
+                _ => OnUpdate::MustBeNone { at: now },
+            };
+            let update = Update { holder: *holder, sessions, settle_at: settle.map(after) };
+            match store.update_member(&updated, update).await {
+                Ok(Updated { revision, ended }) => format!("{revision} {:?}", hashes(ended)),
+                Err(error) => format!("{error:?}"),
+            }
+        }
+        Act::TakeRemovals { wanted } => {
+            format!("{:?}", store.take_removals(*wanted, now, Duration::from_secs(30), 6).await)
+        }
+        Act::ClaimAndConclude { holder, lives, outcome } => {
+            let claimed = store.claim_job(*holder, now, after(*lives)).await.unwrap();
+            if let (Some(claimed), Some(outcome)) = (&claimed, outcome) {
+                let outcome = match outcome {
+                    0 => JobOutcome::Done,
+                    1 => JobOutcome::PutOff { until: after(10), reason: Some("x".to_owned()) },
+                    2 => JobOutcome::PutOff { until: after(10), reason: None },
+                    _ => JobOutcome::Parked { reason: "x".to_owned() },
+                };
+                store.conclude_job(claimed, &outcome).await.unwrap();
+            }
+            format!("{:?}", claimed.map(|claimed| (claimed.job, claimed.ticket)))
+        }
+        Act::Jobs => format!("{:?}", store.list_jobs(20).await),
         Act::AddKey { id, purpose, after: predecessor, lives } => {
             let key = StoredKey {
                 id: id.to_string(),
@@ -303,5 +484,6 @@ agreement! {
     logins 120: sqlite_and_memory_agree_on_logins postgres_and_memory_agree_on_logins
     sessions 80: sqlite_and_memory_agree_on_sessions postgres_and_memory_agree_on_sessions
     members 120: sqlite_and_memory_agree_on_members postgres_and_memory_agree_on_members
+    standing 120: sqlite_and_memory_agree_on_standing postgres_and_memory_agree_on_standing
     keys 60: sqlite_and_memory_agree_on_keys postgres_and_memory_agree_on_keys
 }

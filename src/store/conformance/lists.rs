@@ -128,15 +128,6 @@ pub(super) async fn all_sessions_end_at_once(store: &Arc<dyn Store>) {
     assert_eq!(store.end_all_sessions().await.unwrap(), NONE_ENDED);
 }
 
-pub(super) async fn sessions_that_the_store_lacks_are_named(store: &Arc<dyn Store>) {
-    six_sessions(store).await;
-    let known: Vec<SessionHash> = (1..=7).map(|number| SessionHash([number; 32])).collect();
-    assert_eq!(store.missing_sessions(&known).await.unwrap(), [SessionHash([7; 32])]);
-    store.end_session(&known[1]).await.unwrap();
-    assert_eq!(store.missing_sessions(&known[..3]).await.unwrap(), [SessionHash([2; 32])]);
-    assert_eq!(store.missing_sessions(&[]).await.unwrap(), NONE_ENDED);
-}
-
 async fn member(store: &Arc<dyn Store>, number: u8, username: &str, email: Option<&str>) {
     let identities = vec![(idp("corp"), subject(username)), (idp("partner"), subject(&format!("p{number}")))];
     let member = Member {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{NOW, a_hundred_times};
-use crate::model::{AccountId, IdpId, Member, MemberId, MemberStatus, Origin, Subject, UnixTime};
-use crate::store::{CreationLease, Store, StoreError};
+use crate::model::{AccountId, IdpId, Job, JobState, Member, Origin, Subject, Task, UnixTime};
+use crate::store::{CreationIntent, CreationLease, Hold, Landing, Store, StoreError};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -20,16 +20,10 @@ fn subject(text: &str) -> Subject {
 /// The only identity of `name`, with the account of this number.
 fn member(name: &str, number: u8) -> Member {
     Member {
-        id: MemberId(uuid::Uuid::from_bytes([number; 16])),
         identities: vec![(idp(), subject(name))],
-        account: AccountId(format!("account {number}")),
         username: name.to_owned(),
         email: Some(format!("{name}@example.com")),
-        origin: Origin::Jit,
-        status: MemberStatus::Active,
-        generation: 1,
-        created_at: NOW,
-        last_login_at: NOW,
+        ..Member::for_tests(number, NOW)
     }
 }
 
@@ -38,7 +32,8 @@ async fn begin(store: &Arc<dyn Store>, name: &str, holder: u64, now: UnixTime) -
 }
 
 async fn intend(store: &Arc<dyn Store>, name: &str, holder: u64, username: &str) -> bool {
-    store.intend_creation(&idp(), &subject(name), holder, username).await.unwrap()
+    let intent = CreationIntent { username: username.to_owned(), email: None, clean_up_at: None };
+    store.intend_creation(&idp(), &subject(name), holder, &intent).await.unwrap()
 }
 
 async fn find(store: &Arc<dyn Store>, name: &str) -> Option<Member> {
@@ -49,7 +44,7 @@ async fn make(store: &Arc<dyn Store>, one: &Member) {
     let (idp, subject) = &one.identities[0];
     let lease = store.begin_creation(idp, subject, 1, NOW, NOW.after(LEASE)).await.unwrap();
     assert_eq!(lease, acquired(None));
-    assert_eq!(store.finish_creation(one, 1).await.unwrap(), Ok(()));
+    assert_eq!(store.finish_creation(one, 1, None).await.unwrap(), Ok(()));
 }
 
 fn acquired(earlier_intent: Option<&str>) -> CreationLease {
@@ -63,7 +58,10 @@ pub(super) async fn f9_a_finished_member_is_found_by_each_identity_and_by_accoun
     make(store, &ada).await;
     assert_eq!(find(store, "ada").await.as_ref(), Some(&ada));
     assert_eq!(store.find_member(&partner, &subject("a-17")).await.unwrap().as_ref(), Some(&ada));
-    assert_eq!(store.find_member_by_account(&ada.account).await.unwrap().as_ref(), Some(&ada));
+    assert_eq!(
+        store.find_member_by_account(ada.account.as_ref().unwrap()).await.unwrap().as_ref(),
+        Some(&ada)
+    );
     assert_eq!(find(store, "bob").await, None);
     assert_eq!(store.find_member_by_account(&AccountId("ada".to_owned())).await.unwrap(), None);
 }
@@ -114,12 +112,12 @@ pub(super) async fn f9_a_holder_that_lost_its_lease_writes_nothing(store: &Arc<d
     begin(store, "ada", 1, NOW).await;
     intend(store, "ada", 1, "ada").await;
     begin(store, "ada", u64::MAX, NOW.after(LEASE)).await;
-    let refused = store.finish_creation(&member("ada", 1), 1).await;
+    let refused = store.finish_creation(&member("ada", 1), 1, None).await;
     assert!(matches!(refused, Err(StoreError::Gone { act: "finish_creation", .. })), "{refused:?}");
     assert_eq!(find(store, "ada").await, None);
-    assert_eq!(store.find_member_by_account(&member("ada", 1).account).await.unwrap(), None);
+    assert_eq!(store.find_member_by_account(member("ada", 1).account.as_ref().unwrap()).await.unwrap(), None);
     assert!(intend(store, "ada", u64::MAX, "ada").await, "the second holder still has it");
-    assert_eq!(store.finish_creation(&member("ada", 1), u64::MAX).await.unwrap(), Ok(()));
+    assert_eq!(store.finish_creation(&member("ada", 1), u64::MAX, None).await.unwrap(), Ok(()));
 }
 
 pub(super) async fn f9_giving_up_with_the_outcome_unknown_keeps_the_intent(store: &Arc<dyn Store>) {
@@ -151,7 +149,7 @@ pub(super) async fn f9_another_holder_cannot_give_up_a_lease(store: &Arc<dyn Sto
 pub(super) async fn f9_a_finished_creation_leaves_neither_lease_nor_intent(store: &Arc<dyn Store>) {
     begin(store, "ada", 1, NOW).await;
     intend(store, "ada", 1, "ada").await;
-    assert_eq!(store.finish_creation(&member("ada", 1), 1).await.unwrap(), Ok(()));
+    assert_eq!(store.finish_creation(&member("ada", 1), 1, None).await.unwrap(), Ok(()));
     assert_eq!(begin(store, "ada", 2, NOW).await, acquired(None));
 }
 
@@ -160,9 +158,9 @@ pub(super) async fn f9_an_identity_that_is_a_member_already_stays_that_member(st
     make(store, &first).await;
     begin(store, "ada", 2, NOW).await;
     let second = Member { identities: first.identities.clone(), ..member("other", 2) };
-    assert_eq!(store.finish_creation(&second, 2).await.unwrap(), Err(first.clone()));
+    assert_eq!(store.finish_creation(&second, 2, None).await.unwrap(), Err(first.clone()));
     assert_eq!(find(store, "ada").await, Some(first));
-    assert_eq!(store.find_member_by_account(&second.account).await.unwrap(), None);
+    assert_eq!(store.find_member_by_account(second.account.as_ref().unwrap()).await.unwrap(), None);
 }
 
 pub(super) async fn f9_an_account_of_another_member_is_not_given_twice(store: &Arc<dyn Store>) {
@@ -170,9 +168,9 @@ pub(super) async fn f9_an_account_of_another_member_is_not_given_twice(store: &A
     make(store, &ada).await;
     begin(store, "eve", 2, NOW).await;
     let eve = Member { account: ada.account.clone(), ..member("eve", 2) };
-    assert_eq!(store.finish_creation(&eve, 2).await.unwrap(), Err(ada.clone()));
+    assert_eq!(store.finish_creation(&eve, 2, None).await.unwrap(), Err(ada.clone()));
     assert_eq!(find(store, "eve").await, None);
-    assert_eq!(store.find_member_by_account(&ada.account).await.unwrap(), Some(ada));
+    assert_eq!(store.find_member_by_account(ada.account.as_ref().unwrap()).await.unwrap(), Some(ada));
 }
 
 pub(super) async fn f9_a_member_id_is_used_once(store: &Arc<dyn Store>) {
@@ -180,66 +178,125 @@ pub(super) async fn f9_a_member_id_is_used_once(store: &Arc<dyn Store>) {
     make(store, &ada).await;
     begin(store, "eve", 2, NOW).await;
     let eve = Member { id: ada.id, ..member("eve", 2) };
-    let refused = store.finish_creation(&eve, 2).await;
+    let refused = store.finish_creation(&eve, 2, None).await;
     assert!(matches!(refused, Err(StoreError::Conflict { act: "finish_creation", .. })), "{refused:?}");
     assert_eq!(find(store, "eve").await, None);
     assert_eq!(find(store, "ada").await, Some(ada));
 }
 
-pub(super) async fn a_login_updates_account_names_and_time(store: &Arc<dyn Store>) {
+pub(super) async fn a_login_updates_names_and_time(store: &Arc<dyn Store>) {
     let ada = member("ada", 1);
     make(store, &ada).await;
     let later = Member {
-        account: AccountId("re-created".to_owned()),
         username: "ada2".to_owned(),
         email: None,
-        generation: 2,
         last_login_at: NOW.after(LEASE),
+        // What a login does not tell is not written.
+        account: Some(AccountId("other".to_owned())),
         ..ada.clone()
     };
-    store.record_login(&later).await.unwrap();
-    assert_eq!(find(store, "ada").await.as_ref(), Some(&later));
-    assert_eq!(store.find_member_by_account(&later.account).await.unwrap(), Some(later));
-    assert_eq!(store.find_member_by_account(&ada.account).await.unwrap(), None);
+    store.record_login(&later, None).await.unwrap();
+    assert_eq!(find(store, "ada").await, Some(Member { account: ada.account, ..later }));
 }
 
 pub(super) async fn a_login_of_an_earlier_generation_updates_the_time_only(store: &Arc<dyn Store>) {
     let ada = Member { generation: 2, ..member("ada", 1) };
     make(store, &ada).await;
     let stale = Member {
-        account: AccountId("deleted since".to_owned()),
         username: "old".to_owned(),
         email: None,
         generation: 1,
         last_login_at: NOW.after(LEASE),
         ..ada.clone()
     };
-    store.record_login(&stale).await.unwrap();
+    store.record_login(&stale, None).await.unwrap();
     assert_eq!(find(store, "ada").await, Some(Member { last_login_at: NOW.after(LEASE), ..ada }));
 }
 
 pub(super) async fn a_logins_time_never_goes_backwards(store: &Arc<dyn Store>) {
     let ada = member("ada", 1);
     make(store, &ada).await;
-    store.record_login(&Member { last_login_at: NOW.before(LEASE), ..ada.clone() }).await.unwrap();
+    store.record_login(&Member { last_login_at: NOW.before(LEASE), ..ada.clone() }, None).await.unwrap();
     assert_eq!(find(store, "ada").await, Some(ada));
 }
 
 pub(super) async fn a_login_of_no_member_is_refused(store: &Arc<dyn Store>) {
     make(store, &member("ada", 1)).await;
-    let refused = store.record_login(&member("eve", 2)).await;
+    let refused = store.record_login(&member("eve", 2), None).await;
     assert!(matches!(refused, Err(StoreError::Gone { act: "record_login", .. })), "{refused:?}");
     assert_eq!(find(store, "eve").await, None);
 }
 
-pub(super) async fn a_login_does_not_take_another_members_account(store: &Arc<dyn Store>) {
-    let (ada, eve) = (member("ada", 1), member("eve", 2));
+pub(super) async fn e2_an_intent_carries_the_job_that_cleans_up_after_it(store: &Arc<dyn Store>) {
+    let due = NOW.after(LEASE);
+    let intent = CreationIntent {
+        username: "ada".to_owned(),
+        email: Some("ada@example.com".to_owned()),
+        clean_up_at: Some(due),
+    };
+    let job = Job {
+        task: Task::AbandonedCreation {
+            idp: idp(),
+            subject: subject("ada"),
+            username: "ada".to_owned(),
+            email: Some("ada@example.com".to_owned()),
+        },
+        due_at: due,
+        tries: 0,
+        state: JobState::Waiting,
+        reason: None,
+    };
+    assert!(!store.intend_creation(&idp(), &subject("ada"), 1, &intent).await.unwrap());
+    assert_eq!(store.list_jobs(9).await.unwrap(), [], "nobody had the right to");
+    begin(store, "ada", 1, NOW).await;
+    assert!(store.intend_creation(&idp(), &subject("ada"), 1, &intent).await.unwrap());
+    store.abandon_creation(&idp(), &subject("ada"), 1, true).await.unwrap();
+    assert_eq!(store.list_jobs(9).await.unwrap(), [job.clone()], "the outcome is not known");
+    begin(store, "ada", 2, NOW).await;
+    store.abandon_creation(&idp(), &subject("ada"), 1, false).await.unwrap();
+    assert_eq!(store.list_jobs(9).await.unwrap(), [job], "another one has it");
+    store.abandon_creation(&idp(), &subject("ada"), 2, false).await.unwrap();
+    assert_eq!(store.list_jobs(9).await.unwrap(), []);
+    begin(store, "ada", 3, NOW).await;
+    assert!(store.intend_creation(&idp(), &subject("ada"), 3, &intent).await.unwrap());
+    assert_eq!(store.finish_creation(&member("ada", 1), 3, None).await.unwrap(), Ok(()));
+    assert_eq!(store.list_jobs(9).await.unwrap(), [], "a finished one needs none");
+}
+
+pub(super) async fn e1_a_member_that_lands_is_recorded_with_the_job_that_settles_it(store: &Arc<dyn Store>) {
+    let ada = member("ada", 1);
+    begin(store, "ada", 1, NOW).await;
+    let landing = NOW.after(LEASE);
+    assert_eq!(store.finish_creation(&ada, 1, Some(landing)).await.unwrap(), Ok(()));
+    let jobs = store.list_jobs(9).await.unwrap();
+    assert_eq!(jobs.len(), 1);
+    assert_eq!(jobs[0].task, Task::Settle { member: ada.id, generation: 1 });
+    assert_eq!(jobs[0].due_at, landing);
+    let standing = store.standing(ada.id, NOW).await.unwrap().unwrap();
+    assert_eq!((standing.member, standing.landing_until), (ada.clone(), Some(landing)));
+    let standing = store.standing(ada.id, landing).await.unwrap().unwrap();
+    assert_eq!(standing.landing_until, None, "it is over");
+}
+
+pub(super) async fn e1_a_login_that_lands_needs_the_right_and_gives_it_up(store: &Arc<dyn Store>) {
+    let ada = member("ada", 1);
     make(store, &ada).await;
-    make(store, &eve).await;
-    let refused = store.record_login(&Member { account: ada.account.clone(), ..eve.clone() }).await;
-    assert!(matches!(refused, Err(StoreError::Conflict { act: "record_login", .. })), "{refused:?}");
-    assert_eq!(find(store, "eve").await, Some(eve));
-    assert_eq!(store.find_member_by_account(&ada.account).await.unwrap(), Some(ada));
+    let landing = Landing { holder: 7, until: NOW.after(LEASE) };
+    let refused =
+        store.record_login(&Member { username: "x".to_owned(), ..ada.clone() }, Some(landing)).await;
+    assert!(matches!(refused, Err(StoreError::Gone { act: "record_login", .. })), "{refused:?}");
+    assert_eq!(find(store, "ada").await.as_ref(), Some(&ada), "nothing was written");
+    assert_eq!(store.list_jobs(9).await.unwrap(), []);
+    store.hold_member(ada.id, 7, NOW, NOW.after(LEASE)).await.unwrap();
+    store.record_login(&ada, Some(landing)).await.unwrap();
+    assert_eq!(store.list_jobs(9).await.unwrap()[0].due_at, landing.until);
+    let held = store.hold_member(ada.id, 8, NOW, NOW.after(LEASE)).await.unwrap();
+    let Hold::Held(standing) = held else { panic!("{held:?}") };
+    assert_eq!(standing.landing_until, Some(landing.until));
+    // A job that is there already stays as it is.
+    let landing = Landing { holder: 8, until: NOW };
+    store.record_login(&ada, Some(landing)).await.unwrap();
+    assert_eq!(store.list_jobs(9).await.unwrap()[0].due_at, NOW.after(LEASE));
 }
 
 pub(super) async fn identities_of_two_providers_do_not_mix(store: &Arc<dyn Store>) {

@@ -14,11 +14,11 @@ use crate::model::{
 };
 use crate::store::{Store, StoreError};
 
-fn hash(number: u8) -> SessionHash {
+pub(super) fn hash(number: u8) -> SessionHash {
     SessionHash([number; 32])
 }
 
-fn account(number: u8) -> SessionAccount {
+pub(super) fn account(number: u8) -> SessionAccount {
     SessionAccount {
         member: MemberId(uuid::Uuid::from_bytes([number; 16])),
         id: AccountId(format!("account {number}")),
@@ -31,7 +31,7 @@ fn account(number: u8) -> SessionAccount {
     }
 }
 
-fn session(number: u8, of: Option<SessionAccount>) -> SessionRecord {
+pub(super) fn session(number: u8, of: Option<SessionAccount>) -> SessionRecord {
     let claims = json!({ "sub": "ada", "groups": ["b", "a"], "nested": { "deep": [1, null, true] } });
     SessionRecord {
         hash: hash(number),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{NOW, a_hundred_times};
 use crate::store::Store;
+use crate::store::feed::Changed;
 use crate::store::lists::{MAX_VERSIONS, StoredSettings};
 
 fn settings(version: i64, section: &str) -> StoredSettings {
@@ -21,6 +22,8 @@ pub(super) async fn m4_versions_follow_one_another_and_are_kept(store: &Arc<dyn 
     assert!(!store.put_settings(&settings(1, "{}")).await.unwrap());
     assert!(store.put_settings(&settings(2, "{}")).await.unwrap());
     assert_eq!(store.settings_version().await.unwrap(), 2);
+    let told = store.newest_change().await.unwrap().unwrap();
+    assert_eq!((told.what, told.key.as_str()), (Changed::Settings, "2"), "other replicas hear of it");
     let all = store.newest_settings(None, 9).await.unwrap();
     assert_eq!(all, [settings(2, "{}"), settings(1, "{\"a\":\"Ä\"}")]);
     assert_eq!(store.newest_settings(Some(2), 9).await.unwrap(), [settings(1, "{\"a\":\"Ä\"}")]);

@@ -42,32 +42,16 @@ impl SessionListStore for Memory {
     }
 
     async fn end_sessions_of_member(&self, member: MemberId) -> Result<Vec<SessionHash>, StoreError> {
-        let sessions = &mut self.tables().sessions;
-        let theirs = sessions.rows.values().filter(|record| member_of(record) == Some(member));
-        let ended: Vec<SessionHash> = theirs.map(|record| record.hash).collect();
-        for hash in &ended {
-            sessions.remove(hash);
-        }
-        Ok(ended)
+        let tables = &mut *self.tables();
+        let theirs = tables.sessions.rows.values().filter(|record| member_of(record) == Some(member));
+        let theirs: Vec<SessionHash> = theirs.map(|record| record.hash).collect();
+        Ok(tables.end(&theirs))
     }
 
     async fn end_all_sessions(&self) -> Result<Vec<SessionHash>, StoreError> {
-        let sessions = &mut self.tables().sessions;
-        let ended: Vec<SessionHash> = sessions.rows.keys().copied().collect();
-        for hash in &ended {
-            sessions.remove(hash);
-        }
-        Ok(ended)
-    }
-
-    /// There are no others.
-    async fn mark_of_others(&self) -> Result<i64, StoreError> {
-        Ok(0)
-    }
-
-    async fn missing_sessions(&self, known: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError> {
-        let rows = &self.tables().sessions.rows;
-        Ok(known.iter().filter(|hash| !rows.contains_key(hash)).copied().collect())
+        let tables = &mut *self.tables();
+        let all: Vec<SessionHash> = tables.sessions.rows.keys().copied().collect();
+        Ok(tables.end(&all))
     }
 }
 
@@ -88,7 +72,7 @@ impl MemberListStore for Memory {
                 let begins = |value: &str| value.to_ascii_lowercase().starts_with(&text);
                 begins(&member.username) || member.email.as_deref().is_some_and(begins)
             }
-            MembersLike::Account(account) => member.account == *account,
+            MembersLike::Account(account) => member.account.as_ref() == Some(account),
             MembersLike::Identity(idp, subject) => {
                 member.identities.iter().any(|(i, s)| (i, s) == (idp, subject))
             }
@@ -96,6 +80,7 @@ impl MemberListStore for Memory {
         let mut found: Vec<&Member> = members
             .rows
             .values()
+            .map(|row| &row.member)
             .filter(|member| after.is_none_or(|after| member.id > after))
             .filter(matches)
             .collect();

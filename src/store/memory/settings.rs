@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::Memory;
 use crate::store::StoreError;
+use crate::store::feed::Changed;
 use crate::store::lists::{MAX_VERSIONS, SettingsStore, StoredSettings};
 
 #[async_trait]
@@ -24,7 +25,8 @@ impl SettingsStore for Memory {
     }
 
     async fn put_settings(&self, settings: &StoredSettings) -> Result<bool, StoreError> {
-        let versions = &mut self.tables().settings;
+        let tables = &mut *self.tables();
+        let versions = &mut tables.settings;
         let next = versions.last().map_or(0, |newest| newest.version) + 1;
         if settings.version != next {
             return Ok(false);
@@ -33,6 +35,7 @@ impl SettingsStore for Memory {
         if versions.len() > MAX_VERSIONS {
             versions.remove(0);
         }
+        tables.sessions.changes.note(Changed::Settings, settings.version.to_string());
         Ok(true)
     }
 }

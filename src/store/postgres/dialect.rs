@@ -25,14 +25,6 @@ impl Postgres {
             .map_err(self.fails(act))
     }
 
-    /// A number that changes with what is written to the database, by whomever: how far its log has come.
-    pub(super) async fn mark(&self, act: &'static str) -> Result<i64, StoreError> {
-        sqlx::query_scalar("SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint")
-            .fetch_one(&self.readers)
-            .await
-            .map_err(self.fails(act))
-    }
-
     /// Moves the sessions' last activity forward.
     ///
     /// It waits for nobody: a row that another replica is at just now is being ended, or is told of activity of

@@ -10,6 +10,7 @@
 //!   (`synchronous_commit = off`).
 
 mod dialect;
+mod listen;
 mod open;
 mod reason;
 #[cfg(test)]
@@ -21,8 +22,12 @@ mod turns;
 // The acts. Their text is the same for every SQL database; `super` is what differs.
 #[path = "../sql/audit.rs"]
 mod audit;
+#[path = "../sql/feed.rs"]
+mod feed;
 #[path = "../sql/invites.rs"]
 mod invites;
+#[path = "../sql/jobs.rs"]
+mod jobs;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
@@ -41,6 +46,8 @@ mod sessions;
 mod sessions_list;
 #[path = "../sql/settings.rs"]
 mod settings;
+#[path = "../sql/standing.rs"]
+mod standing;
 
 use sqlx::SqlSafeStr;
 use sqlx::postgres::{PgPool, Postgres as Driver};
@@ -58,6 +65,7 @@ pub struct Postgres {
     /// Reads are of one moment each (REPEATABLE READ); writes say otherwise.
     readers: PgPool,
     max_in_flight: usize,
+    hints: listen::Hints,
 }
 
 /// The store, as the acts call it.
@@ -77,7 +85,7 @@ enum Lasting {
 
 impl Postgres {
     fn new(shown: String, pool: PgPool) -> Self {
-        Self { shown, readers: pool, max_in_flight: MAX_IN_FLIGHT }
+        Self { shown, readers: pool, max_in_flight: MAX_IN_FLIGHT, hints: listen::Hints::default() }
     }
 
     /// With another limit than [`MAX_IN_FLIGHT`].

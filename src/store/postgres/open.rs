@@ -24,10 +24,12 @@ const LIMITS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
 const OLDEST: i32 = 13;
 /// Where the versions of the tables are; also what tells our schema from another program's.
 const VERSIONS: &str = "narthex_migrations";
-pub(super) const MIGRATIONS: [(i64, &str, &str); 8] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 10] = [
     (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
     (2, "saml", include_str!("../migrations/postgres/0002_saml.sql")),
+    (3, "members", include_str!("../migrations/postgres/0003_members.sql")),
     (4, "audit", include_str!("../migrations/postgres/0004_audit.sql")),
+    (5, "feed", include_str!("../migrations/postgres/0005_feed.sql")),
     (6, "settings", include_str!("../migrations/postgres/0006_settings.sql")),
     (7, "invites", include_str!("../migrations/postgres/0007_invites.sql")),
     (8, "scim", include_str!("../migrations/postgres/0008_scim.sql")),
@@ -122,6 +124,11 @@ fn shown(options: &PgConnectOptions) -> String {
     format!("postgres://{}@{place}/{database}", options.get_username())
 }
 
+/// The newest version of the tables that this narthex knows.
+pub(super) fn known() -> i64 {
+    MIGRATIONS.iter().map(|(version, _, _)| *version).max().unwrap_or(0)
+}
+
 /// Why a database that can be reached is not used.
 enum Refusal {
     Failed(sqlx::Error),
@@ -145,7 +152,7 @@ impl From<sqlx::Error> for Refusal {
 
 impl Refusal {
     fn text(&self, shown: &str) -> String {
-        let known = MIGRATIONS.iter().map(|(version, _, _)| *version).max().unwrap_or(0);
+        let known = known();
         match self {
             Self::Failed(error) | Self::Migration(MigrateError::Execute(error)) => reason(shown, error),
             Self::Migration(error) => format!("its tables could not be brought up to date: {error}"),
@@ -204,8 +211,7 @@ async fn prepare(pool: &PgPool) -> Result<(), Refusal> {
     if tables.iter().any(|name| name == VERSIONS) {
         let newest: Option<i64> =
             sqlx::query_scalar("SELECT MAX(version) FROM narthex_migrations").fetch_one(&mut *tx).await?;
-        let known = MIGRATIONS.iter().map(|(version, _, _)| *version).max();
-        if let Some(newest) = newest.filter(|newest| known.is_none_or(|known| *newest > known)) {
+        if let Some(newest) = newest.filter(|newest| *newest > known()) {
             return Err(Refusal::Newer(newest));
         }
     } else if !tables.is_empty() {

@@ -5,7 +5,7 @@
 //! this table, with the reason why it may run beside those that stand here too. A new act is right from the first
 //! day, and quick once somebody has thought about it. Whoever changes an act that stands here thinks again.
 
-use crate::store::families::ENDING;
+use crate::store::families::CHANGES;
 
 /// How an act takes its turn, for the whole of its transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ const KNOWN: &[(&str, Turn)] = &[
     ("put_document", Turn::Beside),
     ("change_invite", Turn::Beside),
     ("claim_invite", Turn::Beside),
-    // Takes its turn at the sessions of its member, and at ending where some end; see the act.
+    // Takes its turn at the sessions of its member, and at changes where some end; see the act.
     ("insert_session", Turn::Beside),
     // Waits for no row; see `note_seen`.
     ("touch_sessions", Turn::Beside),
@@ -38,11 +38,18 @@ const KNOWN: &[(&str, Turn)] = &[
     ("park", Turn::One("logins")),
     ("sweep_logins", Turn::One("logins")),
     ("record_refusal", Turn::One("refusals")),
-    ("end_session", Turn::One(ENDING)),
-    ("end_sessions_of", Turn::One(ENDING)),
-    ("end_sessions_of_member", Turn::One(ENDING)),
-    ("end_all_sessions", Turn::One(ENDING)),
-    ("sweep_sessions", Turn::One(ENDING)),
+    ("end_session", Turn::One(CHANGES)),
+    ("end_sessions_of", Turn::One(CHANGES)),
+    ("end_all_sessions", Turn::One(CHANGES)),
+    ("sweep_sessions", Turn::One(CHANGES)),
+    ("end_sessions_of_member", Turn::One(CHANGES)),
+    ("announce", Turn::One(CHANGES)),
+    // Several heads are told of one another, in any order.
+    ("append_audit", Turn::One("audit")),
+    ("tell_login", Turn::One("tell_login")),
+    ("record_outcome", Turn::Beside),
+    // Rows of which nobody else has any more to say.
+    ("sweep_changes", Turn::One("sweep_changes")),
 ];
 
 /// All others run alone, in particular those that look and then write what follows from it: `finish_creation`,
@@ -86,9 +93,12 @@ mod tests {
     fn every_act_of_the_table_is_one() {
         let texts = [
             include_str!("../sql/invites.rs"),
+            include_str!("../sql/audit.rs"),
+            include_str!("../sql/feed.rs"),
             include_str!("../sql/keys.rs"),
             include_str!("../sql/logins.rs"),
             include_str!("../sql/members.rs"),
+            include_str!("../sql/rehearsals.rs"),
             include_str!("../sql/sessions.rs"),
             include_str!("../sql/sessions_list.rs"),
         ];

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use super::{Database, Lasting, Transaction, sql};
-use crate::model::{AccountId, IdpId, Member, MemberId, Subject, UnixTime};
-use crate::store::columns::{read_word, unknown, word};
-use crate::store::{CreationLease, MemberStore, StoreError};
+use crate::model::{AccountId, IdpId, Member, MemberId, Subject, Task, UnixTime};
+use crate::store::columns::{json, read_json, read_word, unknown, word};
+use crate::store::{CreationIntent, CreationLease, Landing, MemberStore, StoreError};
 
 #[async_trait]
 impl MemberStore for Database {
@@ -19,6 +19,12 @@ impl MemberStore for Database {
         let act = "find_member_by_account";
         let mut tx = self.readers.begin().await.map_err(self.fails(act))?;
         self.member_of_account(act, &mut tx, account).await
+    }
+
+    async fn find_member_by_id(&self, id: MemberId) -> Result<Option<Member>, StoreError> {
+        let act = "find_member_by_id";
+        let mut tx = self.readers.begin().await.map_err(self.fails(act))?;
+        self.member_of_id(act, &mut tx, &id.to_string()).await
     }
 
     async fn begin_creation(
@@ -66,7 +72,7 @@ impl MemberStore for Database {
         idp: &IdpId,
         subject: &Subject,
         holder: u64,
-        username: &str,
+        intent: &CreationIntent,
     ) -> Result<bool, StoreError> {
         let act = "intend_creation";
         let mut tx = self.write(act, Lasting::PowerCut).await?;
@@ -75,15 +81,32 @@ impl MemberStore for Database {
                 .bind(idp.as_str())
                 .bind(subject.as_str())
                 .bind(holder.cast_signed())
-                .bind(username)
+                .bind(&intent.username)
                 .execute(&mut *tx)
                 .await
                 .map_err(self.fails(act))?;
+        if intended.rows_affected() == 0 {
+            return Ok(false);
+        }
+        if let Some(due_at) = intent.clean_up_at {
+            let task = Task::AbandonedCreation {
+                idp: idp.clone(),
+                subject: subject.clone(),
+                username: intent.username.clone(),
+                email: intent.email.clone(),
+            };
+            self.put(act, &mut tx, &task, due_at).await?;
+        }
         self.commit(act, tx).await?;
-        Ok(intended.rows_affected() > 0)
+        Ok(true)
     }
 
-    async fn finish_creation(&self, member: &Member, holder: u64) -> Result<Result<(), Member>, StoreError> {
+    async fn finish_creation(
+        &self,
+        member: &Member,
+        holder: u64,
+        landing_until: Option<UnixTime>,
+    ) -> Result<Result<(), Member>, StoreError> {
         let act = "finish_creation";
         let mut tx = self.write(act, Lasting::PowerCut).await?;
         for (idp, subject) in &member.identities {
@@ -91,13 +114,15 @@ impl MemberStore for Database {
                 return Ok(Err(rival));
             }
         }
-        if let Some(rival) = self.member_of_account(act, &mut tx, &member.account).await? {
+        if let Some(account) = &member.account
+            && let Some(rival) = self.member_of_account(act, &mut tx, account).await?
+        {
             return Ok(Err(rival));
         }
         if !self.holds_creation(act, &mut tx, member, holder).await? {
             return Err(StoreError::Gone { act, what: "the right to create this member" });
         }
-        self.insert_member(act, &mut tx, member).await?;
+        self.insert_member(act, &mut tx, member, landing_until).await?;
         for (place, (idp, subject)) in member.identities.iter().enumerate() {
             sqlx::query("INSERT INTO identities (idp, subject, member, place) VALUES ($1, $2, $3, $4)")
                 .bind(idp.as_str())
@@ -113,6 +138,11 @@ impl MemberStore for Database {
                 .execute(&mut *tx)
                 .await
                 .map_err(self.fails(act))?;
+            self.forget_creation_job(act, &mut tx, idp, subject).await?;
+        }
+        if let Some(due_at) = landing_until {
+            let task = Task::Settle { member: member.id, generation: member.generation };
+            self.put(act, &mut tx, &task, due_at).await?;
         }
         self.commit(act, tx).await?;
         Ok(Ok(()))
@@ -138,44 +168,56 @@ impl MemberStore for Database {
             (Lasting::PowerCut, "DELETE FROM creations WHERE idp = $1 AND subject = $2 AND holder = $3")
         };
         let mut tx = self.write(act, lasting).await?;
-        sqlx::query(statement)
+        let given_up = sqlx::query(statement)
             .bind(idp.as_str())
             .bind(subject.as_str())
             .bind(holder.cast_signed())
             .execute(&mut *tx)
             .await
             .map_err(self.fails(act))?;
+        if given_up.rows_affected() > 0 && !keep_intent {
+            self.forget_creation_job(act, &mut tx, idp, subject).await?;
+        }
         self.commit(act, tx).await
     }
 
-    async fn record_login(&self, member: &Member) -> Result<(), StoreError> {
+    async fn record_login(&self, member: &Member, landing: Option<Landing>) -> Result<(), StoreError> {
         let act = "record_login";
         let mut tx = self.write(act, Lasting::PowerCut).await?;
         let updated = sqlx::query(
             "UPDATE members SET \
-             account = CASE WHEN generation <= $2 THEN $3 ELSE account END, \
-             username = CASE WHEN generation <= $2 THEN $4 ELSE username END, \
-             email = CASE WHEN generation <= $2 THEN $5 ELSE email END, \
-             generation = CASE WHEN generation <= $2 THEN $2 ELSE generation END, \
-             last_login_at = CASE WHEN last_login_at < $6 THEN $6 ELSE last_login_at END \
+             username = CASE WHEN generation <= $2 THEN $3 ELSE username END, \
+             email = CASE WHEN generation <= $2 THEN $4 ELSE email END, \
+             last_login_at = CASE WHEN last_login_at < $5 THEN $5 ELSE last_login_at END \
              WHERE id = $1",
         )
         .bind(member.id.to_string())
         .bind(i64::from(member.generation))
-        .bind(&member.account.0)
         .bind(&member.username)
         .bind(&member.email)
         .bind(member.last_login_at.0)
         .execute(&mut *tx)
         .await
-        .map_err(|error| match error.as_database_error() {
-            Some(refused) if refused.is_unique_violation() => {
-                StoreError::Conflict { act, what: "another member with this account" }
-            }
-            Some(_) | None => self.failed(act, &error),
-        })?;
+        .map_err(self.fails(act))?;
         if updated.rows_affected() == 0 {
             return Err(StoreError::Gone { act, what: "the member" });
+        }
+        if let Some(Landing { holder, until }) = landing {
+            let landed = sqlx::query(
+                "UPDATE members SET holder = NULL, held_until = NULL, landing_until = $3 \
+                 WHERE id = $1 AND holder = $2",
+            )
+            .bind(member.id.to_string())
+            .bind(holder.cast_signed())
+            .bind(until.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(self.fails(act))?;
+            if landed.rows_affected() == 0 {
+                return Err(StoreError::Gone { act, what: "the right to work on this member" });
+            }
+            let task = Task::Settle { member: member.id, generation: member.generation };
+            self.put_if_absent(act, &mut tx, &task, until).await?;
         }
         self.commit(act, tx).await
     }
@@ -206,25 +248,50 @@ impl Database {
         Ok(false)
     }
 
+    async fn forget_creation_job(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        idp: &IdpId,
+        subject: &Subject,
+    ) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM jobs WHERE key = $1")
+            .bind(Task::creation_key(idp, subject))
+            .execute(&mut **tx)
+            .await
+            .map_err(self.fails(act))?;
+        Ok(())
+    }
+
     async fn insert_member(
         &self,
         act: &'static str,
         tx: &mut Transaction,
         member: &Member,
+        landing_until: Option<UnixTime>,
     ) -> Result<(), StoreError> {
         let inserted = sqlx::query(
-            "INSERT INTO members (id, account, username, email, origin, status, generation, created_at, \
-             last_login_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO members (id, account, account_state, username, email, origin, status, \
+             ephemeral_until, leaving, ledger, borrowed, generation, revision, created_at, last_login_at, \
+             landing_until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+             ON CONFLICT (id) DO NOTHING",
         )
         .bind(member.id.to_string())
-        .bind(&member.account.0)
+        .bind(member.account.as_ref().map(|account| account.0.as_str()))
+        .bind(word(act, &member.account_state)?)
         .bind(&member.username)
         .bind(&member.email)
         .bind(word(act, &member.origin)?)
         .bind(word(act, &member.status)?)
+        .bind(member.ephemeral_until.map(|until| until.0))
+        .bind(member.leaving.map(|leaving| word(act, &leaving)).transpose()?)
+        .bind(json(act, &member.ledger)?)
+        .bind(json(act, &member.borrowed)?)
         .bind(i64::from(member.generation))
+        .bind(member.revision.cast_signed())
         .bind(member.created_at.0)
         .bind(member.last_login_at.0)
+        .bind(landing_until.map(|until| until.0))
         .execute(&mut **tx)
         .await
         .map_err(self.fails(act))?;
@@ -241,17 +308,17 @@ impl Database {
         idp: &IdpId,
         subject: &Subject,
     ) -> Result<Option<Member>, StoreError> {
-        let row: Option<MemberRow> = sqlx::query_as(
-            "SELECT m.id, m.account, m.username, m.email, m.origin, m.status, m.generation, m.created_at, \
-             m.last_login_at FROM members m JOIN identities i ON i.member = m.id \
-             WHERE i.idp = $1 AND i.subject = $2",
-        )
-        .bind(idp.as_str())
-        .bind(subject.as_str())
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(self.fails(act))?;
-        self.whole(act, tx, row).await
+        let row: Option<(String,)> =
+            sqlx::query_as("SELECT member FROM identities WHERE idp = $1 AND subject = $2")
+                .bind(idp.as_str())
+                .bind(subject.as_str())
+                .fetch_optional(&mut **tx)
+                .await
+                .map_err(self.fails(act))?;
+        match row {
+            Some((id,)) => self.member_of_id(act, tx, &id).await,
+            None => Ok(None),
+        }
     }
 
     async fn member_of_account(
@@ -260,57 +327,91 @@ impl Database {
         tx: &mut Transaction,
         account: &AccountId,
     ) -> Result<Option<Member>, StoreError> {
-        let row: Option<MemberRow> = sqlx::query_as(
-            "SELECT id, account, username, email, origin, status, generation, created_at, last_login_at \
-             FROM members WHERE account = $1",
-        )
-        .bind(&account.0)
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(self.fails(act))?;
-        self.whole(act, tx, row).await
+        let row: Option<(String,)> = sqlx::query_as("SELECT id FROM members WHERE account = $1")
+            .bind(&account.0)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(self.fails(act))?;
+        match row {
+            Some((id,)) => self.member_of_id(act, tx, &id).await,
+            None => Ok(None),
+        }
     }
 
-    /// A member's row with its identities.
-    async fn whole(
+    /// The member with its identities.
+    pub(super) async fn member_of_id(
         &self,
         act: &'static str,
         tx: &mut Transaction,
-        row: Option<MemberRow>,
+        id: &str,
     ) -> Result<Option<Member>, StoreError> {
-        let Some((id, account, username, email, origin, status, generation, created_at, last_login_at)) = row
-        else {
-            return Ok(None);
-        };
+        let row: Option<MemberRow> = sqlx::query_as(
+            "SELECT id, account, account_state, username, email, origin, status, ephemeral_until, leaving, \
+             ledger, borrowed, generation, revision, created_at, last_login_at FROM members WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(self.fails(act))?;
+        let Some(row) = row else { return Ok(None) };
         let rows: Vec<(String, String)> =
             sqlx::query_as("SELECT idp, subject FROM identities WHERE member = $1 ORDER BY place")
-                .bind(&id)
+                .bind(id)
                 .fetch_all(&mut **tx)
                 .await
                 .map_err(self.fails(act))?;
-        let mut identities = Vec::with_capacity(rows.len());
-        for (idp, subject) in rows {
-            let idp = idp.parse().map_err(|_| unreadable("identity provider"))?;
-            let subject = Subject::parse(&subject).ok_or_else(|| unreadable("subject"))?;
-            identities.push((idp, subject));
-        }
-        Ok(Some(Member {
-            id: MemberId(id.parse().map_err(|_| unreadable("id"))?),
-            identities,
-            account: AccountId(account),
-            username,
-            email,
-            origin: read_word("member", origin, "origin")?,
-            status: read_word("member", status, "status")?,
-            generation: u32::try_from(generation).map_err(|_| unreadable("generation"))?,
-            created_at: UnixTime(created_at),
-            last_login_at: UnixTime(last_login_at),
-        }))
+        read(row, rows).map(Some)
     }
 }
 
-/// id, account, username, email, origin, status, generation, created_at, last_login_at
-type MemberRow = (String, String, String, Option<String>, String, String, i64, i64, i64);
+/// id, account, account_state, username, email, origin, status, ephemeral_until, leaving, ledger, borrowed, generation,
+/// revision, created_at, last_login_at
+type MemberRow = (
+    String,
+    Option<String>,
+    String,
+    String,
+    Option<String>,
+    String,
+    String,
+    Option<i64>,
+    Option<String>,
+    String,
+    String,
+    i64,
+    i64,
+    i64,
+    i64,
+);
+
+fn read(row: MemberRow, rows: Vec<(String, String)>) -> Result<Member, StoreError> {
+    let (id, account, account_state, username, email, origin, status, ephemeral_until, leaving, ..) = row;
+    let (.., ledger, borrowed, generation, revision, created_at, last_login_at) = row;
+    let mut identities = Vec::with_capacity(rows.len());
+    for (idp, subject) in rows {
+        let idp = idp.parse().map_err(|_| unreadable("identity provider"))?;
+        let subject = Subject::parse(&subject).ok_or_else(|| unreadable("subject"))?;
+        identities.push((idp, subject));
+    }
+    Ok(Member {
+        id: MemberId(id.parse().map_err(|_| unreadable("id"))?),
+        identities,
+        account: account.map(AccountId),
+        account_state: read_word("member", account_state, "account state")?,
+        username,
+        email,
+        origin: read_word("member", origin, "origin")?,
+        status: read_word("member", status, "status")?,
+        ephemeral_until: ephemeral_until.map(UnixTime),
+        leaving: leaving.map(|word| read_word("member", word, "leaving")).transpose()?,
+        ledger: read_json("member", &ledger, "ledger")?,
+        borrowed: read_json("member", &borrowed, "borrowed")?,
+        generation: u32::try_from(generation).map_err(|_| unreadable("generation"))?,
+        revision: revision.cast_unsigned(),
+        created_at: UnixTime(created_at),
+        last_login_at: UnixTime(last_login_at),
+    })
+}
 
 fn unreadable(column: &'static str) -> StoreError {
     unknown("member", column)

@@ -10,7 +10,7 @@ use crate::store::StoreError;
 use crate::store::lists::{MemberListStore, MemberRow, MembersLike, end_of_beginnings};
 
 /// id, account, username, email, origin, status, generation, created_at, last_login_at
-type Row = (String, String, String, Option<String>, String, String, i64, i64, i64);
+type Row = (String, Option<String>, String, Option<String>, String, String, i64, i64, i64);
 
 /// What stands before the condition.
 macro_rules! members_where {
@@ -114,7 +114,7 @@ fn member(row: Row, identities: Vec<(IdpId, Subject)>) -> Result<MemberRow, Stor
     Ok(MemberRow {
         id: MemberId(id.parse().map_err(|_| unreadable("id"))?),
         identities,
-        account: AccountId(account),
+        account: account.map(AccountId),
         username,
         email,
         origin: serde_json::from_value(word(origin)).map_err(|_| unreadable("origin"))?,

@@ -1,7 +1,5 @@
 //! Sessions as administrators see them.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
 use serde::Deserialize;
 
@@ -75,44 +73,26 @@ impl SessionListStore for Database {
     async fn end_sessions_of_member(&self, member: MemberId) -> Result<Vec<SessionHash>, StoreError> {
         let act = "end_sessions_of_member";
         let mut tx = self.write(act, Lasting::PowerCut).await?;
-        let ended: Vec<(Vec<u8>,)> = sqlx::query_as("DELETE FROM sessions WHERE member = $1 RETURNING hash")
+        let rows = sqlx::query_as("DELETE FROM sessions WHERE member = $1 RETURNING hash, member")
             .bind(member.to_string())
             .fetch_all(&mut *tx)
             .await
             .map_err(self.fails(act))?;
-        let ended = hashes(&ended)?;
+        let hashes = self.ended(act, &mut tx, rows).await?;
         self.commit(act, tx).await?;
-        Ok(ended)
+        Ok(hashes)
     }
 
     async fn end_all_sessions(&self) -> Result<Vec<SessionHash>, StoreError> {
         let act = "end_all_sessions";
         let mut tx = self.write(act, Lasting::PowerCut).await?;
-        let ended: Vec<(Vec<u8>,)> = sqlx::query_as("DELETE FROM sessions RETURNING hash")
+        let rows = sqlx::query_as("DELETE FROM sessions RETURNING hash, member")
             .fetch_all(&mut *tx)
             .await
             .map_err(self.fails(act))?;
-        let ended = hashes(&ended)?;
+        let hashes = self.ended(act, &mut tx, rows).await?;
         self.commit(act, tx).await?;
-        Ok(ended)
-    }
-
-    async fn mark_of_others(&self) -> Result<i64, StoreError> {
-        self.mark("mark_of_others").await
-    }
-
-    async fn missing_sessions(&self, known: &[SessionHash]) -> Result<Vec<SessionHash>, StoreError> {
-        let act = "missing_sessions";
-        if known.is_empty() {
-            return Ok(Vec::new());
-        }
-        // The whole index of hashes is faster than asking for thousands of them.
-        let rows: Vec<(Vec<u8>,)> = sqlx::query_as("SELECT hash FROM sessions")
-            .fetch_all(&self.readers)
-            .await
-            .map_err(self.fails(act))?;
-        let there: HashSet<Vec<u8>> = rows.into_iter().map(|(hash,)| hash).collect();
-        Ok(known.iter().filter(|hash| !there.contains(hash.0.as_slice())).copied().collect())
+        Ok(hashes)
     }
 }
 
@@ -132,10 +112,6 @@ fn session(row: Row) -> Result<SessionRow, StoreError> {
         last_seen_at: UnixTime(last_seen_at),
         expires_at: UnixTime(expires_at),
     })
-}
-
-fn hashes(rows: &[(Vec<u8>,)]) -> Result<Vec<SessionHash>, StoreError> {
-    rows.iter().map(|(bytes,)| hash("session", bytes).map(SessionHash)).collect()
 }
 
 fn unreadable(column: &'static str) -> StoreError {

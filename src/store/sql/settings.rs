@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::{Database, Lasting, sql};
 use crate::model::UnixTime;
 use crate::store::StoreError;
+use crate::store::feed::Changed;
 use crate::store::lists::{SettingsStore, StoredSettings};
 
 /// version, section, changed_by, changed_at
@@ -65,6 +66,9 @@ impl SettingsStore for Database {
                 .execute(&mut *tx)
                 .await
                 .map_err(self.fails(act))?;
+        }
+        if put.rows_affected() > 0 {
+            self.note_changes(act, &mut tx, Changed::Settings, &[settings.version.to_string()]).await?;
         }
         self.commit(act, tx).await?;
         Ok(put.rows_affected() > 0)

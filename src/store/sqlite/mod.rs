@@ -20,8 +20,12 @@ mod tests;
 // The acts. Their text is the same for every SQL database; `super` is what differs.
 #[path = "../sql/audit.rs"]
 mod audit;
+#[path = "../sql/feed.rs"]
+mod feed;
 #[path = "../sql/invites.rs"]
 mod invites;
+#[path = "../sql/jobs.rs"]
+mod jobs;
 #[path = "../sql/keys.rs"]
 mod keys;
 #[path = "../sql/logins.rs"]
@@ -40,6 +44,8 @@ mod sessions;
 mod sessions_list;
 #[path = "../sql/settings.rs"]
 mod settings;
+#[path = "../sql/standing.rs"]
+mod standing;
 
 use std::path::PathBuf;
 

@@ -20,10 +20,12 @@ const TURN: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 /// "nrtx": says in the file's header whose it is.
 const APPLICATION_ID: i64 = 0x6e72_7478;
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 10] = [
     (1, "first", include_str!("../migrations/sqlite/0001_first.sql")),
     (2, "saml", include_str!("../migrations/sqlite/0002_saml.sql")),
+    (3, "members", include_str!("../migrations/sqlite/0003_members.sql")),
     (4, "audit", include_str!("../migrations/sqlite/0004_audit.sql")),
+    (5, "feed", include_str!("../migrations/sqlite/0005_feed.sql")),
     (6, "settings", include_str!("../migrations/sqlite/0006_settings.sql")),
     (7, "invites", include_str!("../migrations/sqlite/0007_invites.sql")),
     (8, "scim", include_str!("../migrations/sqlite/0008_scim.sql")),
@@ -145,6 +147,11 @@ fn warn_of_readers(path: &Path) -> impl Fn(&File) + '_ {
     }
 }
 
+/// The newest version of the tables that this narthex knows.
+pub(super) fn known() -> i64 {
+    MIGRATIONS.iter().map(|(version, _, _)| *version).max().unwrap_or(0)
+}
+
 /// Why a file that could be opened is not used.
 enum Refusal {
     Failed(sqlx::Error),
@@ -162,7 +169,7 @@ impl From<sqlx::Error> for Refusal {
 
 impl Refusal {
     fn text(&self, path: &Path) -> String {
-        let known = MIGRATIONS.iter().map(|(version, _, _)| *version).max().unwrap_or_default();
+        let known = known();
         match self {
             Self::Failed(error) | Self::Migration(MigrateError::Execute(error)) => remedy(path, error),
             Self::Migration(error) => format!("its tables could not be brought up to date: {error}"),
@@ -189,8 +196,7 @@ async fn prepare(connection: &mut SqliteConnection) -> Result<(), Refusal> {
         let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
             .fetch_one(&mut *connection)
             .await?;
-        let known = MIGRATIONS.iter().map(|(version, _, _)| *version).max();
-        if let Some(newest) = newest.filter(|newest| known.is_none_or(|known| *newest > known)) {
+        if let Some(newest) = newest.filter(|newest| *newest > known()) {
             return Err(Refusal::Newer(newest));
         }
     }

@@ -44,7 +44,7 @@ pub struct Front {
     clock: Arc<Forward>,
     settings: Settings,
     _folder: TempDir,
-    _app: App,
+    app: App,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -65,11 +65,11 @@ impl Front {
         put(&mut config, "server.timeouts.drain", "2s");
         let folder = tempfile::tempdir().unwrap();
         let settings = load(&config, folder.path());
-        let sockets = Sockets { public: Some(public), health: Some(health), ..Sockets::default() };
+        let sockets = Sockets { public: Some(public), health: Some(health), scim: Some(listener()) };
         let clock = Arc::<Forward>::default();
         let platform = Platform { clock: Arc::clone(&clock) as _, ..Platform::system() };
         let app = App::start(settings.clone(), platform, sockets).await.unwrap();
-        Self { url, clock, settings, _folder: folder, _app: app, _turn: turn }
+        Self { url, clock, settings, _folder: folder, app, _turn: turn }
     }
 
     /// Puts the proxy's clock forward.
@@ -83,6 +83,11 @@ impl Front {
         let id = text.split("Error id: <code>").nth(1).and_then(|rest| rest.split('<').next());
         let id = id.unwrap_or_else(|| panic!("no error id at {:#?}: {text}", page.trail()));
         app::refusal(&self.settings, id).await.unwrap().unwrap()
+    }
+
+    /// Where SCIM clients go, with mode `scim`.
+    pub fn scim(&self) -> String {
+        format!("http://{}/scim/v2", self.app.scim_addr().unwrap())
     }
 
     /// A page of the application or of the proxy's own.

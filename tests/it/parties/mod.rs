@@ -4,6 +4,7 @@
 mod applications;
 mod front;
 mod gitea;
+mod gitea_shadow;
 mod jupyterhub;
 mod keycloak;
 mod keycloak_saml;
@@ -11,3 +12,4 @@ mod miniflux;
 mod oidc_provider;
 mod samlp;
 mod scim;
+mod scim_server;

@@ -71,6 +71,11 @@ impl Browser {
         Self { http: self.http.clone(), jar: Arc::default() }
     }
 
+    /// The same person's, with these names at other addresses.
+    pub fn by_way_of(&self, names: &[(&str, SocketAddr)]) -> Self {
+        Self { jar: Arc::clone(&self.jar), ..Self::with(&[], names) }
+    }
+
     /// The cookies, to look at or to change.
     pub fn jar(&self) -> std::sync::MutexGuard<'_, Jar> {
         self.jar.lock().unwrap()

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use narthex::demo::{DemoApp, DemoIdp};
 use narthex::model::UnixTime;
-use narthex::platform::{Clock, Platform, SystemEntropy, Tasks};
+use narthex::platform::{Clock, Platform, SystemClock, SystemEntropy, Tasks};
 use tokio::net::TcpListener;
 
 pub use browser::{Browser, Page};
@@ -29,6 +29,11 @@ pub struct TurnedClock(AtomicI64);
 impl TurnedClock {
     pub fn new() -> Arc<Self> {
         Arc::new(Self(AtomicI64::new(2_000_000_000)))
+    }
+
+    /// At the present, for whoever has to do with a process that has the real time.
+    pub fn at_present() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(SystemClock.now().0)))
     }
 
     pub fn turn(&self, by: Duration) {
@@ -60,8 +65,16 @@ impl Parties {
     /// With the provider under this name of loopback. `localhost` is another site than the proxy's 127.0.0.1, so
     /// that the browser keeps back cookies as it does between two machines.
     pub async fn with_idp_at(host: &str) -> Self {
+        Self::with_clock(host, TurnedClock::new()).await
+    }
+
+    /// For a proxy in another process.
+    pub async fn at_present() -> Self {
+        Self::with_clock("127.0.0.1", TurnedClock::at_present()).await
+    }
+
+    async fn with_clock(host: &str, clock: Arc<TurnedClock>) -> Self {
         crypto_provider();
-        let clock = TurnedClock::new();
         let platform = Platform { clock: Arc::clone(&clock) as _, entropy: Arc::new(SystemEntropy) };
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let idp = DemoIdp::named(host, free_port().await, &platform, &tasks).unwrap();

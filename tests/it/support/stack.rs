@@ -100,11 +100,26 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
 
     /// `narthex` with these arguments and the proxy's configuration: exit code, standard output and error.
     pub fn program(&self, arguments: &[&str]) -> (i32, String, String) {
+        said(self.command(arguments).output().unwrap())
+    }
+
+    /// The same, while provider and application answer it.
+    pub async fn program_meanwhile(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = self.command(arguments);
+        said(tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap())
+    }
+
+    fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_narthex"));
-        let config = self.folder.path().join("proxy.toml");
-        let output = program.args(arguments).arg("--config").arg(config).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+        program.args(arguments).arg("--config").arg(self.folder.path().join("proxy.toml"));
+        program
+    }
+
+    /// A file beside the configuration.
+    pub fn file(&self, name: &str, content: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
     }
 
     /// A file in the folder of the configuration.
@@ -187,6 +202,12 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
     }
 }
 
+/// Exit code, standard output and error.
+fn said(output: std::process::Output) -> (i32, String, String) {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
 /// Sets the value at a dotted path, making the tables on the way.
 pub fn put(config: &mut Table, path: &str, value: impl Into<Value>) {
     let (parents, last) = path.rsplit_once('.').unwrap_or(("", path));
@@ -229,7 +250,8 @@ pub fn load(config: &Table, folder: &Path) -> Settings {
     }
 }
 
-fn usual(parties: &Parties, url: &str) -> Table {
+/// The usual configuration of a proxy at `url` between these.
+pub fn usual(parties: &Parties, url: &str) -> Table {
     let source = format!(
         r#"
 [server]

@@ -1,0 +1,351 @@
+//! A member's account brought to where it should be, by whoever has the right to work on it: a sign-in or a job.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::settings::{Mode, SessionRoles};
+use crate::model::{
+    Account, AccountState, Entitlements, Grant, GrantSource, Identity, Leaving, Ledger, Loans, Member,
+};
+use crate::store::{OnUpdate, Standing, StandingSession};
+
+use super::connector::{Connector, ConnectorError, EntitlementChange};
+use super::existing::same_name;
+use super::fate::is_ephemeral;
+use super::faults::fault_point;
+use super::grant::grant;
+use super::leases::LANDING;
+use super::loans::{self, Baseline};
+use super::plan::changed;
+use super::provisioner::Core;
+use super::resolve::Resolved;
+use super::settlement::{Settlement, settlement};
+use super::sync::{self, Durable, Removals, Wish};
+use super::{ProvisionError, measures};
+
+/// G3 counts within this.
+const REMOVALS_WITHIN: Duration = Duration::from_hours(1);
+
+/// What one sign-in makes of a member's account: all of it pure, so that nothing differs means nothing is written (L4).
+#[derive(Debug)]
+pub(super) struct Appraisal {
+    baseline: Baseline,
+    durable: Option<Durable>,
+    settlement: Settlement,
+    profile: Option<crate::model::AccountProfile>,
+    pub(super) grant: Grant,
+}
+
+impl Appraisal {
+    /// Whether the account and the record of it are as they should be.
+    pub(super) fn is_settled(&self, member: &Member) -> bool {
+        self.profile.is_none()
+            && !self.settlement.writes()
+            && self.settlement.before(member).is_none()
+            && self.settlement.after(member).is_none()
+    }
+
+    fn removals(&self) -> u32 {
+        let removed = self.durable.as_ref().map_or(0, |durable| durable.removed.len());
+        u32::try_from(removed).unwrap_or(u32::MAX)
+    }
+}
+
+impl Core {
+    /// Whether a later sign-in may change the account at all (L1).
+    pub(super) fn adjusts(&self) -> bool {
+        self.settings.mode == Mode::Jit
+            && (self.settings.session_roles == SessionRoles::Borrow || self.syncs())
+    }
+
+    /// M5: what one mode made stays as it is in another.
+    fn syncs(&self) -> bool {
+        self.settings.mode == Mode::Jit && !self.settings.lifecycle.sync.is_empty()
+    }
+
+    /// L2, L3.
+    pub(super) fn appraise(
+        &self,
+        identity: &Identity,
+        member: &Member,
+        account: &Account,
+        resolved: &Resolved,
+        removals: Removals,
+    ) -> Appraisal {
+        let settings = &self.settings;
+        let baseline = loans::baseline(&account.entitlements.items(), &member.borrowed);
+        let privileged = account.privileged || account.entitlements.owner;
+        let wish = Wish { identity, said: &resolved.session, settings, privileged };
+        let durable = self.syncs().then(|| sync::durable(&baseline.items, &member.ledger, wish, removals));
+        let beneath = durable.as_ref().map_or(&baseline.items, |durable| &durable.items);
+        let beneath: Entitlements = beneath.clone().into_iter().collect();
+        let grant = grant(&beneath, &resolved.session, settings.session_roles);
+        let carried = (grant.source == GrantSource::Borrowed).then_some(&grant.entitlements);
+        let settlement = settlement(&account.entitlements, member, &baseline, durable.as_ref(), carried);
+        let profile = resolved.profile.as_ref().filter(|_| self.syncs());
+        let profile = profile.and_then(|wanted| sync::profile(&account.profile, &wanted.profile, settings));
+        Appraisal { baseline, durable, settlement, profile, grant }
+    }
+
+    /// Makes the account what this sign-in wants it to be.
+    pub(super) async fn fit(
+        &self,
+        identity: &Identity,
+        (mut member, holder): (Member, u64),
+        mut account: Account,
+        sessions: &[StandingSession],
+        deadline: Instant,
+    ) -> Result<(Member, Account, Grant), ProvisionError> {
+        let resolved = self.resolved(identity, Some(&member), deadline).await?;
+        let mut appraisal = self.appraise(identity, &member, &account, &resolved, Removals::Allowed);
+        let now = self.platform.clock.now();
+        let (removals, max) = (appraisal.removals(), self.settings.lifecycle.max_removals);
+        if removals > 0 && !self.store.take_removals(removals, now, REMOVALS_WITHIN, max).await? {
+            report_paused(&member, "sync", removals);
+            appraisal = self.appraise(identity, &member, &account, &resolved, Removals::Paused);
+        }
+        report_overridden(&member, &appraisal.baseline);
+        let Appraisal { settlement, profile, grant, .. } = appraisal;
+        // L2: nobody keeps a session that the new one's role would elevate.
+        let borrows = self.settings.session_roles == SessionRoles::Borrow;
+        let differs = |session: &StandingSession| session.grant.entitlements != grant.entitlements;
+        let ending = if borrows && sessions.iter().any(differs) { OnUpdate::End } else { OnUpdate::Stay };
+        let before = settlement.before(&member);
+        if before.is_some() || ending == OnUpdate::End {
+            let before = before.unwrap_or_else(|| member.clone());
+            let settle_at = (!before.borrowed.is_empty()).then(|| now.after(LANDING));
+            member = self.update(before, holder, ending, settle_at).await?;
+        }
+        fault_point!(self, LoansRecorded);
+        let calls = self.calls(self.guarded()?, deadline);
+        for team in &resolved.session.teams_to_create {
+            if settlement.changes.iter().any(|change| change.add.teams.contains_key(team)) {
+                calls.create_team(team).await?;
+                fault_point!(self, TeamMade);
+            }
+        }
+        account = self.change(account, &settlement.changes, Guard::Skips, deadline).await?;
+        if let Some(after) = settlement.after(&member) {
+            member = self.update(after, holder, OnUpdate::Stay, None).await?;
+        }
+        fault_point!(self, ChangesRecorded);
+        if let Some(profile) = profile {
+            account = self.update_profile(&member, account, profile, deadline).await?;
+        }
+        if settlement.writes() {
+            report_changes(&member, &settlement.changes, &grant);
+        }
+        Ok((member, account, grant))
+    }
+
+    /// L2: what was lent goes back, where it is still what narthex put there.
+    pub(super) async fn restore(
+        &self,
+        member: Member,
+        holder: u64,
+        account: Option<Account>,
+        deadline: Instant,
+    ) -> Result<Member, ProvisionError> {
+        let settlement = match &account {
+            None => {
+                Settlement { ledger: (member.ledger.clone(), member.ledger.clone()), ..Settlement::default() }
+            }
+            Some(account) => {
+                let baseline = loans::baseline(&account.entitlements.items(), &member.borrowed);
+                report_overridden(&member, &baseline);
+                settlement(&account.entitlements, &member, &baseline, None, None)
+            }
+        };
+        if let Some(account) = account {
+            self.change(account, &settlement.changes, Guard::Stops, deadline).await?;
+        }
+        let Some(after) = settlement.after(&member) else { return Ok(member) };
+        let member = self.update(after, holder, OnUpdate::Stay, None).await?;
+        fault_point!(self, ChangesRecorded);
+        tracing::info!(
+            target: "narthex::audit", event = "role_restored", member = %member.id,
+            changes = ?settlement.changes,
+        );
+        Ok(member)
+    }
+
+    async fn change(
+        &self,
+        mut account: Account,
+        changes: &[EntitlementChange],
+        guard: Guard,
+        deadline: Instant,
+    ) -> Result<Account, ProvisionError> {
+        let connector = self.guarded()?;
+        let calls = self.calls(connector, deadline);
+        for change in changes {
+            match calls.patiently(|| connector.set_entitlements(&account, change)).await {
+                Ok(()) => account = changed(account, change),
+                Err(ConnectorError::Guarded { rule, what, .. }) if guard == Guard::Skips => {
+                    tracing::warn!(
+                        target: "narthex::audit", event = "change_guarded", rule, what, change = ?change,
+                        account = %account.id,
+                    );
+                }
+                Err(error) => return Err(error.into()),
+            }
+            fault_point!(self, EntitlementsChanged);
+        }
+        Ok(account)
+    }
+
+    async fn update_profile(
+        &self,
+        member: &Member,
+        mut account: Account,
+        profile: crate::model::AccountProfile,
+        deadline: Instant,
+    ) -> Result<Account, ProvisionError> {
+        let connector = self.guarded()?;
+        let calls = self.calls(connector, deadline);
+        match calls.patiently(|| connector.update(&account, &profile)).await {
+            Ok(()) => {}
+            // A name or e-mail that another account has, or an application that cannot: the person comes in as
+            // before.
+            Err(
+                error @ (ConnectorError::Conflict { .. }
+                | ConnectorError::Guarded { .. }
+                | ConnectorError::Unsupported { .. }),
+            ) => {
+                tracing::warn!(
+                    target: "narthex::audit", event = "profile_not_updated", member = %member.id, %error,
+                );
+                return Ok(account);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        fault_point!(self, ProfileUpdated);
+        tracing::info!(
+            target: "narthex::audit", event = "account_updated", member = %member.id, account = %account.id,
+            before = ?account.profile, after = ?profile,
+        );
+        let held = &mut account.profile;
+        held.username = profile.username;
+        held.email = profile.email.or(held.email.take());
+        held.display_name = profile.display_name.or(held.display_name.take());
+        held.attributes.extend(profile.attributes);
+        Ok(account)
+    }
+
+    /// E1, E4, E6: the account goes. The decision is on record before the application hears of it, so that no session
+    /// begins for an account that is about to go. `None`: a session came in between, and everything stays.
+    pub(super) async fn leave(
+        &self,
+        standing: Standing,
+        holder: u64,
+        how: Leaving,
+        deadline: Instant,
+    ) -> Result<Option<Member>, ProvisionError> {
+        let now = self.platform.clock.now();
+        let mut member = standing.member;
+        if member.account_state != AccountState::Leaving {
+            let over = member.leaving.is_some() || member.ephemeral_until.is_some_and(|until| until <= now);
+            let sessions = if over { OnUpdate::End } else { OnUpdate::MustBeNone { at: now } };
+            let leaving = Member { account_state: AccountState::Leaving, ..member };
+            member = match self.update(leaving, holder, sessions, None).await {
+                Ok(member) => member,
+                Err(ProvisionError::BusyElsewhere) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+        }
+        fault_point!(self, LeavingRecorded);
+        let account = self.account_of(&member, deadline).await?;
+        fault_point!(self, LeaverFound);
+        if let Some(account) = &account {
+            self.is_still_theirs(&member, account)?;
+        }
+        let connector = self.guarded()?;
+        let calls = self.calls(connector, deadline);
+        let gone = Member {
+            leaving: None,
+            ephemeral_until: None,
+            borrowed: Loans::default(),
+            ledger: Ledger::default(),
+            account: None,
+            account_state: AccountState::Deleted,
+            ..member.clone()
+        };
+        let (left, event) = match (how, account) {
+            (_, None) => (gone, "account_gone"),
+            (Leaving::Delete, Some(account)) => {
+                match calls.patiently(|| connector.delete(&account)).await {
+                    Ok(()) | Err(ConnectorError::NotFound { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                fault_point!(self, AccountDeleted);
+                (gone, "account_deleted")
+            }
+            (Leaving::Deactivate, Some(account)) => {
+                member = self.restore(member, holder, Some(account.clone()), deadline).await?;
+                if account.active {
+                    calls.patiently(|| connector.deactivate(&account)).await?;
+                }
+                fault_point!(self, AccountDeactivated);
+                let account_state = AccountState::Deactivated;
+                (Member { leaving: None, account_state, ..member.clone() }, "account_deactivated")
+            }
+        };
+        let account = member.account.clone();
+        let left = self.update(left, holder, OnUpdate::Stay, None).await?;
+        fault_point!(self, LeftRecorded);
+        tracing::info!(
+            target: "narthex::audit", event, member = %left.id, username = left.username,
+            account = account.map(|account| account.0), generation = left.generation,
+            ephemeral = is_ephemeral(&member),
+        );
+        Ok(Some(left))
+    }
+
+    /// SECURITY: an application that gives a deleted account's id to the next one would have narthex delete that person's.
+    fn is_still_theirs(&self, member: &Member, account: &Account) -> Result<(), ProvisionError> {
+        let features = self.guarded()?.features();
+        let same_username = same_name(&member.username, &account.profile.username, features.username_case);
+        let same_email = member.email.is_some() && member.email == account.profile.email;
+        if same_username || same_email {
+            return Ok(());
+        }
+        let (id, username) = (account.id.clone(), account.profile.username.clone());
+        Err(ProvisionError::AccountIsAnothers { id, username })
+    }
+}
+
+/// What becomes of a change that a guard of narthex's own stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    /// It is left out, and told of: a sign-in does not fail for it.
+    Skips,
+    Stops,
+}
+
+/// G3.
+pub(super) fn report_paused(member: &Member, by: &'static str, removals: u32) {
+    measures::removals_paused(by);
+    tracing::warn!(
+        target: "narthex::audit", event = "removals_paused", rule = "G3", member = %member.id, by, removals,
+        "more than provisioning.max_removals within an hour; this one waits",
+    );
+}
+
+fn report_overridden(member: &Member, baseline: &Baseline) {
+    for item in &baseline.overridden {
+        tracing::warn!(
+            target: "narthex::audit", event = "loan_overridden", rule = "L2", member = %member.id,
+            entitlement = %item, "changed in the application while a session borrowed it; that stays",
+        );
+    }
+}
+
+fn report_changes(member: &Member, changes: &[EntitlementChange], grant: &Grant) {
+    let borrowed: BTreeSet<String> = member.borrowed.0.keys().map(ToString::to_string).collect();
+    let event = if grant.source == GrantSource::Borrowed { "role_borrowed" } else { "entitlements_synced" };
+    tracing::info!(
+        target: "narthex::audit", event, member = %member.id, changes = ?changes, borrowed = ?borrowed,
+    );
+}

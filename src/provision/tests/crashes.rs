@@ -1,0 +1,360 @@
+//! E2, F9, L2: a process dies at any boundary to the store or to the application, in a sign-in or a job, and others go
+//! on from there.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::fake::{Mishap, account, unreachable};
+use super::*;
+use crate::model::{Account, AccountState, Facet, JobState, Leaving};
+use crate::provision::ConnectorError;
+use crate::provision::faults::{FaultPoint, Faults};
+use crate::store::{StandingStore, Update};
+
+/// Every lease has run out by then.
+const LEASES_OVER: Duration = Duration::from_secs(31);
+
+/// What happens, one after the other.
+#[derive(Debug, Clone)]
+enum Step {
+    /// With these claims; the session gets this number.
+    SignIn(Says, u8),
+    SignOut(u8),
+    Jobs,
+    Wait(Duration),
+    /// Somebody takes the access away.
+    Revoke,
+    /// The next call of this operation goes wrong.
+    Goes(&'static str, Wrong),
+}
+
+/// What the provider says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Says {
+    Engineer,
+    Auditor,
+    /// In a team that is not there yet, with another name.
+    Renamed,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Wrong {
+    AnswerLost,
+    NotReached,
+    Refused,
+}
+
+impl Says {
+    fn identity(self) -> Identity {
+        match self {
+            Self::Engineer => ada(json!({})),
+            Self::Auditor => ada(json!({ "groups": ["auditors"], "teams": ["public"] })),
+            Self::Renamed => ada(json!({ "teams": ["acme/new"], "name": "Ada King" })),
+        }
+    }
+}
+
+/// What the settings are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    Ephemeral,
+    Borrowing,
+    Both,
+    Syncing,
+    Leaving,
+}
+
+impl About {
+    fn world(self) -> World {
+        let mut settings = Provisioning { unknown_team: UnknownTeam::Create, ..settings() };
+        if matches!(self, Self::Ephemeral | Self::Both) {
+            settings.lifecycle.ephemeral = Some(Duration::from_hours(24));
+        }
+        if matches!(self, Self::Borrowing | Self::Both) {
+            settings.session_roles = SessionRoles::Borrow;
+        }
+        if self == Self::Syncing {
+            settings.lifecycle.sync = Facet::ALL.into();
+        }
+        let world = World::with(settings);
+        world.app.has(Account { privileged: true, ..account("9", "root", "root@example.com") });
+        world
+    }
+
+    fn script(self) -> Vec<Step> {
+        use Says::{Auditor, Engineer, Renamed};
+        use Step::{Jobs, Revoke, SignIn, SignOut, Wait};
+        match self {
+            Self::Ephemeral | Self::Both => vec![
+                SignIn(Renamed, 1),
+                Jobs,
+                SignIn(Auditor, 2),
+                SignOut(1),
+                Jobs,
+                SignOut(2),
+                Jobs,
+                SignIn(Engineer, 3),
+                SignOut(3),
+                Jobs,
+                Wait(LEASES_OVER),
+                Jobs,
+            ],
+            Self::Borrowing => vec![
+                SignIn(Engineer, 1),
+                SignOut(1),
+                SignIn(Auditor, 2),
+                Jobs,
+                SignIn(Engineer, 3),
+                SignIn(Auditor, 4),
+                SignOut(3),
+                Jobs,
+                SignOut(4),
+                Jobs,
+            ],
+            Self::Syncing => vec![SignIn(Engineer, 1), SignIn(Renamed, 2), SignIn(Auditor, 3), Jobs],
+            Self::Leaving => vec![
+                SignIn(Engineer, 1),
+                Revoke,
+                Jobs,
+                SignIn(Engineer, 2),
+                SignOut(2),
+                Revoke,
+                SignIn(Engineer, 3),
+                Revoke,
+                Jobs,
+            ],
+        }
+    }
+}
+
+/// A world in which processes die.
+struct Mortal {
+    world: World,
+    faults: Arc<Faults>,
+    about: About,
+    begun: BTreeSet<u8>,
+}
+
+impl Mortal {
+    fn new(about: About, faults: Faults) -> Self {
+        Self { world: about.world(), faults: Arc::new(faults), about, begun: BTreeSet::new() }
+    }
+
+    /// A process like the others; as long as nobody has died, one that may.
+    fn process(&self) -> Provisioner {
+        let process = self.world.process();
+        if self.faults.is_dead() { process } else { process.dying(self.faults.clone()) }
+    }
+
+    /// One step; `false`: its process died.
+    async fn step(&mut self, step: &Step) -> bool {
+        let (process, mortal) = (self.process(), !self.faults.is_dead());
+        let faults = self.faults.clone();
+        let work = self.work(process, step);
+        let alive = tokio::select! {
+            biased;
+            () = work => true,
+            () = faults.died(), if mortal => false,
+        };
+        self.check_sessions(step).await;
+        alive
+    }
+
+    async fn work(&mut self, process: Provisioner, step: &Step) {
+        let world = &self.world;
+        match step {
+            Step::SignIn(claims, number) => {
+                let signing_in = process.provision(Verified::for_tests(claims.identity())).await;
+                if let Ok(provisioned) = signing_in
+                    && world.begin_session(&provisioned, *number).await.is_ok()
+                {
+                    self.begun.insert(*number);
+                }
+            }
+            Step::SignOut(number) => {
+                world.sign_out(*number).await;
+            }
+            Step::Jobs => while process.run_due_job().await.unwrap() {},
+            Step::Wait(by) => world.later(*by),
+            Step::Revoke => {
+                let Some(member) = world.member(&Says::Engineer.identity()).await else { return };
+                let leaving = Member { leaving: Some(Leaving::Deactivate), ..member };
+                let update = Update {
+                    sessions: crate::store::OnUpdate::End,
+                    settle_at: Some(world.now()),
+                    ..Update::default()
+                };
+                world.store.update_member(&leaving, update).await.unwrap();
+            }
+            Step::Goes(operation, wrong) => {
+                let refused = ConnectorError::Refused { operation, status: 422, excerpt: String::new() };
+                let mishap = match wrong {
+                    Wrong::AnswerLost => Mishap::AnswerLost,
+                    Wrong::NotReached => unreachable(false),
+                    Wrong::Refused => Mishap::Error(refused),
+                };
+                world.app.next(operation, mishap);
+            }
+        }
+    }
+
+    /// While a session lives, its account is there and active, and it is the only one of this person.
+    async fn check_sessions(&self, after: &Step) {
+        let accounts = self.world.app.accounts();
+        let of_ada: Vec<&Account> =
+            accounts.iter().filter(|account| account.profile.username.starts_with("ada")).collect();
+        assert!(of_ada.len() <= 1, "two accounts after {after:?}");
+        for number in &self.begun {
+            let hash = SessionHash([*number; 32]);
+            let Some(session) = self.world.store.find_session(&hash).await.unwrap() else { continue };
+            if session.expires_at <= self.world.now() {
+                continue;
+            }
+            let id = &session.content.account.as_ref().unwrap().id;
+            let lives = of_ada.iter().any(|account| account.id == *id && account.active);
+            assert!(lives, "the session {number} has no account after {after:?}");
+        }
+    }
+
+    /// Everybody leaves, and time goes by.
+    async fn end(&mut self) {
+        for number in self.begun.clone() {
+            self.step(&Step::SignOut(number)).await;
+        }
+        for hours in [0, 0, 0, 1, 2, 30] {
+            self.step(&Step::Wait(LEASES_OVER + Duration::from_hours(hours))).await;
+            self.step(&Step::Jobs).await;
+            for job in self.world.jobs().await.iter().filter(|job| job.state == JobState::Parked) {
+                self.world.store.hasten_job(&job.task.key()).await.unwrap();
+            }
+            self.step(&Step::Jobs).await;
+        }
+    }
+
+    /// No orphan account, no lost deletion, no role left borrowed, nothing left to do.
+    async fn check_end(&self) {
+        let jobs = self.world.jobs().await;
+        assert!(jobs.is_empty(), "{jobs:?}");
+        let accounts = self.world.app.accounts();
+        let of_ada = accounts.iter().find(|account| account.profile.username.starts_with("ada"));
+        if matches!(self.about, About::Ephemeral | About::Both) {
+            assert!(of_ada.is_none(), "{of_ada:?}");
+        }
+        let Some(member) = self.world.member(&Says::Engineer.identity()).await else { return };
+        assert!(member.borrowed.is_empty(), "{member:?}");
+        assert!(member.leaving.is_none(), "{member:?}");
+        assert_ne!(member.account_state, AccountState::Leaving);
+        if let Some(account) = of_ada {
+            assert_eq!(member.account.as_ref(), Some(&account.id));
+            assert_eq!(account.active, member.account_state == AccountState::Present);
+            if self.about == About::Borrowing {
+                assert_eq!(account.entitlements.role.as_deref(), Some("user"), "{account:?}");
+                assert!(!account.entitlements.teams.contains_key("public"), "{account:?}");
+            }
+        }
+    }
+}
+
+/// Runs the script of `about` with a death at `point`; afterwards the person goes on with the script, or stays away.
+async fn dies(about: About, point: FaultPoint, times: u32, comes_back: bool) -> bool {
+    let mut mortal = Mortal::new(about, Faults::dying_at(point, times));
+    for step in about.script() {
+        if mortal.step(&step).await {
+            continue;
+        }
+        mortal.step(&Step::Wait(LEASES_OVER)).await;
+        if !comes_back {
+            break;
+        }
+        mortal.step(&step).await;
+    }
+    let died = mortal.faults.is_dead();
+    mortal.end().await;
+    mortal.check_end().await;
+    died
+}
+
+#[tokio::test]
+async fn e2_a_death_at_any_boundary_leaves_no_orphan_no_loan_and_nothing_undone() {
+    let mut died_at = BTreeSet::new();
+    for about in [About::Ephemeral, About::Borrowing, About::Both, About::Syncing, About::Leaving] {
+        for point in FaultPoint::ALL {
+            for times in 0..3 {
+                for comes_back in [true, false] {
+                    if dies(about, *point, times, comes_back).await {
+                        died_at.insert(*point);
+                    }
+                }
+            }
+        }
+    }
+    died_at.extend(abandoned().await);
+    let all: BTreeSet<FaultPoint> = FaultPoint::ALL.iter().copied().collect();
+    let spared: Vec<&FaultPoint> = all.difference(&died_at).collect();
+    assert!(spared.is_empty(), "nobody died at {spared:?}");
+}
+
+/// The job that looks after an unfinished creation dies as well.
+async fn abandoned() -> BTreeSet<FaultPoint> {
+    let mut died_at = BTreeSet::new();
+    for first in [FaultPoint::CreationIntended, FaultPoint::AccountCreated, FaultPoint::AccountCompleted] {
+        for second in FaultPoint::ALL {
+            let mut mortal = Mortal::new(About::Ephemeral, Faults::dying_at(first, 0));
+            assert!(!mortal.step(&Step::SignIn(Says::Engineer, 1)).await);
+            mortal.faults = Arc::new(Faults::dying_at(*second, 0));
+            mortal.step(&Step::Wait(Duration::from_mins(5))).await;
+            if !mortal.step(&Step::Jobs).await {
+                died_at.insert(*second);
+            }
+            mortal.end().await;
+            mortal.check_end().await;
+        }
+    }
+    died_at
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let claims = prop::sample::select(vec![Says::Engineer, Says::Auditor, Says::Renamed]);
+    let operation = prop::sample::select(vec!["create", "entitle", "delete", "find", "deactivate", "update"]);
+    let wrong = prop::sample::select(vec![Wrong::AnswerLost, Wrong::NotReached, Wrong::Refused]);
+    prop_oneof![
+        4 => (claims, 0..6_u8).prop_map(|(claims, number)| Step::SignIn(claims, number)),
+        3 => (0..6_u8).prop_map(Step::SignOut),
+        3 => Just(Step::Jobs),
+        2 => (1..40_u64).prop_map(|seconds| Step::Wait(Duration::from_secs(seconds))),
+        1 => Just(Step::Wait(Duration::from_hours(25))),
+        2 => (operation, wrong).prop_map(|(operation, wrong)| Step::Goes(operation, wrong)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn e2_a_hundred_random_schedules_with_deaths_leave_nothing_behind(
+        about in prop::sample::select(vec![About::Ephemeral, About::Borrowing, About::Both]),
+        schedule in prop::collection::vec(
+            (steps(), prop::option::weighted(0.3, (0..FaultPoint::ALL.len(), 0..2_u32))),
+            1..25,
+        ),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut mortal = Mortal::new(about, Faults::default());
+            // Nobody waits long for the lease of a dead one.
+            mortal.world.settings.time_budget = Duration::from_millis(60);
+            for (step, death) in schedule {
+                mortal.faults = Arc::new(death.map_or_else(Faults::default, |(point, times)| {
+                    Faults::dying_at(FaultPoint::ALL[point], times)
+                }));
+                mortal.step(&step).await;
+            }
+            mortal.faults = Arc::default();
+            mortal.world.settings.time_budget = Duration::from_secs(15);
+            mortal.end().await;
+            mortal.check_end().await;
+        });
+    }
+}

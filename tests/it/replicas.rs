@@ -1,0 +1,341 @@
+//! Two replicas on one PostgreSQL, each the program as people run it: what one does holds at the other, also when one
+//! is killed or the database is away.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use http::{Method, StatusCode};
+use narthex::demo::application::{Lie, LieTo};
+use narthex::demo::idp::Chooser;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use toml::Table;
+
+use crate::support::party::{Party, client, free_port};
+use crate::support::raw::Raw;
+use crate::support::recorder::Recorder;
+use crate::support::stack::{put, usual};
+use crate::support::{Browser, Page, Parties};
+
+/// Whatever takes longer fails the test. Several processes share a small machine with other tests.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// Between two looks at another process.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A fresh schema on the server that these tests share.
+async fn database() -> String {
+    static SERVER: OnceCell<Party> = OnceCell::const_new();
+    static SCHEMAS: AtomicU32 = AtomicU32::new(1);
+    let server = SERVER.get_or_init(|| Party::start("postgres")).await.url();
+    let name = format!("replicas_{}", SCHEMAS.fetch_add(1, Ordering::Relaxed));
+    let mut connection = PgConnection::connect(server).await.unwrap();
+    connection.execute(AssertSqlSafe(format!("CREATE SCHEMA {name}"))).await.unwrap();
+    format!("{server}?options=-csearch_path%3D{name}")
+}
+
+/// `narthex serve`, killed in the end.
+struct Replica {
+    process: Child,
+    address: SocketAddr,
+    health: String,
+    folder: TempDir,
+}
+
+impl Replica {
+    fn spawn(mut config: Table, address: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let health = format!("127.0.0.1:{}", free_port());
+        put(&mut config, "server.listen", address.to_string());
+        put(&mut config, "health.listen", health.as_str());
+        let path = folder.path().join("proxy.toml");
+        std::fs::write(&path, toml::to_string(&config).unwrap()).unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_narthex"))
+            .args(["serve", "--config"])
+            .arg(path)
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self { process, address, health: format!("http://{health}"), folder }
+    }
+
+    async fn is_ready(&mut self) {
+        self.answers("/readyz", StatusCode::OK).await;
+    }
+
+    /// Waits until the health listener answers so.
+    async fn answers(&mut self, path: &str, expected: StatusCode) {
+        let (http, began, mut pulse) = (client(), Instant::now(), tokio::time::interval(LOOK));
+        loop {
+            pulse.tick().await;
+            let answer = http.get(format!("{}{path}", self.health)).send().await;
+            if answer.is_ok_and(|answer| answer.status() == expected) {
+                return;
+            }
+            let ended = self.process.try_wait().unwrap();
+            assert!(ended.is_none(), "narthex serve ended with {ended:?}");
+            assert!(began.elapsed() < PATIENCE, "{path} never answered {expected}");
+        }
+    }
+
+    /// The person's browser, sent here by the balancer.
+    fn browser(&self, of: &Browser) -> Browser {
+        of.by_way_of(&[("localhost", self.address)])
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Replica {
+    #[expect(clippy::print_stderr, reason = "a failed test shows what the program said")]
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            eprintln!("the replica at {} said:\n{log}", self.address);
+        }
+    }
+}
+
+/// Two replicas of one place, which a balancer could send each request to.
+struct Two {
+    parties: Parties,
+    /// In front of the application's admin API.
+    admin: Recorder,
+    /// Where people go: `http://localhost:PORT`.
+    url: String,
+    a: Replica,
+    b: Replica,
+}
+
+impl Two {
+    async fn start(database: &str, edit: impl FnOnce(&mut Table)) -> Self {
+        let (parties, port) = (Parties::at_present().await, free_port());
+        let admin = Recorder::of(parties.app.url()).await;
+        let url = format!("http://localhost:{port}");
+        let mut config = usual(&parties, &url);
+        put(&mut config, "server.workers", 1);
+        put(&mut config, "application.url", admin.url.as_str());
+        put(&mut config, "store.url", database);
+        put(&mut config, "keys.seal", "the same key for both of the replicas");
+        put(&mut config, "provisioning.time_budget", "60s");
+        edit(&mut config);
+        parties
+            .idp
+            .register(&format!("{url}/.narthex/oidc/demo/callback"), &format!("{url}/.narthex/logout"));
+        parties.idp.set_chooser(Chooser::Always("ada".to_owned()));
+        // Both at once: one of them makes the tables.
+        let mut a = Replica::spawn(config.clone(), SocketAddr::from(([127, 0, 0, 1], port)));
+        let mut b = Replica::spawn(config, SocketAddr::from(([127, 0, 0, 2], port)));
+        a.is_ready().await;
+        b.is_ready().await;
+        Self { parties, admin, url, a, b }
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    fn cookie(&self, of: &Browser) -> String {
+        let name = format!("narthex-{}", self.url.rsplit(':').next().unwrap());
+        format!("{name}={}", of.cookie(&name).unwrap())
+    }
+
+    /// Signs in and ends up in the application.
+    async fn sign_in(&self, browser: &Browser) {
+        let page = browser.visit(&self.at("/echo")).await;
+        assert_eq!((page.status.as_u16(), page.url.path()), (200, "/echo"), "{:#?}", page.trail());
+    }
+
+    /// The status of a request in the background.
+    async fn status(&self, browser: &Browser) -> u16 {
+        browser.request(Method::GET, &self.at("/echo")).background().send().await.status.as_u16()
+    }
+
+    /// An open stream of this person's at this replica.
+    async fn stream(&self, replica: &Replica, browser: &Browser) -> Raw {
+        let mut events = Raw::connect(&format!("http://{}", replica.address)).await;
+        let host = self.url.trim_start_matches("http://");
+        let cookie = self.cookie(browser);
+        events
+            .send(format!("GET /events?every=60000 HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n"))
+            .await;
+        assert!(String::from_utf8(events.bytes().await).unwrap().starts_with("HTTP/1.1 200"));
+        events
+    }
+
+    /// Asks for the page to sign out, and presses its button at the moment that is returned.
+    async fn sign_out(&self, browser: &Browser) -> (Instant, Page) {
+        let page = browser.visit(&self.at("/.narthex/logout")).await;
+        let token = page.form_with("csrf_token").value("csrf_token").to_owned();
+        let before = Instant::now();
+        let request = browser.request(Method::POST, &self.at("/.narthex/logout"));
+        (before, request.form(&[("csrf_token", token.as_str())]).stay().send().await)
+    }
+
+    fn accounts_of_ada(&self) -> usize {
+        self.parties.app.users().iter().filter(|user| user.email == "ada@example.com").count()
+    }
+
+    /// How often this was asked of the application, answered or not.
+    fn calls(&self, method: &Method, path: &str) -> usize {
+        let call = format!("{method} {path}");
+        self.admin.writes().iter().filter(|written| written.starts_with(&call)).count()
+    }
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn lesson_38_a_session_holds_at_both_replicas_and_ends_at_both_within_a_second() {
+    let two = Two::start(&database().await, |config| put(config, "session.max_per_member", 2)).await;
+    let person = Browser::new();
+    let (here, there) = (two.a.browser(&person), two.b.browser(&person));
+    two.sign_in(&here).await;
+    assert_eq!(two.status(&there).await, 200, "the other replica never saw the sign-in");
+    let mut stream = two.stream(&two.b, &person).await;
+    let (before, _) = two.sign_out(&here).await;
+    while !stream.is_closed().await {}
+    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
+    assert_eq!(two.status(&there).await, 401);
+
+    // The same where it is the oldest of too many (two may be).
+    two.sign_in(&there).await;
+    let mut stream = two.stream(&two.b, &person).await;
+    two.sign_in(&two.a.browser(&Browser::new())).await;
+    assert_eq!(two.status(&there).await, 200);
+    two.sign_in(&two.a.browser(&Browser::new())).await;
+    let before = Instant::now();
+    while !stream.is_closed().await {}
+    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
+    assert_eq!(two.status(&there).await, 401);
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn f9_fifty_first_logins_of_one_person_at_two_replicas_make_one_account_and_all_get_in() {
+    let two = Two::start(&database().await, |config| put(config, "session.max_per_member", 100)).await;
+    let two = &two;
+    // Everybody has an answer of the provider in hand,
+    let ready = futures_util::stream::iter((0..50).map(|number| async move {
+        let replica = if number % 2 == 0 { &two.a } else { &two.b };
+        let browser = replica.browser(&Browser::new());
+        let page = browser.request(Method::GET, &two.at("/.narthex/login")).stay().send().await;
+        let page = browser.request(Method::GET, page.location().as_str()).stay().send().await;
+        (browser, page.location())
+    }));
+    let ready: Vec<_> = ready.buffer_unordered(10).collect().await;
+    // and the application is slow to create the account, so that the others come while it does.
+    let create = LieTo::Calls { method: Method::POST, path: "/api/users".to_owned() };
+    two.parties.app.set_lie(create, Lie::Late(Duration::from_secs(2)));
+    two.admin.forget();
+    let all = ready.into_iter().map(|(browser, answer)| async move {
+        browser.request(Method::GET, answer.as_str()).stay().send().await
+    });
+    for page in futures_util::future::join_all(all).await {
+        assert_eq!((page.status.as_u16(), page.header("location")), (303, Some("/")), "{}", page.text());
+    }
+    assert_eq!((two.calls(&Method::POST, "/api/users"), two.accounts_of_ada()), (1, 1));
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn f9_what_a_killed_replica_left_half_done_the_other_finishes_with_one_account() {
+    // Before the account is there, and after.
+    for (method, path) in [(Method::POST, "/api/users"), (Method::PUT, "/api/teams")] {
+        let mut two =
+            Two::start(&database().await, |config| put(config, "provisioning.time_budget", "5s")).await;
+        let call = LieTo::Calls { method: method.clone(), path: path.to_owned() };
+        two.parties.app.set_lie(call, Lie::Late(Duration::from_mins(1)));
+        let killed = two.a.browser(&Browser::new());
+        let url = two.at("/echo");
+        let login = tokio::spawn(async move { killed.visit(&url).await });
+        let (began, mut pulse) = (Instant::now(), tokio::time::interval(LOOK));
+        while two.calls(&method, path) == 0 {
+            pulse.tick().await;
+            assert!(began.elapsed() < PATIENCE, "{path} was never called");
+        }
+        two.a.kill();
+        assert!(login.await.is_err(), "the replica was killed before it answered");
+        let made = two.accounts_of_ada();
+        two.parties.app.stop_lying();
+        // The person tries again, until nobody has to be waited for any more.
+        let (person, began) = (two.b.browser(&Browser::new()), Instant::now());
+        loop {
+            let page = person.visit(&two.at("/echo")).await;
+            if page.status == 200 {
+                break;
+            }
+            assert_eq!(page.status, 503, "{}", page.text());
+            assert!(began.elapsed() < PATIENCE, "{}", page.text());
+        }
+        assert_eq!((two.accounts_of_ada(), two.calls(&Method::POST, "/api/users")), (1, 2 - made), "{path}");
+        assert_eq!(two.parties.app.teams_of("ada"), [("developers".to_owned(), "member".to_owned())]);
+    }
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn lesson_38_what_ended_while_postgresql_was_away_does_not_live_on_when_it_is_back() {
+    let server = Party::start("postgres").await;
+    let mut two = Two::start(server.url(), |_| {}).await;
+    let (stays, leaves) = (Browser::new(), Browser::new());
+    for person in [&stays, &leaves] {
+        two.sign_in(&two.a.browser(person)).await;
+        assert_eq!(two.status(&two.b.browser(person)).await, 200);
+    }
+    let mut stays_on = two.stream(&two.b, &stays).await;
+    let mut stream = two.stream(&two.b, &leaves).await;
+
+    server.signal("USR1");
+    let unready = StatusCode::SERVICE_UNAVAILABLE;
+    two.a.answers("/readyz", unready).await;
+    two.b.answers("/readyz", unready).await;
+    two.b.answers("/healthz", StatusCode::OK).await;
+    for replica in [&two.a, &two.b] {
+        assert_eq!(two.status(&replica.browser(&stays)).await, 200, "sessions in memory go on");
+    }
+    two.sign_out(&two.a.browser(&leaves)).await;
+    assert_eq!(two.status(&two.a.browser(&leaves)).await, 401, "where it was asked for it holds at once");
+    assert_eq!(two.status(&two.b.browser(&leaves)).await, 200, "the other cannot know");
+
+    server.signal("USR2");
+    while !stream.is_closed().await {}
+    assert_eq!(two.status(&two.b.browser(&leaves)).await, 401);
+    two.a.is_ready().await;
+    two.b.is_ready().await;
+    for replica in [&two.a, &two.b] {
+        assert_eq!(two.status(&replica.browser(&stays)).await, 200);
+    }
+    two.sign_in(&two.b.browser(&Browser::new())).await;
+    let (before, _) = two.sign_out(&two.a.browser(&stays)).await;
+    while !stays_on.is_closed().await {}
+    assert!(before.elapsed() < Duration::from_secs(1), "as quickly as before: {:?}", before.elapsed());
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn past_the_grace_without_postgresql_nothing_goes_on_and_when_it_is_back_sessions_do() {
+    let server = Party::start("postgres").await;
+    let mut two = Two::start(server.url(), |config| put(config, "session.offline_grace", "2s")).await;
+    let person = Browser::new();
+    two.sign_in(&two.a.browser(&person)).await;
+    let mut stream = two.stream(&two.b, &person).await;
+    server.signal("USR1");
+    while !stream.is_closed().await {}
+    assert_eq!(two.status(&two.b.browser(&person)).await, 503);
+    server.signal("USR2");
+    two.a.is_ready().await;
+    two.b.is_ready().await;
+    for replica in [&two.a, &two.b] {
+        assert_eq!(two.status(&replica.browser(&person)).await, 200);
+    }
+}
