@@ -22,7 +22,7 @@ async fn with_some_logins() -> Stack {
 }
 
 async fn in_the_store(stack: &Stack, statement: &'static str) -> u64 {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(stack.file("narthex.db"));
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(stack.beside("narthex.db"));
     let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
     let done = sqlx::query(statement).execute(&pool).await.unwrap();
     pool.close().await;
@@ -109,7 +109,7 @@ async fn s3_no_secret_is_anywhere_in_the_store() {
     stack.stop().await;
     let (code, out, _) = stack.program(&["audit", "export"]);
     assert_eq!(code, 0);
-    let bytes = std::fs::read(stack.file("narthex.db")).unwrap();
+    let bytes = std::fs::read(stack.beside("narthex.db")).unwrap();
     for secret in &secrets {
         assert!(secret.len() > 8, "it is one");
         assert!(!out.contains(secret.as_str()), "the export");

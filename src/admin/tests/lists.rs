@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::Server;
 use crate::model::session::{SessionAccount, SessionContent};
 use crate::model::{
-    AccountId, AccountProfile, Claims, ConsoleRole, Grant, Member, MemberId, MemberStatus, Origin,
-    SessionHash, SessionRecord, Subject,
+    AccountId, AccountProfile, Claims, ConsoleRole, Grant, Member, MemberId, SessionHash, SessionRecord,
+    Subject,
 };
 use crate::platform::Platform;
 
@@ -25,18 +25,14 @@ pub async fn with_member(server: &Server, number: u8) {
     let member = Member {
         id: member_id(number),
         identities: vec![(idp, subject)],
-        account: AccountId(format!("a{number}")),
+        account: Some(AccountId(format!("a{number}"))),
         username: username.clone(),
         email: Some(format!("{username}@example.com")),
-        origin: Origin::Jit,
-        status: MemberStatus::Active,
-        generation: 1,
-        created_at: now,
-        last_login_at: now,
+        ..Member::for_tests(number, now)
     };
     let (idp, subject) = &member.identities[0];
     server.store.begin_creation(idp, subject, 1, now, now.after(Duration::from_mins(1))).await.unwrap();
-    server.store.finish_creation(&member, 1).await.unwrap().unwrap();
+    server.store.finish_creation(&member, 1, None).await.unwrap().unwrap();
     for session in 0..2 {
         let record = SessionRecord {
             hash: SessionHash([number * 16 + session; 32]),
@@ -47,7 +43,7 @@ pub async fn with_member(server: &Server, number: u8) {
                 idp_session: None,
                 account: Some(SessionAccount {
                     member: member.id,
-                    id: member.account.clone(),
+                    id: AccountId(format!("a{number}")),
                     profile: AccountProfile {
                         username: username.clone(),
                         email: None,

@@ -175,6 +175,12 @@ mod tests {
     }
 
     #[test]
+    fn a_message_without_words_is_not_told() {
+        let silent = Status { message: Some(String::new()), ..status(&["Responder", "AuthnFailed"]) };
+        assert_eq!(silent.to_string(), status(&["Responder", "AuthnFailed"]).to_string());
+    }
+
+    #[test]
     fn every_meaning_is_reached_by_its_code() {
         for (code, fault, words) in MEANINGS {
             let status = status(&[code]);

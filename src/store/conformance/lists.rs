@@ -133,18 +133,16 @@ async fn member(store: &Arc<dyn Store>, number: u8, username: &str, email: Optio
     let member = Member {
         id: id(number),
         identities,
-        account: AccountId(format!("account {number}")),
         username: username.to_owned(),
         email: email.map(str::to_owned),
         origin: Origin::Adopted,
-        status: MemberStatus::Active,
         generation: 3,
-        created_at: NOW,
         last_login_at: NOW.after(Duration::from_secs(u64::from(number))),
+        ..Member::for_tests(number, NOW)
     };
     let (provider, name) = &member.identities[0];
     store.begin_creation(provider, name, 1, NOW, NOW.after(Duration::from_mins(1))).await.unwrap();
-    store.finish_creation(&member, 1).await.unwrap().unwrap();
+    store.finish_creation(&member, 1, None).await.unwrap().unwrap();
 }
 
 async fn four_members(store: &Arc<dyn Store>) {

@@ -65,7 +65,12 @@ impl Front {
         put(&mut config, "server.timeouts.drain", "2s");
         let folder = tempfile::tempdir().unwrap();
         let settings = load(&config, folder.path());
-        let sockets = Sockets { public: Some(public), health: Some(health), scim: Some(listener()) };
+        let sockets = Sockets {
+            public: Some(public),
+            health: Some(health),
+            scim: Some(listener()),
+            ..Sockets::default()
+        };
         let clock = Arc::<Forward>::default();
         let platform = Platform { clock: Arc::clone(&clock) as _, ..Platform::system() };
         let app = App::start(settings.clone(), platform, sockets).await.unwrap();

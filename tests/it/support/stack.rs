@@ -123,7 +123,7 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
     }
 
     /// A file in the folder of the configuration.
-    pub fn file(&self, name: &str) -> std::path::PathBuf {
+    pub fn beside(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 

@@ -443,6 +443,37 @@ fn one_of_several_confirmations_is_enough_and_must_hold_whole() {
 }
 
 #[test]
+fn of_two_confirmations_that_came_equally_far_the_first_is_told() {
+    let expired = |by: i64| {
+        let mut other = confirmation();
+        other.data.as_mut().unwrap().not_on_or_after = Some(at(-SKEW - by));
+        other
+    };
+    for (first, second) in [(0, 7), (7, 0)] {
+        let alone = refusal(|case| case.subject().confirmations = vec![expired(first)]);
+        let both = refusal(|case| case.subject().confirmations = vec![expired(first), expired(second)]);
+        assert_eq!(both, alone);
+    }
+}
+
+#[test]
+fn the_kind_of_the_subjects_name_is_told() {
+    let format = "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent";
+    for (format, told) in [
+        (Some(Some(format)), format!("a NameID of format {format}")),
+        (Some(None), "a NameID without format".to_owned()),
+        (None, "a Subject without NameID".to_owned()),
+    ] {
+        let mut case = good();
+        let name_id = case.subject().name_id.take().unwrap();
+        case.subject().name_id = format.map(|format| NameId { format: format.map(text), ..name_id });
+        let steps = case.unbound().map_or_else(|refused| refused.steps, |unbound| unbound.steps);
+        let subject = steps.iter().find(|step| step.check == "Subject").unwrap();
+        assert_eq!(subject.found, told);
+    }
+}
+
+#[test]
 fn response_and_confirmation_must_answer_the_same_request() {
     let differs = |response: &str, confirmation: &str| ProfileError::InResponseToDiffers {
         response: text(response),
