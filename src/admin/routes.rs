@@ -371,4 +371,13 @@ pub static ROUTES: &[Route] = &[
         act: |admin, call| Box::pin(refusals::show(admin, call)),
         ..READ
     },
+    Route {
+        path: "/logins/{login_id}",
+        operation: "explain_login",
+        access: Access::Needs(Permission::AuditView),
+        summary: "What the sign-in with this login id (audit log) or error id did: each decision, the plan (one of the latest 2000).",
+        gives: Some(Gives::Json(shape::<refusals::LoginView>())),
+        act: |admin, call| Box::pin(refusals::login(admin, call)),
+        ..READ
+    },
 ];

@@ -193,6 +193,11 @@ async fn x1_a_refusal_is_explained_by_its_error_id() {
     let found = server.get(&format!("/refusals/{id}")).await.json();
     assert_eq!((&found["code"], &found["at"]), (&json!("nonce"), &json!("2027-01-15T08:00:00Z")));
     assert_eq!(server.get("/refusals/zzz").await.code(), "no_such_thing");
+    let (idp, subject) = ("corp".parse().unwrap(), Subject::parse("s1").unwrap());
+    server.store.tell_login(&id, &idp, &subject, "{\"rehearsed\":false}").await.unwrap();
+    let told = server.get(&format!("/logins/{id}")).await.json();
+    assert_eq!(told["explanation"]["rehearsed"], false);
+    assert_eq!(server.get("/logins/zzz").await.code(), "no_such_thing");
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ proptest! {
         later in any::<bool>(),
         unlisted in any::<bool>(),
     ) {
-        let strictness = if later { Strictness::LaterLogin } else { Strictness::FirstLogin };
+        let strictness = if later { Strictness::LaterLogin } else { Strictness::FirstLogin(None) };
         // Without rows and owners_groups only claims are left to give.
         let settings = Provisioning {
             mapping: Vec::new(),
@@ -151,7 +151,7 @@ proptest! {
     #[test]
     fn f4_whatever_is_privileged_comes_from_a_marked_row_or_owners_groups(identity in identities()) {
         let entitled =
-            entitled(&identity, &settings(), &features(), &all_names(), Strictness::FirstLogin).unwrap();
+            entitled(&identity, &settings(), &features(), &all_names(), Strictness::FirstLogin(None)).unwrap();
         if privileged(&entitled) {
             let by_administrator = entitled.given.iter().any(|given| {
                 given.privileged
