@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -17,7 +18,7 @@ use super::existing::is_protected;
 pub struct Guarded {
     inner: Arc<dyn Connector>,
     /// G2: usernames or e-mails.
-    protected: Vec<String>,
+    protected: ArcSwap<Vec<String>>,
     own_account: OnceCell<Option<AccountId>>,
     /// One removal of privileges at a time: two at once could each see the other's account as the one
     /// that stays.
@@ -27,7 +28,13 @@ pub struct Guarded {
 impl Guarded {
     #[must_use]
     pub fn new(inner: Arc<dyn Connector>, protected: Vec<String>) -> Self {
+        let protected = ArcSwap::from_pointee(protected);
         Self { inner, protected, own_account: OnceCell::new(), privileges: Mutex::new(()) }
+    }
+
+    /// These are not touched from now on, instead of those before.
+    pub fn protect(&self, protected: Vec<String>) {
+        self.protected.store(Arc::new(protected));
     }
 
     /// The account whose credential narthex uses; asked for once.
@@ -46,7 +53,7 @@ impl Guarded {
             let what = format!("`{}` {what}", account.profile.username);
             Err(ConnectorError::Guarded { operation, rule: "G2", what })
         };
-        if is_protected(&self.protected, &account.profile.username, account.profile.email.as_deref()) {
+        if is_protected(&self.protected.load(), &account.profile.username, account.profile.email.as_deref()) {
             return stop("is one of protected_accounts");
         }
         if self.own_account().await? == Some(&account.id) {
@@ -115,7 +122,7 @@ impl Connector for Guarded {
             sendable("create", "role", role, Place::Name)?;
         }
         // G2: nor is an account made that would pass for a protected one.
-        if is_protected(&self.protected, &wanted.username, wanted.email.as_deref()) {
+        if is_protected(&self.protected.load(), &wanted.username, wanted.email.as_deref()) {
             let what = format!("`{}` is one of protected_accounts", wanted.username);
             return Err(ConnectorError::Guarded { operation: "create", rule: "G2", what });
         }

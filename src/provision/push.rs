@@ -26,6 +26,7 @@ const BUSY: Duration = Duration::from_secs(1);
 const PAUSED: Duration = Duration::from_mins(10);
 
 /// How pushes are seen to.
+#[derive(Clone)]
 pub(super) struct Pushing {
     pub(super) scim: Scim,
     pub(super) settings: Provisioning,

@@ -22,7 +22,7 @@ use super::plan::{Operation, Situation, plan};
 use super::provisioner::{Core, How, Settled};
 use super::resolve::{Decision, Question, Resolved, resolve};
 use super::sync::Removals;
-use super::{ProvisionError, Provisioner, eligibility};
+use super::{ProvisionError, Provisioner};
 
 /// Longer records are not kept: a person with thousands of teams must not fill the store.
 const MAX_RECORD: usize = 128 * 1024;
@@ -48,8 +48,9 @@ pub(super) struct Rehearsal {
 impl Provisioner {
     /// What a sign-in of this identity would do now; reads from store and application, and writes nowhere.
     pub async fn rehearse(&self, identity: &Identity) -> Explanation {
-        let deadline = Instant::now() + self.core.settings.time_budget;
-        let mut explanation = self.core.rehearse(identity, deadline).await.explanation;
+        let core = self.core();
+        let deadline = Instant::now() + core.settings.time_budget;
+        let mut explanation = core.rehearse(identity, deadline).await.explanation;
         self.show_headers(identity, None, &mut explanation);
         explanation
     }
@@ -136,7 +137,7 @@ impl Core {
         told: &mut Explanation,
         standing: &mut Option<(Member, Account)>,
     ) -> Result<Ending, ProvisionError> {
-        eligibility::admit(identity, &self.settings, self.authority(&identity.idp))?;
+        self.let_in(identity).await?;
         if !self.has_member_or_makes_one(identity).await? {
             return match self.settings.unprovisioned {
                 Unprovisioned::Deny => Err(ProvisionError::NotProvisioned),
@@ -275,6 +276,7 @@ impl Core {
                 features: connector_features(connector),
                 names: &names,
                 member: None,
+                invited: None,
             });
             if let Decision::Proceed(resolved) = decision {
                 explanation.wanted = resolved.wanted;

@@ -19,7 +19,7 @@ use super::connector::{
 use super::explain::{Explanation, Found, Summary};
 use super::grant::grant;
 use super::rehearse::Rehearsal;
-use super::{ProvisionError, Provisioned, Provisioner, eligibility};
+use super::{ProvisionError, Provisioned, Provisioner};
 
 /// A connector that reads and refuses every write, whoever asks for it and however it came to that: what shadow mode
 /// and `narthex explain` promise does not rest on their own code being right.
@@ -119,13 +119,13 @@ impl Provisioner {
         verified: Verified,
         started: Instant,
     ) -> (Result<(Provisioned, &'static str), ProvisionError>, Explanation) {
-        let core = &self.core;
+        let core = self.core();
         let identity = verified.identity().clone();
         let deadline = started + core.settings.time_budget;
         let Rehearsal { mut explanation, standing, error } = core.rehearse(&identity, deadline).await;
         self.show_headers(&identity, None, &mut explanation);
         self.record_outcome(&explanation).await;
-        let may = eligibility::admit(&identity, &core.settings, core.authority(&identity.idp));
+        let may = core.let_in(&identity).await;
         let result = match (may, standing, error) {
             (Err(error), _, _) => Err(error),
             (Ok(_), Some((member, account)), None) => {
