@@ -19,7 +19,6 @@ use http::{HeaderName, HeaderValue};
 
 pub use self::administration::{Beside, bootstrap, refusal, settings_in_force};
 use self::changes::Listeners;
-use self::notify::Notifying;
 use self::opened::OpenStore;
 use self::providers::Providers;
 use crate::admin::live::{Live, LiveError};
@@ -130,14 +129,7 @@ impl App {
         let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
-        let notifying = Notifying::new(&settings, &outbound)?;
-        let (audit, audit_writer) = Audit::start_announcing(
-            store.clone(),
-            platform.clone(),
-            tokio::runtime::Handle::current(),
-            notifying.announcer.clone(),
-        );
-        notifying.spawn(&store, &platform, &audit, &tasks);
+        let (audit, audit_writer) = notify::begin_audit(&settings, &outbound, &store, &platform, &tasks)?;
 
         let connector = connector(&settings, &platform)?;
         let connector = connector.map(|connector| Breaker::around(connector, platform.clock.clone()));
