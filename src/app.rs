@@ -154,8 +154,10 @@ impl App {
         let (connected, clock) = (connector.clone(), platform.clone());
         let provisioner = Provisioner::new(&settings, connected, store.clone(), clock, tasks.clone());
         let ending = sessions.clone();
-        let provisioner =
-            provisioner.explaining(telling).ending(Box::new(move |ended| ending.forget_ended(ended)));
+        let provisioner = provisioner
+            .explaining(telling)
+            .auditing(audit.clone())
+            .ending(Box::new(move |ended| ending.forget_ended(ended)));
         provisioner.run_jobs(&tasks);
         let provisioner = Arc::new(provisioner);
         administration::follow(&live, provisioner.clone(), wanted, settings.scim.clone(), features.clone());

@@ -1,11 +1,12 @@
 //! Taking access away and giving it back (E4, E6, G6): what the admin API, the console and the CLI call.
 
 use crate::model::{AccountState, Leaving, Member, MemberId, MemberStatus};
+use crate::observe::audit::{Entry, Event};
 use crate::store::{OnUpdate, StoreError, Update};
 
 use super::leases::contested;
 use super::provisioner::Core;
-use super::settle::{REMOVALS_WITHIN, report_paused};
+use super::settle::REMOVALS_WITHIN;
 use super::{ProvisionError, Provisioner};
 
 /// How often an update is tried that somebody else's overtook.
@@ -22,7 +23,7 @@ impl Provisioner {
     pub async fn revoke(&self, id: MemberId) -> Result<Member, ProvisionError> {
         let leaver = self.core().settings.lifecycle.leaver;
         let member = self.core().amend(id, |member| leaving(member, leaver)).await?;
-        tracing::info!(target: "narthex::audit", event = "access_revoked", rule = "E4", member = %id);
+        self.core().audit.record(Entry::new(Event::AccessRevoked).member(id).field("rule", "E4"));
         Ok(member)
     }
 
@@ -34,7 +35,7 @@ impl Provisioner {
         let leaver = self.core().settings.lifecycle.leaver;
         let block = |member| Member { status: MemberStatus::Blocked, ..leaving(member, leaver) };
         let member = self.core().amend(id, block).await?;
-        tracing::info!(target: "narthex::audit", event = "member_blocked", rule = "G6", member = %id);
+        self.core().audit.record(Entry::new(Event::MemberBlocked).member(id).field("rule", "G6"));
         Ok(member)
     }
 
@@ -45,7 +46,7 @@ impl Provisioner {
     pub async fn unblock(&self, id: MemberId) -> Result<Member, ProvisionError> {
         let member =
             self.core().amend(id, |member| Member { status: MemberStatus::Active, ..member }).await?;
-        tracing::info!(target: "narthex::audit", event = "member_unblocked", rule = "G6", member = %id);
+        self.core().audit.record(Entry::new(Event::MemberUnblocked).member(id).field("rule", "G6"));
         Ok(member)
     }
 
@@ -62,7 +63,7 @@ impl Provisioner {
         let mut retired = 0;
         for member in core.store.list_inactive(now.before(after), ABSENT_AT_A_TIME).await? {
             if !core.store.take_removals(1, now, REMOVALS_WITHIN, lifecycle.max_removals).await? {
-                report_paused(&member, "deactivate_after_inactive", 1);
+                core.report_paused(&member, "deactivate_after_inactive", 1);
                 break;
             }
             let leaver = lifecycle.leaver;
@@ -77,10 +78,8 @@ impl Provisioner {
                 Err(StoreError::Conflict { .. } | StoreError::Gone { .. }) => continue,
                 Err(error) => return Err(error.into()),
             }
-            tracing::info!(
-                target: "narthex::audit", event = "member_absent", rule = "E6", member = %member.id,
-                last_login_at = %member.last_login_at,
-            );
+            let entry = Entry::new(Event::MemberAbsent).member(member.id).field("rule", "E6");
+            core.audit.record(entry.field("last_login_at", member.last_login_at));
         }
         Ok(retired)
     }

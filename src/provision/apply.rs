@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::Account;
+use crate::observe::audit::{Audit, Entry, Event, Plain};
 use crate::platform::Entropy;
 
 use super::connector::{Connector, ConnectorError};
@@ -21,6 +22,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 pub struct Calls<'a> {
     pub connector: &'a dyn Connector,
     pub entropy: &'a dyn Entropy,
+    pub audit: &'a Audit,
     /// The end of `provisioning.time_budget`.
     pub deadline: Instant,
 }
@@ -99,7 +101,7 @@ impl Calls<'_> {
     pub(super) async fn create_team(&self, team: &str) -> Result<(), ConnectorError> {
         match self.patiently(|| self.connector.create_team(team)).await {
             Ok(()) => {
-                tracing::info!(target: "narthex::audit", event = "team_created", team);
+                self.audit.record(Entry::new(Event::TeamCreated).field("team", Plain::name(team)));
                 Ok(())
             }
             Err(ConnectorError::Conflict { .. }) => Ok(()),

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::model::invite::InviteId;
 use crate::model::{Account, AccountId, EmailAddress, Identity, IdpId, Member, Origin};
+use crate::observe::audit::{Entry, Event};
 use crate::store::{CreationIntent, CreationLease, OnUpdate};
 
 use super::apply::{Calls, TRIES};
@@ -21,7 +22,7 @@ use super::guard::Guarded;
 use super::leases::{FIRST_LOOK, LANDING, LAST_LOOK, MARGIN};
 use super::members::Birth;
 use super::plan::{Operation, Situation, plan};
-use super::provisioner::{Core, How, Settled, report_skipped};
+use super::provisioner::{Core, How, Settled};
 use super::resolve::Wanted;
 use super::{ProvisionError, existing, members};
 
@@ -164,7 +165,7 @@ impl<'a> Creation<'a> {
         let core = self.core;
         let resolved = core.resolved(self.identity, None, self.deadline).await?;
         let wanted = resolved.wanted.ok_or(ProvisionError::Interrupted)?;
-        report_skipped(self.identity, &wanted.entitled.skipped);
+        core.report_skipped(self.identity, &wanted.entitled.skipped);
         let profile = &wanted.profile.profile;
         core.not_protected(&wanted)?;
         self.story.wanted = Some(Box::new(wanted.clone()));
@@ -419,22 +420,13 @@ impl<'a> Creation<'a> {
             core.finish_invite(self.identity, id, member.id).await;
         }
         let event = match how {
-            How::Created | How::Existing => "account_created",
-            How::Completed => "account_completed",
-            How::Adopted => "account_adopted",
-            How::Recreated => "account_recreated",
+            How::Created | How::Existing => Event::AccountCreated,
+            How::Completed => Event::AccountCompleted,
+            How::Adopted => Event::AccountAdopted,
+            How::Recreated => Event::AccountRecreated,
         };
-        tracing::info!(
-            target: "narthex::audit",
-            event,
-            member = %member.id,
-            idp = %self.identity.idp,
-            subject = self.identity.subject.as_str(),
-            account = %account.id,
-            username = %account.profile.username,
-            generation = member.generation,
-            entitlements = ?account.entitlements,
-        );
+        let entry = Entry::new(event).about(&self.identity.idp, &self.identity.subject).member(member.id);
+        core.audit.record(entry.after(&account).field("generation", member.generation));
         let story = std::mem::take(&mut self.story);
         Ok(Settled { member, account, grant: None, how, story })
     }

@@ -7,6 +7,7 @@ use super::{ProvisionError, eligibility};
 use crate::config::settings::{Mode, Provisioning};
 use crate::model::invite::InviteId;
 use crate::model::{ConsoleRole, Entitlements, Identity, Member, MemberId, Origin};
+use crate::observe::audit::{Entry, Event, Plain};
 
 /// An invite that a first login may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,9 +120,7 @@ impl Core {
         if let Err(error) = self.store.finish_invite(id, member).await {
             tracing::warn!(%error, invite = %id, "it could not be noted whom an invite led to");
         }
-        tracing::info!(
-            target: "narthex::audit", event = "invite_used", invite = %id, member = %member,
-            idp = %identity.idp, subject = identity.subject.as_str(), "an invite was used"
-        );
+        let entry = Entry::new(Event::InviteUsed).by_person(&identity.idp, &identity.subject).member(member);
+        self.audit.record(entry.field("invite", Plain::name(&id.to_string())));
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{Identity, IdpId, Job, MemberId, Subject, Task, UnixTime};
+use crate::observe::audit::{Entry, Event};
 use crate::store::{ClaimedJob, CreationLease, JobOutcome, StoreError};
 
 use super::connector::{Connector, ConnectorError, FindBy};
@@ -119,7 +120,8 @@ impl Core {
             error => matches!(job.task, Task::Push { .. }) && !error.retryable(),
         };
         if permanent {
-            tracing::warn!(target: "narthex::audit", event = "job_parked", kind, key, reason);
+            let entry = Entry::new(Event::JobStuck).field("kind", kind);
+            self.audit.record(entry.personal("key", &key).personal("reason", &reason));
             return JobOutcome::Parked { reason };
         }
         let asked = match error {
@@ -260,9 +262,8 @@ impl Core {
             Err(error) => return Err(error.into()),
         }
         fault_point!(self, AbandonedDeleted);
-        tracing::info!(
-            target: "narthex::audit", event = "abandoned_account_deleted", rule = "E1", idp = %idp,
-            subject = subject.as_str(), account = %account.id, username,
+        self.audit.record(
+            Entry::new(Event::AccountDeleted).about(idp, subject).before(account).field("rule", "E1"),
         );
         Ok(())
     }
@@ -275,10 +276,8 @@ impl Core {
     ) -> Result<(), ProvisionError> {
         let Some(email) = email else { return Ok(()) };
         if self.store.is_blocked_email(email).await? {
-            tracing::warn!(
-                target: "narthex::audit", event = "blocked_email", rule = "G6", idp = %identity.idp,
-                subject = identity.subject.as_str(),
-            );
+            let entry = Entry::new(Event::BlockedEmail).by_person(&identity.idp, &identity.subject);
+            self.audit.record(entry.field("rule", "G6"));
             return Err(ProvisionError::Blocked);
         }
         Ok(())

@@ -14,6 +14,7 @@ use crate::config::Settings;
 use crate::config::settings::{Mode, Provisioning, Scim, Unprovisioned};
 use crate::identify::Verified;
 use crate::model::{Account, ConsoleRole, ErrorId, Grant, Identity, IdpId, Member, SessionHash};
+use crate::observe::audit::{Audit, Entry, Event, Plain};
 use crate::platform::{Platform, Tasks};
 use crate::store::Store;
 
@@ -55,6 +56,7 @@ pub(super) struct Core {
     pub(super) grantors: Arc<BTreeMap<String, ConsoleRole>>,
     pub(super) store: Arc<dyn Store>,
     pub(super) platform: Platform,
+    pub(super) audit: Audit,
     pub(super) name_locks: Arc<NameLocks>,
     pub(super) names: Arc<NameCache>,
     on_ended: Arc<OnceLock<Box<OnEnded>>>,
@@ -151,6 +153,7 @@ impl Provisioner {
             connector,
             grantors: Arc::new(invites::always_grantors()),
             store,
+            audit: Audit::log_only(platform.clone()),
             platform,
             name_locks: Arc::default(),
             names: Arc::default(),
@@ -180,6 +183,13 @@ impl Provisioner {
     #[cfg(test)]
     pub(super) fn dying(self, faults: Arc<super::faults::Faults>) -> Self {
         self.core.rcu(|core| Core { faults: faults.clone(), ..Core::clone(core) });
+        self
+    }
+
+    /// Has what is done kept in this log.
+    #[must_use]
+    pub fn auditing(self, audit: Audit) -> Self {
+        self.core.rcu(|core| Core { audit: audit.clone(), ..Core::clone(core) });
         self
     }
 
@@ -243,15 +253,10 @@ impl Provisioner {
             }
             Err(error) => {
                 measures::record(error.code(), started.elapsed());
-                tracing::info!(
-                    target: "narthex::audit",
-                    event = "provisioning_refused",
-                    idp = %identity.idp,
-                    subject = identity.subject.as_str(),
-                    code = error.code(),
-                    retryable = error.retryable(),
-                    reason = %error,
-                );
+                let entry =
+                    Entry::new(Event::ProvisioningRefused).by_person(&identity.idp, &identity.subject);
+                let entry = entry.code(error.code()).field("retryable", error.retryable());
+                self.core().audit.record(entry.personal("reason", &error.to_string()));
                 Err(error)
             }
         }
@@ -314,7 +319,7 @@ impl Core {
     }
 
     pub(super) fn calls<'a>(&'a self, connector: &'a Guarded, deadline: Instant) -> Calls<'a> {
-        Calls { connector, entropy: self.platform.entropy.as_ref(), deadline }
+        Calls { connector, entropy: self.platform.entropy.as_ref(), audit: &self.audit, deadline }
     }
 
     /// M3.
@@ -397,6 +402,7 @@ impl Core {
             grantors: self.grantors.clone(),
             store: self.store.clone(),
             platform: self.platform.clone(),
+            audit: self.audit.clone(),
             name_locks: self.name_locks.clone(),
             names: self.names.clone(),
             on_ended: self.on_ended.clone(),
@@ -453,7 +459,7 @@ impl Core {
         let resolved = self.resolved(identity, Some(&settled.member), deadline).await?;
         // At a first login the same was reported when the account was made.
         if settled.how == How::Existing {
-            report_skipped(identity, &resolved.session.skipped);
+            self.report_skipped(identity, &resolved.session.skipped);
         }
         let grant = grant(&settled.account.entitlements, &resolved.session, self.settings.session_roles);
         Ok((grant, resolved))
@@ -516,18 +522,15 @@ impl Core {
     }
 }
 
-/// F4, F5: what was asked for and not given is in the audit log.
-pub(super) fn report_skipped(identity: &Identity, skipped: &[super::entitle::Skipped]) {
-    for skipped in skipped {
-        tracing::warn!(
-            target: "narthex::audit",
-            event = "entitlement_skipped",
-            idp = %identity.idp,
-            subject = identity.subject.as_str(),
-            entitlement = ?skipped.entitlement,
-            rule = ?skipped.rule,
-            because = ?skipped.because,
-            why = ?skipped.why,
-        );
+impl Core {
+    /// F4, F5: what was asked for and not given is in the audit log.
+    pub(super) fn report_skipped(&self, identity: &Identity, skipped: &[super::entitle::Skipped]) {
+        for skipped in skipped {
+            let entry = Entry::new(Event::EntitlementSkipped).about(&identity.idp, &identity.subject);
+            let entry = entry.field("rule", Plain::name(&format!("{:?}", skipped.rule)));
+            let entry = entry.personal("entitlement", &format!("{:?}", skipped.entitlement));
+            let entry = entry.personal("because", &format!("{:?}", skipped.because));
+            self.audit.record(entry.personal("why", &format!("{:?}", skipped.why)));
+        }
     }
 }

@@ -12,10 +12,11 @@ use tokio::time::Instant;
 use crate::config::settings::{Provisioning, Scim};
 use crate::model::scim::ScimKind;
 use crate::model::{AccountState, Identity, IdpId, Leaving, Member, UnixTime};
+use crate::observe::audit::{Entry, Event};
 use crate::store::{OnUpdate, StoreError, Update};
 
 use super::provisioner::Core;
-use super::settle::{REMOVALS_WITHIN, report_paused};
+use super::settle::REMOVALS_WITHIN;
 use super::{ProvisionError, eligibility, pushed};
 
 /// Groups of one user; of more, the rest give nothing.
@@ -82,7 +83,7 @@ impl Core {
         let max = self.settings.lifecycle.max_removals;
         if member.leaving != Some(how) && !self.store.take_removals(1, now, REMOVALS_WITHIN, max).await? {
             // G3: a directory that lost its people takes nobody's account away at once. They are out all the same.
-            report_paused(&member, "scim", 1);
+            self.report_paused(&member, "scim", 1);
             let update = Update { holder: None, sessions: OnUpdate::End, settle_at: None };
             if let Ok(updated) = self.store.update_member(&member, update).await {
                 self.tell_ended(&updated.ended);
@@ -94,10 +95,8 @@ impl Core {
         match self.store.update_member(&leaving, update).await {
             Ok(updated) => {
                 self.tell_ended(&updated.ended);
-                tracing::info!(
-                    target: "narthex::audit", event = "access_revoked", rule = "E4", member = %leaving.id,
-                    by = "scim", sessions = updated.ended.len(),
-                );
+                let entry = Entry::new(Event::AccessRevoked).member(leaving.id).field("rule", "E4");
+                self.audit.record(entry.field("by", "scim").field("sessions", updated.ended.len()));
                 Ok(None)
             }
             // Somebody works on the member just now.
@@ -154,10 +153,8 @@ impl Core {
             return Ok(member);
         }
         if self.store.link_identity(member.id, idp, subject).await? {
-            tracing::info!(
-                target: "narthex::audit", event = "member_linked", rule = "M3", member = %member.id, %idp,
-                subject = subject.as_str(),
-            );
+            let entry = Entry::new(Event::MemberLinked).by_person(idp, subject).member(member.id);
+            self.audit.record(entry.field("rule", "M3"));
         }
         // Another sign-in of the same person may have been faster.
         let found = self.store.find_member(idp, subject).await?;

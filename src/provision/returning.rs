@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::config::settings::{Mode, OnMissing, SessionRoles};
 use crate::model::{Account, AccountState, Grant, Identity, Leaving, Member, MemberStatus};
+use crate::observe::audit::{Entry, Event};
 use crate::store::{Landing, OnUpdate};
 
 use super::connector::Connector;
@@ -165,10 +166,8 @@ impl Core {
             calls.patiently(|| connector.reactivate(&account)).await?;
             account.active = true;
             fault_point!(self, Reactivated);
-            tracing::info!(
-                target: "narthex::audit", event = "account_reactivated", rule = "G4", member = %member.id,
-                account = %account.id,
-            );
+            let entry = Entry::new(Event::AccountReactivated).member(member.id).field("rule", "G4");
+            self.audit.record(entry.after(&account));
         }
         if member.account_state != AccountState::Present || member.leaving.is_some() {
             member = Member { account_state: AccountState::Present, leaving: None, ..member };

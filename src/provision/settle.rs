@@ -1,6 +1,5 @@
 //! A member's account brought to where it should be, by whoever has the right to work on it: a sign-in or a job.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,6 +9,7 @@ use crate::model::{
     Account, AccountProfile, AccountState, Entitlements, Grant, GrantSource, Identity, Leaving, Ledger,
     Loans, Member,
 };
+use crate::observe::audit::{Entry, Event, Plain};
 use crate::store::{OnUpdate, Standing, StandingSession};
 
 use super::connector::{Connector, ConnectorError, EntitlementChange};
@@ -119,10 +119,10 @@ impl Core {
         let now = self.platform.clock.now();
         let (removals, max) = (appraisal.removals(), self.settings.lifecycle.max_removals);
         if removals > 0 && !self.store.take_removals(removals, now, REMOVALS_WITHIN, max).await? {
-            report_paused(&member, "sync", removals);
+            self.report_paused(&member, "sync", removals);
             appraisal = self.appraise(identity, &member, &account, &resolved, Removals::Paused);
         }
-        report_overridden(&member, &appraisal.baseline);
+        self.report_overridden(&member, &appraisal.baseline);
         let Appraisal { settlement, plan, grant, .. } = appraisal;
         // L2: nobody keeps a session that the new one's role would elevate.
         let borrows = self.settings.session_roles == SessionRoles::Borrow;
@@ -135,6 +135,7 @@ impl Core {
             member = self.update(before, holder, ending, settle_at).await?;
         }
         fault_point!(self, LoansRecorded);
+        let held = account.entitlements.clone();
         let (mut done, mut whole) = (Plan::default(), true);
         for operation in plan.operations {
             let before = account.clone();
@@ -152,7 +153,10 @@ impl Core {
         }
         fault_point!(self, ChangesRecorded);
         if !settlement.changes.is_empty() {
-            report_changes(&member, &settlement.changes, &grant);
+            let borrowed = grant.source == GrantSource::Borrowed;
+            let event = if borrowed { Event::RoleBorrowed } else { Event::AccountUpdated };
+            let entry = Entry::new(event).about(&identity.idp, &identity.subject).member(member.id);
+            self.audit.record(entry.account(&account).entitlements(&held, &account.entitlements));
         }
         Ok(Fitted { member, account, grant, done })
     }
@@ -193,20 +197,20 @@ impl Core {
             }
             Some(account) => {
                 let baseline = loans::baseline(&account.entitlements.items(), &member.borrowed);
-                report_overridden(&member, &baseline);
+                self.report_overridden(&member, &baseline);
                 settlement(&account.entitlements, &member, &baseline, None, None)
             }
         };
+        let mut entry = Entry::new(Event::RoleRestored).member(member.id).field("rule", "L2");
         if let Some(account) = account {
-            self.change(account, &settlement.changes, Guard::Stops, deadline).await?;
+            let before = account.entitlements.clone();
+            let now = self.change(account, &settlement.changes, Guard::Stops, deadline).await?;
+            entry = entry.account(&now).entitlements(&before, &now.entitlements);
         }
         let Some(after) = settlement.after(&member) else { return Ok(member) };
         let member = self.update(after, holder, OnUpdate::Stay, None).await?;
         fault_point!(self, ChangesRecorded);
-        tracing::info!(
-            target: "narthex::audit", event = "role_restored", member = %member.id,
-            changes = ?settlement.changes,
-        );
+        self.audit.record(entry);
         Ok(member)
     }
 
@@ -223,10 +227,8 @@ impl Core {
             match calls.patiently(|| connector.set_entitlements(&account, change)).await {
                 Ok(()) => account = changed(account, change),
                 Err(ConnectorError::Guarded { rule, what, .. }) if guard == Guard::Skips => {
-                    tracing::warn!(
-                        target: "narthex::audit", event = "change_guarded", rule, what, change = ?change,
-                        account = %account.id,
-                    );
+                    let entry = Entry::new(Event::RemovalRefused).account(&account).field("rule", rule);
+                    self.audit.record(entry.personal("what", &what));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -253,19 +255,16 @@ impl Core {
                 | ConnectorError::Guarded { .. }
                 | ConnectorError::Unsupported { .. }),
             ) => {
-                tracing::warn!(
-                    target: "narthex::audit", event = "profile_not_updated", member = %member.id, %error,
-                );
+                let entry = Entry::new(Event::ProfileKept).member(member.id).account(&account);
+                self.audit.record(entry.personal("reason", &error.to_string()));
                 return Ok(account);
             }
             Err(error) => return Err(error.into()),
         }
         fault_point!(self, ProfileUpdated);
-        tracing::info!(
-            target: "narthex::audit", event = "account_updated", member = %member.id, account = %account.id,
-            before = ?account.profile, after = ?fields,
-        );
-        Ok(updated(account, fields))
+        let now = updated(account.clone(), fields);
+        self.audit.record(Entry::new(Event::AccountUpdated).member(member.id).before(&account).after(&now));
+        Ok(now)
     }
 
     /// E1, E4, E6: the account goes. The decision is on record before the application hears of it, so that no session
@@ -307,14 +306,14 @@ impl Core {
             ..member.clone()
         };
         let (left, event) = match (how, account) {
-            (_, None) => (gone, "account_gone"),
+            (_, None) => (gone, Event::AccountVanished),
             (Leaving::Delete, Some(account)) => {
                 match calls.patiently(|| connector.delete(&account)).await {
                     Ok(()) | Err(ConnectorError::NotFound { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
                 fault_point!(self, AccountDeleted);
-                (gone, "account_deleted")
+                (gone, Event::AccountDeleted)
             }
             (Leaving::Deactivate, Some(account)) => {
                 member = self.restore(member, holder, Some(account.clone()), deadline).await?;
@@ -323,17 +322,18 @@ impl Core {
                 }
                 fault_point!(self, AccountDeactivated);
                 let account_state = AccountState::Deactivated;
-                (Member { leaving: None, account_state, ..member.clone() }, "account_deactivated")
+                (Member { leaving: None, account_state, ..member.clone() }, Event::AccountDeactivated)
             }
         };
         let account = member.account.clone();
         let left = self.update(left, holder, OnUpdate::Stay, None).await?;
         fault_point!(self, LeftRecorded);
-        tracing::info!(
-            target: "narthex::audit", event, member = %left.id, username = left.username,
-            account = account.map(|account| account.0), generation = left.generation,
-            ephemeral = is_ephemeral(&member),
-        );
+        let mut entry = Entry::new(event).member(left.id).field("generation", left.generation);
+        entry = entry.field("ephemeral", is_ephemeral(&member)).personal("username", &left.username);
+        if let Some(account) = account {
+            entry = entry.personal("id", &account.0);
+        }
+        self.audit.record(entry);
         Ok(Some(left))
     }
 
@@ -358,28 +358,19 @@ enum Guard {
     Stops,
 }
 
-/// G3.
-pub(super) fn report_paused(member: &Member, by: &'static str, removals: u32) {
-    measures::removals_paused(by);
-    tracing::warn!(
-        target: "narthex::audit", event = "removals_paused", rule = "G3", member = %member.id, by, removals,
-        "more than provisioning.max_removals within an hour; this one waits",
-    );
-}
-
-fn report_overridden(member: &Member, baseline: &Baseline) {
-    for item in &baseline.overridden {
-        tracing::warn!(
-            target: "narthex::audit", event = "loan_overridden", rule = "L2", member = %member.id,
-            entitlement = %item, "changed in the application while a session borrowed it; that stays",
-        );
+impl Core {
+    /// G3: more than `max_removals` within an hour, so this one waits.
+    pub(super) fn report_paused(&self, member: &Member, by: &'static str, removals: u32) {
+        measures::removals_paused(by);
+        let entry = Entry::new(Event::RemovalsPaused).member(member.id).field("rule", "G3");
+        self.audit.record(entry.field("by", by).field("removals", removals));
     }
-}
 
-fn report_changes(member: &Member, changes: &[EntitlementChange], grant: &Grant) {
-    let borrowed: BTreeSet<String> = member.borrowed.0.keys().map(ToString::to_string).collect();
-    let event = if grant.source == GrantSource::Borrowed { "role_borrowed" } else { "entitlements_synced" };
-    tracing::info!(
-        target: "narthex::audit", event, member = %member.id, changes = ?changes, borrowed = ?borrowed,
-    );
+    /// L2: changed in the application while a session borrowed it; that stays.
+    fn report_overridden(&self, member: &Member, baseline: &Baseline) {
+        for item in &baseline.overridden {
+            let entry = Entry::new(Event::RoleKept).member(member.id).field("rule", "L2");
+            self.audit.record(entry.field("entitlement", Plain::name(&item.to_string())));
+        }
+    }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::config::settings::SessionRoles;
 use crate::identify::Verified;
 use crate::model::{Account, AccountProfile, Grant, IdpId, Subject, UnixTime};
+use crate::observe::audit::{Entry, Event, Plain};
 use crate::store::StoreError;
 use crate::store::rehearsals::{Outcome, RehearsalStore};
 
@@ -154,17 +155,13 @@ impl Provisioner {
 
     async fn record_outcome(&self, explanation: &Explanation) {
         let summary = explanation.summary();
-        tracing::info!(
-            target: "narthex::audit",
-            event = "shadow_outcome",
-            idp = %explanation.idp,
-            subject = explanation.subject.as_str(),
-            outcome = summary.outcome,
-            username = summary.username.as_deref().unwrap_or_default(),
-            gains = ?summary.gains,
-            loses = ?summary.loses,
-            refusal = summary.refusal.as_ref().map(|refusal| refusal.code.as_str()).unwrap_or_default(),
-        );
+        let entry = Entry::new(Event::ShadowOutcome).by_person(&explanation.idp, &explanation.subject);
+        let entry = entry.field("outcome", Plain::name(&summary.outcome));
+        let refusal = summary.refusal.as_ref().map(|refusal| refusal.code.as_str()).unwrap_or_default();
+        let entry = entry.field("refusal", Plain::name(refusal));
+        let entry = entry.personal("username", summary.username.as_deref().unwrap_or_default());
+        let entry = entry.personal("gains", &format!("{:?}", summary.gains));
+        self.core().audit.record(entry.personal("loses", &format!("{:?}", summary.loses)));
         let Some(telling) = &self.telling else { return };
         let Ok(record) = serde_json::to_string(&summary) else { return };
         let Explanation { idp, subject, at, .. } = explanation;
