@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::Settings;
-use crate::config::settings::{Mode, Provisioning, Scim, Unprovisioned};
+use crate::config::settings::{Mode, Provisioning, Unprovisioned};
 use crate::identify::Verified;
 use crate::model::{Account, ErrorId, Grant, Identity, IdpId, Member, SessionHash};
 use crate::platform::{Platform, Tasks};
@@ -27,7 +27,7 @@ use super::push::Pushing;
 use super::rehearse::Telling;
 use super::resolve::{Decision, Question, Resolved, Wanted, names_missing, resolve};
 use super::shadow::{Reach, ReadOnly};
-use super::{ProvisionError, Provisioned, existing, measures, pushed};
+use super::{ProvisionError, Provisioned, existing, measures};
 
 /// Sees to accounts. Cheap to clone.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ pub struct Provisioner {
 /// What all logins share.
 pub(super) struct Core {
     pub(super) settings: Provisioning,
-    authorities: BTreeMap<IdpId, Authority>,
+    pub(super) authorities: BTreeMap<IdpId, Authority>,
     /// With mode `scim`.
     pub(super) pushing: Option<Pushing>,
     pub(super) connector: Option<Arc<Guarded>>,
@@ -48,7 +48,7 @@ pub(super) struct Core {
     pub(super) platform: Platform,
     pub(super) name_locks: Arc<NameLocks>,
     pub(super) names: Arc<NameCache>,
-    on_ended: Arc<OnceLock<Box<OnEnded>>>,
+    pub(super) on_ended: Arc<OnceLock<Box<OnEnded>>>,
     #[cfg(test)]
     pub(super) faults: Arc<super::faults::Faults>,
 }
@@ -112,15 +112,6 @@ impl Provisioner {
             Some(scim) => this.pushed_by(scim),
             None => this,
         }
-    }
-
-    /// Sees to what SCIM clients push, and recognises their people.
-    #[must_use]
-    pub fn pushed_by(mut self, scim: &Scim) -> Self {
-        if let Some(core) = Arc::get_mut(&mut self.core) {
-            core.pushing = Some(Pushing::new(scim, &core.settings));
-        }
-        self
     }
 
     /// As [`Provisioner::new`], with what it takes of the settings.
@@ -367,23 +358,6 @@ impl Core {
                 }
                 Ok(settled)
             }
-        }
-    }
-
-    /// The same, but for what SCIM clients push: under other settings, and trusting the directory.
-    pub(super) fn seeing_to_pushes(&self, settings: Provisioning) -> Self {
-        Self {
-            settings,
-            authorities: BTreeMap::from([(IdpId::scim(), pushed::authority())]),
-            pushing: None,
-            connector: self.connector.clone(),
-            store: self.store.clone(),
-            platform: self.platform.clone(),
-            name_locks: self.name_locks.clone(),
-            names: self.names.clone(),
-            on_ended: self.on_ended.clone(),
-            #[cfg(test)]
-            faults: self.faults.clone(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! an account under `sync = "every_login"` is done. What the job finds when it runs is what counts; a change that comes
 //! meanwhile puts it anew.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::store::{OnUpdate, StoreError, Update};
 
 use super::provisioner::Core;
 use super::settle::{REMOVALS_WITHIN, report_paused};
-use super::{ProvisionError, eligibility, pushed};
+use super::{ProvisionError, Provisioner, eligibility, pushed};
 
 /// Groups of one user; of more, the rest give nothing.
 const MAX_GROUPS: usize = 1000;
@@ -37,7 +38,35 @@ impl Pushing {
     }
 }
 
+impl Provisioner {
+    /// Sees to what SCIM clients push, and recognises their people.
+    #[must_use]
+    pub fn pushed_by(mut self, scim: &Scim) -> Self {
+        if let Some(core) = Arc::get_mut(&mut self.core) {
+            core.pushing = Some(Pushing::new(scim, &core.settings));
+        }
+        self
+    }
+}
+
 impl Core {
+    /// The same, but for what SCIM clients push: under other settings, and trusting the directory.
+    fn seeing_to_pushes(&self, settings: Provisioning) -> Self {
+        Self {
+            settings,
+            authorities: BTreeMap::from([(IdpId::scim(), pushed::authority())]),
+            pushing: None,
+            connector: self.connector.clone(),
+            store: self.store.clone(),
+            platform: self.platform.clone(),
+            name_locks: self.name_locks.clone(),
+            names: self.names.clone(),
+            on_ended: self.on_ended.clone(),
+            #[cfg(test)]
+            faults: self.faults.clone(),
+        }
+    }
+
     /// The job of one user; `Some`: there will be something to do then, not before.
     pub(super) async fn push(
         self: &Arc<Self>,
