@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::Settings;
-use crate::config::settings::{Mode, Provisioning, Scim, Unprovisioned};
+use crate::config::settings::{Mode, Provisioning, Unprovisioned};
 use crate::identify::Verified;
 use crate::model::{Account, ConsoleRole, ErrorId, Grant, Identity, IdpId, Member, SessionHash};
 use crate::observe::audit::{Audit, Entry, Event, Plain};
@@ -31,13 +31,13 @@ use super::names::{self, NameCache, Names};
 use super::push::Pushing;
 use super::rehearse::Telling;
 use super::resolve::{Decision, Question, Resolved, Wanted, names_missing, resolve};
-use super::{ProvisionError, Provisioned, existing, invites, measures, pushed};
+use super::{ProvisionError, Provisioned, existing, invites, measures};
 
 /// Sees to accounts. Cheap to clone.
 #[derive(Clone)]
 pub struct Provisioner {
     /// Exchanged whole when the settings change (M4); each login goes by one of them to its end.
-    core: Arc<ArcSwap<Core>>,
+    pub(super) core: Arc<ArcSwap<Core>>,
     flights: Arc<Flights<Settled>>,
     pub(super) telling: Option<Telling>,
 }
@@ -46,7 +46,7 @@ pub struct Provisioner {
 #[derive(Clone)]
 pub(super) struct Core {
     pub(super) settings: Provisioning,
-    authorities: BTreeMap<IdpId, Authority>,
+    pub(super) authorities: BTreeMap<IdpId, Authority>,
     /// With mode `scim`.
     pub(super) pushing: Option<Pushing>,
     /// Without any guard around it.
@@ -59,7 +59,7 @@ pub(super) struct Core {
     pub(super) audit: Audit,
     pub(super) name_locks: Arc<NameLocks>,
     pub(super) names: Arc<NameCache>,
-    on_ended: Arc<OnceLock<Box<OnEnded>>>,
+    pub(super) on_ended: Arc<OnceLock<Box<OnEnded>>>,
     #[cfg(test)]
     pub(super) faults: Arc<super::faults::Faults>,
 }
@@ -124,13 +124,6 @@ impl Provisioner {
             Some(scim) => this.pushed_by(scim),
             None => this,
         }
-    }
-
-    /// Sees to what SCIM clients push, and recognises their people.
-    #[must_use]
-    pub fn pushed_by(self, scim: &Scim) -> Self {
-        self.core.rcu(|core| Core { pushing: Some(Pushing::new(scim, &core.settings)), ..Core::clone(core) });
-        self
     }
 
     /// As [`Provisioner::new`], with what it takes of the settings.
@@ -388,26 +381,6 @@ impl Core {
                 }
                 Ok(settled)
             }
-        }
-    }
-
-    /// The same, but for what SCIM clients push: under other settings, and trusting the directory.
-    pub(super) fn seeing_to_pushes(&self, settings: Provisioning) -> Self {
-        Self {
-            settings,
-            authorities: BTreeMap::from([(IdpId::scim(), pushed::authority())]),
-            pushing: None,
-            application: self.application.clone(),
-            connector: self.connector.clone(),
-            grantors: self.grantors.clone(),
-            store: self.store.clone(),
-            platform: self.platform.clone(),
-            audit: self.audit.clone(),
-            name_locks: self.name_locks.clone(),
-            names: self.names.clone(),
-            on_ended: self.on_ended.clone(),
-            #[cfg(test)]
-            faults: self.faults.clone(),
         }
     }
 
