@@ -50,7 +50,7 @@ pub(super) struct Core {
     /// With mode `scim`.
     pub(super) pushing: Option<Pushing>,
     /// Without any guard around it.
-    application: Option<Arc<dyn Connector>>,
+    pub(super) application: Option<Arc<dyn Connector>>,
     pub(super) connector: Option<Arc<Guarded>>,
     /// F6: by administrators' names, what they may grant.
     pub(super) grantors: Arc<BTreeMap<String, ConsoleRole>>,
