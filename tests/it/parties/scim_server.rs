@@ -195,7 +195,7 @@ async fn told<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F)
             }
         }
     };
-    let answer = tokio::time::timeout(Duration::from_secs(60), asking).await;
+    let answer = tokio::time::timeout(Duration::from_mins(1), asking).await;
     answer.unwrap_or_else(|_| panic!("{what} did not happen"))
 }
 
