@@ -14,13 +14,14 @@ use crate::store::{CreationIntent, CreationLease, OnUpdate};
 
 use super::apply::{Calls, TRIES};
 use super::connector::{Connector, ConnectorError, FindBy};
+use super::deciding::report_skipped;
 use super::explain::{Found, Story};
 use super::faults::fault_point;
 use super::guard::Guarded;
 use super::leases::{FIRST_LOOK, LANDING, LAST_LOOK, MARGIN};
 use super::members::Birth;
 use super::plan::{Operation, Situation, plan};
-use super::provisioner::{Core, How, Settled, report_skipped};
+use super::provisioner::{Core, How, Settled};
 use super::resolve::Wanted;
 use super::{ProvisionError, existing, members};
 

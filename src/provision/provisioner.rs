@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -17,15 +16,16 @@ use crate::store::Store;
 use super::apply::Calls;
 use super::connector::{Connector, ConnectorError, FindBy};
 use super::creation::Creation;
+use super::deciding::report_skipped;
 use super::eligibility::{self, Authority};
 use super::explain::{Explanation, Story};
 use super::flights::{Flights, NameLocks};
 use super::grant::grant;
 use super::guard::Guarded;
-use super::names::{self, NameCache, Names};
+use super::names::NameCache;
 use super::push::Pushing;
 use super::rehearse::Telling;
-use super::resolve::{Decision, Question, Resolved, Wanted, names_missing, resolve};
+use super::resolve::{Resolved, Wanted};
 use super::shadow::{Reach, ReadOnly};
 use super::{ProvisionError, Provisioned, existing, measures, pushed};
 
@@ -439,72 +439,5 @@ impl Core {
         }
         let grant = grant(&settled.account.entitlements, &resolved.session, self.settings.session_roles);
         Ok((grant, resolved))
-    }
-
-    /// The decision on the names that the application has; on fresher ones where a wanted name is missing.
-    pub(super) async fn resolved(
-        &self,
-        identity: &Identity,
-        member: Option<&Member>,
-        deadline: Instant,
-    ) -> Result<Resolved, ProvisionError> {
-        let names = self.names_within(names::FRESH, deadline).await?;
-        let missing = match self.decide(identity, member, &names)? {
-            Decision::Proceed(resolved) => {
-                let wanted = resolved.wanted.as_ref().map(|wanted| &wanted.entitled);
-                if !names_missing(wanted.unwrap_or(&resolved.session)) {
-                    return Ok(*resolved);
-                }
-                None
-            }
-            Decision::Refuse(
-                error @ (ProvisionError::UnknownRole { .. }
-                | ProvisionError::UnknownTeam { .. }
-                | ProvisionError::DefaultRoleUnusable { .. }),
-            ) => Some(error),
-            Decision::Refuse(error) => return Err(error),
-        };
-        let fresher = self.names_within(names::REFRESH_AT_MOST, deadline).await?;
-        if let (Some(error), true) = (missing, Arc::ptr_eq(&names, &fresher)) {
-            return Err(error);
-        }
-        match self.decide(identity, member, &fresher)? {
-            Decision::Proceed(resolved) => Ok(*resolved),
-            Decision::Refuse(error) => Err(error),
-        }
-    }
-
-    fn decide(
-        &self,
-        identity: &Identity,
-        member: Option<&Member>,
-        names: &Names,
-    ) -> Result<Decision, ProvisionError> {
-        let features = self.guarded()?.features();
-        let authority = self.authority(&identity.idp);
-        let settings = &self.settings;
-        Ok(resolve(&Question { identity, settings, authority, features, names, member }))
-    }
-
-    async fn names_within(&self, at_most: Duration, deadline: Instant) -> Result<Arc<Names>, ProvisionError> {
-        let connector = self.guarded()?;
-        let calls = self.calls(connector, deadline);
-        Ok(calls.patiently(|| self.names.within(at_most, connector, &self.settings)).await?)
-    }
-}
-
-/// F4, F5: what was asked for and not given is in the audit log.
-pub(super) fn report_skipped(identity: &Identity, skipped: &[super::entitle::Skipped]) {
-    for skipped in skipped {
-        tracing::warn!(
-            target: "narthex::audit",
-            event = "entitlement_skipped",
-            idp = %identity.idp,
-            subject = identity.subject.as_str(),
-            entitlement = ?skipped.entitlement,
-            rule = ?skipped.rule,
-            because = ?skipped.because,
-            why = ?skipped.why,
-        );
     }
 }
