@@ -3,27 +3,28 @@
 mod administration;
 pub mod audit;
 mod changes;
-mod health;
+mod housekeeping;
+mod invites;
 mod notify;
 mod opened;
+mod probes;
 mod providers;
 pub mod rehearsal;
 mod scim;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-pub use self::administration::{Beside, bootstrap, refusal};
+pub use self::administration::{Beside, bootstrap, refusal, settings_in_force};
 use self::changes::Listeners;
-use self::notify::Notifying;
 use self::opened::OpenStore;
 use self::providers::Providers;
+use crate::admin::live::{Live, LiveError};
 use crate::authorise::Routes;
 use crate::config::Settings;
-use crate::config::settings::{AttributeSource, Header, SealKey, UpstreamTarget};
+use crate::config::settings::{Header, SealKey, UpstreamTarget};
 use crate::forward::keys::{SigningKeys, TokenError};
 use crate::forward::send::{Forwarder, MintToken};
 use crate::forward::token::UpstreamToken;
@@ -53,11 +54,6 @@ use crate::provision::rest::RecipeError;
 use crate::provision::{Connector, Provisioner, Telling, catalogue};
 use crate::store::{Store, StoreError};
 
-/// How often expired sessions are looked for; streams end within this time of their session.
-const TICK: Duration = Duration::from_millis(250);
-/// How often activity is written and expired rows are dropped.
-const FLUSH: Duration = Duration::from_secs(5);
-
 /// narthex cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -80,6 +76,8 @@ pub enum StartError {
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error(transparent)]
+    Settings(#[from] LiveError),
+    #[error(transparent)]
     SamlKey(#[from] UnusableKey),
     #[error(transparent)]
     Mail(#[from] MailError),
@@ -99,6 +97,7 @@ pub struct App {
     probes: Health,
     tasks: Tasks,
     sessions: Arc<Sessions>,
+    live: Arc<Live>,
     audit: AuditWriter,
     store: OpenStore,
 }
@@ -130,19 +129,14 @@ impl App {
         let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
-        let notifying = Notifying::new(&settings, &outbound)?;
-        let (audit, audit_writer) = Audit::start_announcing(
-            store.clone(),
-            platform.clone(),
-            tokio::runtime::Handle::current(),
-            notifying.announcer.clone(),
-        );
-        notifying.spawn(&store, &platform, &audit, &tasks);
+        let (audit, audit_writer) = notify::begin_audit(&settings, &outbound, &store, &platform, &tasks)?;
 
         let connector = connector(&settings, &platform)?;
         let connector = connector.map(|connector| Breaker::around(connector, platform.clock.clone()));
         let features = connector.as_ref().map(|connector| connector.features().clone()).unwrap_or_default();
-        let wanted = wanted_claims(&settings, &features);
+        let live = administration::live(&settings, &store).await?;
+        let settings = Settings { provisioning: live.now().settings.clone(), ..settings };
+        let wanted = providers::wanted(&settings, &features);
         let providers = Providers::start(&settings, &wanted, &outbound, &store, &platform, &tasks)?;
         let names = CookieNames::of(&settings.server.public_url);
         let sessions = Arc::new(Sessions::new(
@@ -153,28 +147,34 @@ impl App {
             render_headers(settings.headers.clone(), audit.clone()),
             platform.clone(),
         ));
+        let telling = Telling {
+            store: store.clone(),
+            headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
+        };
+        let (connected, clock) = (connector.clone(), platform.clone());
+        let provisioner = Provisioner::new(&settings, connected, store.clone(), clock, tasks.clone());
+        let ending = sessions.clone();
+        let provisioner =
+            provisioner.explaining(telling).ending(Box::new(move |ended| ending.forget_ended(ended)));
+        provisioner.run_jobs(&tasks);
+        let provisioner = Arc::new(provisioner);
+        administration::follow(&live, provisioner.clone(), wanted, settings.scim.clone(), features.clone());
         let (admin, administration) = administration::prepare(
             &settings,
             admin_socket,
             crate::admin::Parts {
                 store: store.clone(),
                 sessions: sessions.clone(),
-                connector: connector.clone(),
+                connector,
+                live: live.clone(),
+                is_ready: providers.is_ready(),
                 keys: keys.clone(),
+                audit: audit.clone(),
                 platform: platform.clone(),
             },
         )?;
         let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
         let signing_keys = signing_keys(&settings, &store, &keys, &platform, &audit, &tasks).await?;
-        let ending = sessions.clone();
-        let provisioner =
-            Provisioner::new(&settings, connector, store.clone(), platform.clone(), tasks.clone())
-                .explaining(Telling {
-                    store: store.clone(),
-                    headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
-                })
-                .ending(Box::new(move |ended| ending.forget_ended(ended)));
-        provisioner.run_jobs(&tasks);
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
             public_url: settings.server.public_url.clone(),
@@ -182,7 +182,7 @@ impl App {
             logins: Logins::new(providers.protocols, store.clone(), platform.clone(), &keys),
             saml: providers.saml,
             sessions: sessions.clone(),
-            provisioner: Arc::new(provisioner),
+            provisioner,
             throttle: Throttle::new(),
             csrf: Csrf::new(&keys),
             keys,
@@ -192,9 +192,9 @@ impl App {
             cookies: cookies.clone(),
             signing_keys: signing_keys.clone(),
         });
-        spawn_housekeeping(&tasks, &sessions, &store, &platform);
+        housekeeping::spawn(&tasks, &sessions, &store, &platform);
         opened.listen(&tasks);
-        changes::follow(&tasks, &store, Listeners { sessions: sessions.clone() });
+        changes::follow(&tasks, &store, Listeners { sessions: sessions.clone(), live: live.clone() });
         let scim = scim::start(&settings, sockets.scim, &store, &platform, &audit, &tasks)?;
 
         let plane = data_plane(
@@ -209,7 +209,7 @@ impl App {
             Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform, audit },
             &tasks,
         )?;
-        let probes = health::of(&sessions);
+        let probes = probes::health(&sessions);
         let health = health_socket.local_addr().map_err(ListenError::Listener)?;
         health_socket.set_nonblocking(true).map_err(ListenError::Listener)?;
         let health_listener =
@@ -221,7 +221,18 @@ impl App {
             listen = %plane.local_addr(), health = %health, %admin, public_url = %settings.server.public_url,
             "narthex is ready"
         );
-        Ok(Self { plane, scim, health, admin, probes, tasks, sessions, audit: audit_writer, store: opened })
+        Ok(Self {
+            plane,
+            scim,
+            health,
+            admin,
+            probes,
+            tasks,
+            sessions,
+            audit: audit_writer,
+            live,
+            store: opened,
+        })
     }
 
     /// Where the public listener is.
@@ -257,6 +268,9 @@ impl App {
     pub async fn look_at_the_store(&self) {
         if let Err(error) = self.sessions.look_at_all().await {
             tracing::warn!(%error, "the store could not be looked at");
+        }
+        if let Err(error) = self.live.refresh().await {
+            tracing::warn!(%error, "the settings could not be looked at");
         }
     }
 
@@ -294,26 +308,6 @@ pub fn connector(settings: &Settings, platform: &Platform) -> Result<Option<Arc<
     let outbound =
         Outbound::within(&settings.outbound.extra_roots, limits.connect_timeout, limits.call_timeout)?;
     Ok(Some(catalogue::connector(application, outbound, platform.clone())?))
-}
-
-/// The claims that the configuration refers to: where an ID token lacks one, the provider is asked for more.
-fn wanted_claims(settings: &Settings, features: &Features) -> Vec<String> {
-    let provisioning = &settings.provisioning;
-    let mut wanted: Vec<String> = vec!["email".to_owned()];
-    wanted.extend(provisioning.role_claim.clone());
-    wanted.extend(provisioning.groups_claim.clone());
-    wanted.extend(provisioning.teams_claim.iter().flat_map(|teams| teams.claim.clone()));
-    let conditions = provisioning.mapping.iter().filter_map(|row| row.when.as_ref());
-    wanted.extend(conditions.flat_map(|condition| condition.claims().iter().cloned()));
-    wanted.extend(provisioning.attributes.values().filter_map(|attribute| match &attribute.source {
-        AttributeSource::Claims(claims) => claims.first().cloned(),
-        AttributeSource::Connector | AttributeSource::Constant(_) | AttributeSource::Template(_) => None,
-    }));
-    let required = features.attributes.values().filter(|attribute| attribute.required);
-    wanted.extend(required.filter_map(|attribute| attribute.claims.first().cloned()));
-    wanted.sort();
-    wanted.dedup();
-    wanted
 }
 
 async fn signing_keys(
@@ -454,30 +448,4 @@ fn upstream_tls(settings: &Settings) -> Result<Option<Arc<rustls::ClientConfig>>
         })
         .transpose()?;
     Ok(Some(crate::platform::outbound::client_tls(roots.as_deref().unwrap_or_default())?))
-}
-
-/// The periodic work: the coarse clock and expiry, batched writes, sweeps.
-fn spawn_housekeeping(tasks: &Tasks, sessions: &Arc<Sessions>, store: &Arc<dyn Store>, platform: &Platform) {
-    let (ticking, stopping) = (sessions.clone(), tasks.stopping().clone());
-    tasks.spawn(async move {
-        let mut tick = tokio::time::interval(TICK);
-        while stopping.run_until_cancelled(tick.tick()).await.is_some() {
-            ticking.tick();
-        }
-    });
-    let (sessions, store, clock) = (sessions.clone(), store.clone(), platform.clock.clone());
-    let stopping = tasks.stopping().clone();
-    tasks.spawn(async move {
-        let mut flush = tokio::time::interval(FLUSH);
-        flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while stopping.run_until_cancelled(flush.tick()).await.is_some() {
-            if let Err(error) = sessions.flush().await {
-                tracing::warn!(%error, "session activity could not be written; it is tried again");
-            }
-            if let Err(error) = store.sweep_logins(clock.now()).await {
-                tracing::warn!(%error, "expired logins could not be dropped");
-            }
-            crate::observe::metrics::sessions(sessions.in_memory(), sessions.store_away_since().is_some());
-        }
-    });
 }

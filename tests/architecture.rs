@@ -47,6 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "identify::session",
             "listen::accept",
             "model",
+            "observe::Audit",
             "observe::audit",
             "platform",
             "problem",

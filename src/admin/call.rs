@@ -12,6 +12,7 @@ use super::answer::Version;
 use super::error::AdminError;
 use super::principal::Principal;
 use super::routes::Route;
+use crate::observe::audit::{Entry, Event};
 
 /// The largest body that is read.
 pub const MAX_BODY: usize = 256 * 1024;
@@ -36,10 +37,13 @@ impl Call {
         self.by.as_ref().ok_or(AdminError::Unauthenticated)
     }
 
-    /// For the audit log.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.by.as_ref().map_or("nobody", Principal::name)
+    /// Who asks, from where, as an entry of the audit log begins.
+    pub fn entry(&self, event: Event) -> Entry {
+        let entry = Entry::new(event).from(self.client);
+        match &self.by {
+            Some(by) => entry.by(by.actor()),
+            None => entry,
+        }
     }
 
     /// A part of the path, by the name that the route gives it; `what` it names.

@@ -25,6 +25,9 @@ pub enum AdminError {
     TooManyFailures,
     #[error("this needs the permission {}, which the role {role} does not have", needs.as_str())]
     NotPermitted { needs: Permission, role: &'static str },
+    /// F6.
+    #[error("an administrator's invite is needed for {what}, which is privileged")]
+    BeyondGrant { what: String },
     #[error("there is nothing at this address")]
     UnknownPath,
     #[error("this address does not take this method")]
@@ -42,6 +45,11 @@ pub enum AdminError {
     /// M4.
     #[error("somebody changed it meanwhile: it has the ETag {current} now; read it again")]
     VersionChanged { current: String },
+    /// M4.
+    #[error(
+        "confirm it with the token of a preview of just this: yours, of this version, at most ten minutes old"
+    )]
+    Unconfirmed,
     #[error("{0}")]
     Conflict(String),
     /// What was sent is no sound configuration; `problems` as `narthex check --json` tells them.
@@ -66,6 +74,7 @@ impl AdminError {
             Self::UnknownToken => "unknown_token",
             Self::TooManyFailures => "too_many_failures",
             Self::NotPermitted { .. } => "not_permitted",
+            Self::BeyondGrant { .. } => "beyond_grant",
             Self::UnknownPath => "not_found",
             Self::UnknownMethod => "method_not_allowed",
             Self::BadRequest(_) => "bad_request",
@@ -74,6 +83,7 @@ impl AdminError {
             Self::NoSuch(_) => "no_such_thing",
             Self::VersionNeeded => "version_needed",
             Self::VersionChanged { .. } => "version_changed",
+            Self::Unconfirmed => "unconfirmed",
             Self::Conflict(_) => "conflict",
             Self::Unsound { .. } => "unsound",
             Self::Store(_) => "store_away",
@@ -93,6 +103,7 @@ impl AdminError {
             | Self::UnknownToken
             | Self::TooManyFailures
             | Self::NotPermitted { .. }
+            | Self::BeyondGrant { .. }
             | Self::UnknownPath
             | Self::UnknownMethod
             | Self::BadRequest(_)
@@ -101,6 +112,7 @@ impl AdminError {
             | Self::NoSuch(_)
             | Self::VersionNeeded
             | Self::VersionChanged { .. }
+            | Self::Unconfirmed
             | Self::Conflict(_)
             | Self::Unsound { .. } => Fault::Client,
         }

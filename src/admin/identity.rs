@@ -11,6 +11,7 @@ use super::permissions::Permission;
 use super::principal::{self, SESSION};
 use super::routes::Example;
 use crate::model::ConsoleRole;
+use crate::observe::audit::{Actor, Event};
 
 /// Who asks.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -76,9 +77,7 @@ pub(super) async fn bootstrap(admin: &Admin, call: &Call) -> Result<Answer, Admi
     }
     let (role, until) = (ConsoleRole::Administrator, now.after(SESSION));
     let token = admin.principals.issue("bootstrap", role, until).ok_or(AdminError::UnknownToken)?;
-    tracing::warn!(
-        target: "narthex::audit", event = "bootstrap_token_used", client = %call.client,
-        "an administrator came in by the bootstrap token"
-    );
+    let entry = call.entry(Event::TokenMade).by(Actor::CommandLine);
+    admin.audit.record(entry.field("token", "bootstrap").field("until", until));
     Ok(Answer::json(&IssuedToken { token, role, expires_at: until.to_string() })?.created())
 }

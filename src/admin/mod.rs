@@ -5,11 +5,15 @@
 //! looked up, and only then is its body read.
 
 pub mod answer;
+pub mod audit;
 pub mod call;
+mod confirm;
 pub mod connector;
 mod door;
 mod error;
 pub mod identity;
+pub mod invites;
+pub mod live;
 pub mod members;
 pub mod openapi;
 pub mod permissions;
@@ -36,14 +40,18 @@ use tokio_util::sync::CancellationToken;
 
 use self::answer::Answer;
 use self::call::{Call, MAX_BODY};
+use self::confirm::Confirmations;
 use self::door::Door;
 pub use self::error::AdminError;
+use self::invites::Desk;
+use self::live::Live;
 use self::principal::Principals;
 use self::routes::{Access, ROUTES, Route};
-use self::settings::Effective;
-use self::status::ProviderStatus;
 use crate::config::Settings;
 use crate::identify::session::Sessions;
+use crate::model::IdpId;
+use crate::observe::Audit;
+use crate::observe::audit::Event;
 use crate::platform::{KeyRing, Platform};
 use crate::problem::Problem;
 use crate::provision::Connector;
@@ -56,10 +64,31 @@ pub struct Admin {
     store: Arc<dyn Store>,
     sessions: Arc<Sessions>,
     connector: Option<Arc<dyn Connector>>,
-    providers: Vec<ProviderStatus>,
-    settings: Effective,
+    providers: Vec<Provider>,
+    live: Arc<Live>,
+    confirmations: Confirmations,
+    desk: Desk,
+    audit: Audit,
     platform: Platform,
 }
+
+/// An identity provider, as far as administration is concerned.
+struct Provider {
+    id: IdpId,
+    label: String,
+    protocol: &'static str,
+    is_ready: Arc<IsReady>,
+}
+
+impl Provider {
+    /// Whether its metadata or discovery document was read.
+    fn is_ready(&self) -> bool {
+        (self.is_ready)(&self.id)
+    }
+}
+
+/// Whether an identity provider's metadata or discovery document was read.
+pub type IsReady = dyn Fn(&IdpId) -> bool + Send + Sync;
 
 /// What the admin API is made of.
 pub struct Parts {
@@ -67,7 +96,10 @@ pub struct Parts {
     pub sessions: Arc<Sessions>,
     /// `None` without an `[application]`.
     pub connector: Option<Arc<dyn Connector>>,
+    pub live: Arc<Live>,
+    pub is_ready: Arc<IsReady>,
     pub keys: KeyRing,
+    pub audit: Audit,
     pub platform: Platform,
 }
 
@@ -75,11 +107,19 @@ impl Admin {
     /// `listen`: where the listener is.
     #[must_use]
     pub fn new(settings: &Settings, listen: IpAddr, parts: Parts) -> Self {
-        let providers = settings.idps.iter().map(|idp| ProviderStatus {
-            id: idp.id().to_string(),
+        let providers = settings.idps.iter().map(|idp| Provider {
+            id: idp.id().clone(),
             label: idp.label().to_owned(),
-            protocol: idp.protocol().to_owned(),
+            protocol: idp.protocol(),
+            is_ready: parts.is_ready.clone(),
         });
+        let desk = Desk::new(
+            settings,
+            parts.store.clone(),
+            parts.connector.clone(),
+            parts.live.clone(),
+            parts.platform.clone(),
+        );
         Self {
             door: Door::new(listen, settings.admin.hosts.clone()),
             principals: Principals::new(&settings.admin.tokens, &parts.keys, parts.platform.clone()),
@@ -87,7 +127,10 @@ impl Admin {
             sessions: parts.sessions,
             connector: parts.connector,
             providers: providers.collect(),
-            settings: Effective::of(settings),
+            live: parts.live,
+            confirmations: Confirmations::new(&parts.keys),
+            desk,
+            audit: parts.audit,
             platform: parts.platform,
         }
     }
@@ -140,11 +183,10 @@ impl Admin {
                     AdminError::Store(_) | AdminError::NoEntropy(_) | AdminError::Connector(_) => {
                         tracing::error!(operation = route.operation, %error, "an admin call failed");
                     }
-                    AdminError::TooManyFailures => {}
-                    error => tracing::info!(
-                        target: "narthex::audit", event = "admin_call_refused", operation = route.operation,
-                        %client, code = error.code(), "an admin call was refused"
-                    ),
+                    error => {
+                        tracing::debug!(operation = route.operation, %client, %error, "an admin call was refused");
+                        self.audit.refused(Event::AdministratorRefused, error.code());
+                    }
                 }
                 refused(&error)
             }

@@ -131,7 +131,7 @@ fn parameters(route: &Route) -> Vec<Value> {
             "name": parameter.name, "in": "query", "description": parameter.about, "schema": schema,
         }));
     }
-    if route.versioned {
+    if route.changes_version {
         all.push(json!({
             "name": "If-Match", "in": "header", "required": true, "schema": { "type": "string" },
             "description": "The ETag of the version that is to be changed.",
@@ -143,7 +143,7 @@ fn parameters(route: &Route) -> Vec<Value> {
 fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
     let (status, mut answer) = match &route.gives {
         None => ("204", json!({ "description": "Done." })),
-        Some(Gives::Json(shape)) => (
+        Some(Gives::Json(shape) | Gives::Versioned(shape)) => (
             "200",
             json!({ "description": "Done.", "content": { "application/json": media(shape, generator) } }),
         ),
@@ -155,7 +155,8 @@ fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
             ("200", json!({ "description": "Done.", "content": { *media: { "schema": {} } } }))
         }
     };
-    if let (true, Some(answer)) = (route.versioned, answer.as_object_mut()) {
+    let versioned = matches!(route.gives, Some(Gives::Versioned(_)));
+    if let (true, Some(answer)) = (versioned, answer.as_object_mut()) {
         let tag = json!({ "ETag": { "description": "Its version now.", "schema": { "type": "string" } } });
         answer.insert("headers".to_owned(), tag);
     }

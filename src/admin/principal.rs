@@ -14,6 +14,7 @@ use subtle::{Choice, ConstantTimeEq};
 use super::error::AdminError;
 use crate::config::settings::AdminToken;
 use crate::model::{ConsoleRole, StateHash, UnixTime};
+use crate::observe::audit::Actor;
 use crate::platform::crypto::{Mac, Purpose, sha256};
 use crate::platform::entropy::{Entropy, NoEntropy};
 use crate::platform::{KeyRing, Platform};
@@ -49,6 +50,15 @@ impl Principal {
     #[must_use]
     pub fn role(&self) -> ConsoleRole {
         self.role
+    }
+
+    /// As an entry of the audit log has it.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        if *self == Self::command_line() {
+            return Actor::CommandLine;
+        }
+        Actor::Administrator { name: self.name.clone(), identity: None }
     }
 
     /// Whoever can run commands beside the store: the operating system let them.

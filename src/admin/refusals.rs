@@ -1,7 +1,8 @@
-//! Refused sign-ins by their error id (PROVISIONING.md X1).
+//! Sign-ins by their error or login id: how one was refused, what one did (PROVISIONING.md X1).
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::Admin;
 use super::answer::Answer;
@@ -55,6 +56,28 @@ impl Example for RefusalView {
             }],
         }
     }
+}
+
+/// What a sign-in did.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LoginView {
+    /// As `narthex explain --error ID --json` prints it: each decision with its rule, the plan, the headers.
+    pub explanation: Value,
+}
+
+impl Example for LoginView {
+    fn example() -> Self {
+        Self { explanation: json!({ "idp": "corp", "subject": "248289761001", "rehearsed": false }) }
+    }
+}
+
+pub(super) async fn login(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
+    let id: String = call.part("login_id", "sign-in of this id")?;
+    let record = admin.store.find_told(&id).await?;
+    let record = record.ok_or(AdminError::NoSuch("sign-in of this id among the latest 2000"))?;
+    let explanation = serde_json::from_str(&record)
+        .map_err(|error| StoreError::Unreadable { what: "sign-in", reason: error.to_string() })?;
+    Answer::json(&LoginView { explanation })
 }
 
 pub(super) async fn show(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {

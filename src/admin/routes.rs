@@ -11,7 +11,7 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error::AdminError;
 use super::permissions::Permission;
-use super::{Admin, connector, identity, members, refusals, sessions, settings, status};
+use super::{Admin, audit, connector, identity, invites, members, refusals, sessions, settings, status};
 
 /// One call.
 pub struct Route {
@@ -27,7 +27,7 @@ pub struct Route {
     /// The body; `None`: 204 without one.
     pub gives: Option<Gives>,
     /// Changes something that has a version: needs If-Match.
-    pub versioned: bool,
+    pub changes_version: bool,
     pub act: Act,
 }
 
@@ -62,6 +62,8 @@ pub struct Shape {
 pub enum Gives {
     /// 200 with JSON.
     Json(Shape),
+    /// 200 with JSON and its ETag.
+    Versioned(Shape),
     /// 201 with JSON.
     Created(Shape),
     /// 200 with another media type.
@@ -72,7 +74,7 @@ impl Gives {
     /// Whether it is JSON with an example.
     #[must_use]
     pub fn has_example(&self) -> bool {
-        matches!(self, Self::Json(_) | Self::Created(_))
+        matches!(self, Self::Json(_) | Self::Versioned(_) | Self::Created(_))
     }
 }
 
@@ -107,7 +109,7 @@ const READ: Route = Route {
     parameters: &[],
     takes: None,
     gives: None,
-    versioned: false,
+    changes_version: false,
     act: |_, _| Box::pin(async { Err(AdminError::UnknownPath) }),
 };
 
@@ -204,6 +206,16 @@ pub static ROUTES: &[Route] = &[
     },
     Route {
         method: Method::DELETE,
+        path: "/sessions",
+        operation: "end_all_sessions",
+        access: Access::Needs(Permission::SessionsManage),
+        summary: "End every session there is, on every replica: everybody signs in anew.",
+        gives: Some(Gives::Json(shape::<sessions::Ended>())),
+        act: |admin, call| Box::pin(sessions::end_all(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::DELETE,
         path: "/sessions/{session}",
         operation: "end_session",
         access: Access::Needs(Permission::SessionsManage),
@@ -215,9 +227,103 @@ pub static ROUTES: &[Route] = &[
         path: "/settings",
         operation: "show_settings",
         access: Access::Needs(Permission::SettingsView),
-        summary: "The effective provisioning settings, as they would stand in proxy.toml, every default filled in.",
-        gives: Some(Gives::Json(shape::<settings::SettingsView>())),
-        act: |admin, _| Box::pin(settings::show(admin)),
+        summary: "The provisioning settings that hold, and where the configuration file says something else.",
+        gives: Some(Gives::Versioned(shape::<settings::SettingsView>())),
+        act: |admin, _| Box::pin(async { settings::show(admin) }),
+        ..READ
+    },
+    Route {
+        method: Method::PUT,
+        path: "/settings",
+        operation: "change_settings",
+        access: Access::Needs(Permission::SettingsManage),
+        summary: "Change the provisioning settings as previewed, for every replica within a second.",
+        takes: Some(shape::<settings::Changing>()),
+        gives: Some(Gives::Versioned(shape::<settings::SettingsView>())),
+        changes_version: true,
+        act: |admin, call| Box::pin(settings::change(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::POST,
+        path: "/settings/preview",
+        operation: "preview_settings",
+        access: Access::Needs(Permission::SettingsManage),
+        summary: "What would change, how many members it would touch, and the confirmation for changing it.",
+        takes: Some(shape::<settings::Proposal>()),
+        gives: Some(Gives::Json(shape::<settings::Preview>())),
+        act: |admin, call| Box::pin(settings::preview(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/settings/history",
+        operation: "list_settings_versions",
+        access: Access::Needs(Permission::SettingsView),
+        summary: "The versions of the settings that were put here, the newest first (the latest 200).",
+        parameters: &[AFTER, LIMIT],
+        gives: Some(Gives::Json(shape::<super::answer::Page<settings::VersionView>>())),
+        act: |admin, call| Box::pin(settings::history(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/settings/export",
+        operation: "export_settings",
+        access: Access::Needs(Permission::SettingsView),
+        summary: "The settings that hold as [provisioning] of a proxy.toml.",
+        gives: Some(Gives::Text("application/toml")),
+        act: |admin, _| Box::pin(async { settings::export(admin) }),
+        ..READ
+    },
+    Route {
+        path: "/invites",
+        operation: "list_invites",
+        access: Access::Needs(Permission::MembersView),
+        summary: "Invites, the newest first.",
+        parameters: &[AFTER, LIMIT],
+        gives: Some(Gives::Json(shape::<super::answer::Page<invites::InviteView>>())),
+        act: |admin, call| Box::pin(invites::list(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::POST,
+        path: "/invites",
+        operation: "create_invite",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Invite somebody by e-mail address, with a role and teams or as a copy of an account.",
+        takes: Some(shape::<invites::InviteRequest>()),
+        gives: Some(Gives::Created(shape::<invites::InviteView>())),
+        act: |admin, call| Box::pin(invites::create(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/invites/{invite}",
+        operation: "show_invite",
+        access: Access::Needs(Permission::MembersView),
+        summary: "One invite.",
+        gives: Some(Gives::Versioned(shape::<invites::InviteView>())),
+        act: |admin, call| Box::pin(invites::show(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::PUT,
+        path: "/invites/{invite}",
+        operation: "change_invite",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Change an invite that was not used yet, also one that was sent.",
+        takes: Some(shape::<invites::InviteRequest>()),
+        gives: Some(Gives::Versioned(shape::<invites::InviteView>())),
+        changes_version: true,
+        act: |admin, call| Box::pin(invites::change(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/invites/{invite}",
+        operation: "revoke_invite",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Take an invite back that was not used yet.",
+        gives: Some(Gives::Versioned(shape::<invites::InviteView>())),
+        act: |admin, call| Box::pin(invites::revoke(admin, call)),
         ..READ
     },
     Route {
@@ -240,12 +346,38 @@ pub static ROUTES: &[Route] = &[
         ..READ
     },
     Route {
+        path: "/audit",
+        operation: "list_audit_entries",
+        access: Access::Needs(Permission::AuditView),
+        summary: "The audit log, the newest first: all of it, or of a member, an event, a time.",
+        parameters: &[
+            text("member", "Only what is about the member of this id."),
+            text("event", "Only this event (docs/audit.md)."),
+            text("since", "From this time on (RFC 3339)."),
+            text("until", "Up to this time, without it (RFC 3339)."),
+            AFTER,
+            LIMIT,
+        ],
+        gives: Some(Gives::Json(shape::<super::answer::Page<audit::AuditView>>())),
+        act: |admin, call| Box::pin(audit::list(admin, call)),
+        ..READ
+    },
+    Route {
         path: "/refusals/{error_id}",
         operation: "explain_refusal",
         access: Access::Needs(Permission::AuditView),
         summary: "How the sign-in with this error id was refused, check by check (one of the latest 1000).",
         gives: Some(Gives::Json(shape::<refusals::RefusalView>())),
         act: |admin, call| Box::pin(refusals::show(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/logins/{login_id}",
+        operation: "explain_login",
+        access: Access::Needs(Permission::AuditView),
+        summary: "What the sign-in with this login id (audit log) or error id did: each decision, the plan (one of the latest 2000).",
+        gives: Some(Gives::Json(shape::<refusals::LoginView>())),
+        act: |admin, call| Box::pin(refusals::login(admin, call)),
         ..READ
     },
 ];

@@ -10,7 +10,9 @@ use super::error::AdminError;
 use super::members;
 use super::routes::Example;
 use crate::identify::session::SessionError;
+use crate::model::session::SessionContent;
 use crate::model::{IdpId, MemberId, SessionHash, Subject};
+use crate::observe::audit::Event;
 use crate::store::lists::{SessionRow, SessionsOf};
 
 /// One session.
@@ -118,24 +120,29 @@ pub(super) async fn end(admin: &Admin, call: &Call) -> Result<Answer, AdminError
     let hash = SessionHash::from_hex(&text).ok_or(AdminError::NoSuch(WHAT))?;
     let found = admin.store.find_session(&hash).await?.ok_or(AdminError::NoSuch(WHAT))?;
     admin.sessions.end(&hash).await.map_err(store_error)?;
-    tracing::info!(
-        target: "narthex::audit", event = "session_revoked", by = call.name(), session = ?hash,
-        idp = %found.content.idp, subject = found.content.subject.as_str(), "an administrator ended a session"
-    );
+    let SessionContent { idp, subject, account, .. } = &found.content;
+    let mut entry = call.entry(Event::SessionsEnded).about(idp, subject).field("sessions", 1_usize);
+    if let Some(account) = account {
+        entry = entry.member(account.member);
+    }
+    admin.audit.record(entry);
     Ok(Answer::done())
+}
+
+pub(super) async fn end_all(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
+    let sessions = admin.sessions.end_all().await.map_err(store_error)?;
+    admin.audit.record(call.entry(Event::SessionsEnded).field("sessions", sessions).field("all", true));
+    Answer::json(&Ended { sessions })
 }
 
 pub(super) async fn end_of_member(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
     let member = members::named(admin, call).await?;
     let sessions = admin.sessions.end_of_member(member.id).await.map_err(store_error)?;
-    tracing::info!(
-        target: "narthex::audit", event = "sessions_of_member_revoked", by = call.name(), member = %member.id,
-        sessions, "an administrator ended a member's sessions"
-    );
+    admin.audit.record(call.entry(Event::SessionsEnded).member(member.id).field("sessions", sessions));
     Answer::json(&Ended { sessions })
 }
 
-fn store_error(error: SessionError) -> AdminError {
+pub(super) fn store_error(error: SessionError) -> AdminError {
     match error {
         SessionError::Store(error) => error.into(),
         SessionError::NoEntropy(error) => error.into(),

@@ -34,6 +34,8 @@ pub struct ProviderStatus {
     pub label: String,
     /// "oidc" or "saml".
     pub protocol: String,
+    /// Whether its metadata or discovery document was read, from there or from the last good copy.
+    pub read: bool,
 }
 
 impl Example for Status {
@@ -47,6 +49,7 @@ impl Example for Status {
                 id: "corp".to_owned(),
                 label: "Corporate login".to_owned(),
                 protocol: "oidc".to_owned(),
+                read: true,
             }],
             provisioning: "jit".to_owned(),
             connector: Some("gitea".to_owned()),
@@ -55,14 +58,22 @@ impl Example for Status {
 }
 
 pub(super) fn show(admin: &Admin) -> Result<Answer, AdminError> {
+    let now = admin.live.now();
+    let mode = now.whole.get("mode").and_then(serde_json::Value::as_str);
+    let providers = admin.providers.iter().map(|provider| ProviderStatus {
+        id: provider.id.to_string(),
+        label: provider.label.clone(),
+        protocol: provider.protocol.to_owned(),
+        read: provider.is_ready(),
+    });
     let away = admin.sessions.store_away_since();
     Answer::json(&Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ready: away.is_none(),
         store_away_since: away.map(|since| since.to_string()),
         sessions_in_memory: admin.sessions.in_memory(),
-        identity_providers: admin.providers.clone(),
-        provisioning: admin.settings.mode().to_owned(),
+        identity_providers: providers.collect(),
+        provisioning: mode.unwrap_or("off").to_owned(),
         connector: admin.connector.as_ref().map(|connector| connector.features().name.clone()),
     })
 }

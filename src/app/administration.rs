@@ -5,16 +5,25 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::providers::wanted_claims;
 use super::{OpenStore, StartError};
+use crate::admin::live::{Change, InForce, Live, LiveError};
 use crate::admin::members::{self, MemberView};
 use crate::admin::principal::{self, BootstrapError};
 use crate::admin::sessions::{self, SessionView};
 use crate::admin::{Admin, Parts};
 use crate::config::Settings;
+use crate::config::settings::Scim;
+use crate::identify::oidc::WantedClaims;
 use crate::identify::refused::Refused;
 use crate::listen::accept::ListenError;
+use crate::model::session::SessionContent;
 use crate::model::{MemberId, SessionHash};
+use crate::observe::Audit;
+use crate::observe::audit::{Actor, Entry, Event};
 use crate::platform::Platform;
+use crate::provision::connector::Features;
+use crate::provision::{Provisioner, catalogue};
 use crate::store::lists::{MembersLike, SessionsOf};
 use crate::store::{Store, StoreError};
 
@@ -79,6 +88,18 @@ pub struct Beside {
     store: Arc<dyn Store>,
 }
 
+/// The settings that hold by the store that `settings` name, and where the file says something else.
+///
+/// # Errors
+/// Where the store cannot be read, or holds what does not fit the file.
+pub async fn settings_in_force(settings: &Settings) -> Result<(Arc<InForce>, Vec<Change>), LiveError> {
+    let opened = OpenStore::open_to_look(settings).await?;
+    let opened_live = live(settings, &opened.store()).await;
+    let found = opened_live.map(|live| (live.now(), live.drift()));
+    opened.close().await;
+    found
+}
+
 /// Rows that are asked for at a time.
 const AT_A_TIME: usize = 500;
 
@@ -119,7 +140,17 @@ impl Beside {
     /// # Errors
     /// Where the store cannot be told.
     pub async fn end_session(&self, hash: &SessionHash) -> Result<bool, StoreError> {
-        self.store.end_session(hash).await
+        let Some(found) = self.store.find_session(hash).await? else { return Ok(false) };
+        let ended = self.store.end_session(hash).await?;
+        if ended {
+            let SessionContent { idp, subject, account, .. } = &found.content;
+            let mut entry = Entry::new(Event::SessionsEnded).about(idp, subject).field("sessions", 1_usize);
+            if let Some(account) = account {
+                entry = entry.member(account.member);
+            }
+            self.record(entry).await;
+        }
+        Ok(ended)
     }
 
     /// Ends all sessions of a member; gives how many.
@@ -127,7 +158,25 @@ impl Beside {
     /// # Errors
     /// Where the store cannot be told.
     pub async fn end_sessions_of(&self, member: MemberId) -> Result<usize, StoreError> {
-        Ok(self.store.end_sessions_of_member(member).await?.len())
+        let ended = self.store.end_sessions_of_member(member).await?.len();
+        if ended > 0 {
+            self.record(Entry::new(Event::SessionsEnded).member(member).field("sessions", ended)).await;
+        }
+        Ok(ended)
+    }
+
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Into the audit log, in a chain of this process.
+    pub(super) async fn record(&self, entry: Entry) {
+        let runtime = tokio::runtime::Handle::current();
+        let (audit, writer) = Audit::start(self.store.clone(), Platform::system(), runtime);
+        if let Err(error) = audit.record_durably(entry.by(Actor::CommandLine)).await {
+            tracing::error!(%error, "this is not in the audit log");
+        }
+        writer.finish().await;
     }
 
     /// All members that match, as the admin API shows them.
@@ -146,4 +195,24 @@ impl Beside {
             }
         }
     }
+}
+
+/// The settings that hold: the file's, or those in the store.
+pub(super) async fn live(settings: &Settings, store: &Arc<dyn Store>) -> Result<Arc<Live>, LiveError> {
+    let features = Box::new(|name: &str| catalogue::features(name).ok());
+    Ok(Arc::new(Live::open(settings, features, store.clone()).await?))
+}
+
+/// Has everything that goes by the settings follow them.
+pub(super) fn follow(
+    live: &Live,
+    provisioner: Arc<Provisioner>,
+    wanted: WantedClaims,
+    scim: Option<Scim>,
+    features: Features,
+) {
+    live.on_change(Box::new(move |settings| {
+        wanted.store(Arc::new(wanted_claims(settings, scim.as_ref(), &features)));
+        provisioner.change(settings);
+    }));
 }

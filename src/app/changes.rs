@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::admin::live::{Live, LiveError};
 use crate::identify::session::{SessionError, Sessions};
 use crate::platform::Tasks;
-use crate::store::Store;
 use crate::store::feed::{Changed, FeedReader, KEPT, News, session_of};
+use crate::store::{Store, StoreError};
 
 /// How often the list of changes is read where nobody hints that it has grown. What ends elsewhere ends here within a
 /// second (SECURITY.md 38), hints or not.
@@ -21,6 +22,7 @@ const SWEEP: Duration = Duration::from_mins(5);
 #[derive(Clone)]
 pub(super) struct Listeners {
     pub sessions: Arc<Sessions>,
+    pub live: Arc<Live>,
 }
 
 /// Follows the changes until the tasks are asked to stop.
@@ -77,6 +79,7 @@ async fn catch_up(reader: &mut FeedReader, listeners: &Listeners) -> Result<(), 
             News::Everything => {
                 let mark = reader.mark().await?;
                 listeners.sessions.look_at_all().await?;
+                refresh(&listeners.live).await?;
                 reader.found_again(mark);
             }
             News::Changes(changes) if changes.is_empty() => break,
@@ -88,6 +91,7 @@ async fn catch_up(reader: &mut FeedReader, listeners: &Listeners) -> Result<(), 
                                 listeners.sessions.ended_elsewhere(&hash);
                             }
                         }
+                        Changed::Settings => refresh(&listeners.live).await?,
                         Changed::Other => {}
                     }
                 }
@@ -95,4 +99,13 @@ async fn catch_up(reader: &mut FeedReader, listeners: &Listeners) -> Result<(), 
         }
     }
     listeners.sessions.look_at_idle().await
+}
+
+async fn refresh(live: &Live) -> Result<(), StoreError> {
+    match live.refresh().await {
+        Ok(_) => Ok(()),
+        Err(LiveError::Store(error)) => Err(error),
+        // Told already, and those from before go on.
+        Err(LiveError::Unsound { .. } | LiveError::Unreadable { .. }) => Ok(()),
+    }
 }

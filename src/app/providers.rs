@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
+use crate::admin::IsReady;
 use crate::config::Settings;
-use crate::config::settings::{Idp, OidcIdp, SamlIdp};
+use crate::config::settings::{AttributeSource, Idp, OidcIdp, Provisioning, SamlIdp, Scim};
 use crate::identify::IdentityProtocol;
-use crate::identify::oidc::Oidc;
+use crate::identify::oidc::{Oidc, WantedClaims};
 use crate::identify::saml::{Addresses, Saml, UnusableKey};
 use crate::model::IdpId;
 use crate::platform::{Outbound, Platform, Tasks};
+use crate::provision::connector::Features;
 use crate::store::Store;
 
 /// The identity providers, each by its protocol; those that speak SAML once more as what they are.
@@ -24,7 +28,7 @@ impl Providers {
     /// Where a key of ours cannot be used.
     pub(super) fn start(
         settings: &Settings,
-        wanted: &[String],
+        wanted: &WantedClaims,
         outbound: &Outbound,
         store: &Arc<dyn Store>,
         platform: &Platform,
@@ -42,7 +46,7 @@ impl Providers {
                 Idp::Oidc(idp) => {
                     let redirect = address(format!("oidc/{}/callback", idp.id));
                     let idp = OidcIdp::clone(idp);
-                    let oidc = Oidc::new(idp, redirect, wanted.to_vec(), outbound, store, platform);
+                    let oidc = Oidc::new(idp, redirect, wanted.clone(), outbound, store, platform);
                     oidc.spawn(tasks);
                     providers.protocols.push(oidc);
                 }
@@ -60,4 +64,42 @@ impl Providers {
         }
         Ok(providers)
     }
+}
+
+impl Providers {
+    /// Which of them have their metadata at hand.
+    pub(super) fn is_ready(&self) -> Arc<IsReady> {
+        let protocols = self.protocols.clone();
+        Arc::new(move |id| protocols.iter().any(|protocol| protocol.id() == id && protocol.ready()))
+    }
+}
+
+/// What `wanted_claims` gives, to be changed when the settings are.
+pub(super) fn wanted(settings: &Settings, features: &Features) -> WantedClaims {
+    let wanted = wanted_claims(&settings.provisioning, settings.scim.as_ref(), features);
+    Arc::new(ArcSwap::from_pointee(wanted))
+}
+
+/// The claims that the configuration refers to: where an ID token lacks one, the provider is asked for more.
+pub(super) fn wanted_claims(
+    provisioning: &Provisioning,
+    scim: Option<&Scim>,
+    features: &Features,
+) -> Vec<String> {
+    let mut wanted: Vec<String> = vec!["email".to_owned()];
+    wanted.extend(provisioning.role_claim.clone());
+    wanted.extend(provisioning.groups_claim.clone());
+    wanted.extend(provisioning.teams_claim.iter().flat_map(|teams| teams.claim.clone()));
+    let conditions = provisioning.mapping.iter().filter_map(|row| row.when.as_ref());
+    wanted.extend(conditions.flat_map(|condition| condition.claims().iter().cloned()));
+    wanted.extend(provisioning.attributes.values().filter_map(|attribute| match &attribute.source {
+        AttributeSource::Claims(claims) => claims.first().cloned(),
+        AttributeSource::Connector | AttributeSource::Constant(_) | AttributeSource::Template(_) => None,
+    }));
+    wanted.extend(scim.and_then(|scim| scim.matching.claim().map(str::to_owned)));
+    let required = features.attributes.values().filter(|attribute| attribute.required);
+    wanted.extend(required.filter_map(|attribute| attribute.claims.first().cloned()));
+    wanted.sort();
+    wanted.dedup();
+    wanted
 }

@@ -42,7 +42,7 @@ pub async fn rehearsal(
 
 impl OpenStore {
     /// To look at what is not there yet makes no file.
-    async fn open_to_look(settings: &Settings) -> Result<Self, StoreError> {
+    pub(super) async fn open_to_look(settings: &Settings) -> Result<Self, StoreError> {
         match &settings.store.url {
             StoreUrl::Sqlite { path } if !path.exists() => Ok(Self::Memory(Arc::default())),
             StoreUrl::Sqlite { .. } | StoreUrl::Postgres(_) | StoreUrl::Memory => Self::open(settings).await,

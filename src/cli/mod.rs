@@ -8,11 +8,13 @@ mod connector_life;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod invite;
 mod mapping;
 mod member;
 mod schema;
 mod serve;
 mod session;
+mod settings;
 mod shadow;
 
 use std::future::Future;
@@ -41,6 +43,9 @@ enum Command {
         /// One JSON object per line
         #[arg(long)]
         json: bool,
+        /// Also say where the settings in the store differ from [provisioning]
+        #[arg(long)]
+        store: bool,
     },
     /// Say what a sign-in with these claims would do, or what one did: each decision with its rule
     Explain {
@@ -65,20 +70,6 @@ enum Command {
         #[command(flatten)]
         connector: connector::ConnectorArgs,
     },
-    /// The group mapping in its JSON form: read one, or write the configuration's
-    Mapping {
-        #[command(flatten)]
-        file: ConfigFile,
-        #[command(flatten)]
-        mapping: mapping::MappingArgs,
-    },
-    /// Say what provisioning would have done to whom, while provisioning.shadow was on
-    Shadow {
-        #[command(flatten)]
-        file: ConfigFile,
-        #[command(flatten)]
-        shadow: shadow::ShadowArgs,
-    },
     /// Who is signed in; ending it
     Session {
         #[command(flatten)]
@@ -93,12 +84,40 @@ enum Command {
         #[command(subcommand)]
         member: member::MemberCommand,
     },
+    /// Invite people; see, change and take back invites
+    Invite {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        invite: invite::InviteCommand,
+    },
+    /// The provisioning settings that hold, which may have been changed at run time
+    Settings {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        settings: settings::SettingsCommand,
+    },
     /// The way into the admin API
     Admin {
         #[command(flatten)]
         file: ConfigFile,
         #[command(subcommand)]
         admin: admin::AdminCommand,
+    },
+    /// The group mapping in its JSON form: read one, or write the configuration's
+    Mapping {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        mapping: mapping::MappingArgs,
+    },
+    /// Say what provisioning would have done to whom, while provisioning.shadow was on
+    Shadow {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        shadow: shadow::ShadowArgs,
     },
     /// Try it: an identity provider, an application and the proxy, all on this machine
     #[cfg(feature = "demo")]
@@ -128,16 +147,21 @@ pub const CANNOT: u8 = 2;
 pub fn run() -> ExitCode {
     let code = match Arguments::parse().command {
         Command::Serve(file) => serve::run(&file.config),
-        Command::Check { file, json } => check::run(&file.config, json),
+        Command::Check { file, json, store } => match check::run(&file.config, json) {
+            FINE if store => settings::drift(&file.config, json),
+            code => code,
+        },
         Command::Explain { file, explain } => explain::run(&file.config, explain),
         Command::Audit { file, audit } => audit::run(&file.config, audit),
         Command::Schema => schema::run(),
         Command::Connector { file, connector } => connector::run_with(&file.config, &connector),
-        Command::Mapping { file, mapping } => mapping::run(&file.config, &mapping),
-        Command::Shadow { file, shadow } => shadow::run(&file.config, &shadow),
         Command::Session { file, session } => session::run(&file.config, session),
         Command::Member { file, member } => member::run(&file.config, member),
+        Command::Invite { file, invite } => invite::run(&file.config, invite),
+        Command::Settings { file, settings } => settings::run(&file.config, settings),
         Command::Admin { file, admin } => admin::run(&file.config, &admin),
+        Command::Mapping { file, mapping } => mapping::run(&file.config, &mapping),
+        Command::Shadow { file, shadow } => shadow::run(&file.config, &shadow),
         #[cfg(feature = "demo")]
         Command::Demo { port } => demo::run(port),
     };

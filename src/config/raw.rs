@@ -72,6 +72,9 @@ pub struct Raw {
     /// Accounts: who gets one, with which role and teams.
     #[schemars(extend("default" = {}))]
     pub provisioning: Option<Provisioning>,
+    /// Where the provisioning settings come from.
+    #[schemars(extend("default" = {}))]
+    pub settings: Option<SettingsSection>,
     /// Which networks people may come from, for everyone and before any identity provider is asked. What other
     /// servers ask narthex (its SAML metadata, logout messages and keys) is not held back.
     #[schemars(extend("default" = {}))]

@@ -47,6 +47,7 @@ pub struct Settings {
     /// Absent: nothing is provisioned (`provisioning.mode = "off"`).
     pub application: Option<Application>,
     pub provisioning: Provisioning,
+    pub settings_source: SettingsSource,
     pub network: Network,
     /// There exactly where `provisioning.mode = "scim"`.
     pub scim: Option<Scim>,
@@ -260,6 +261,8 @@ pub struct Provisioning {
     pub unknown_team: UnknownTeam,
     /// (F3)
     pub onboarding: Onboarding,
+    /// (F6) `invite.allow_external`: F1 does not hold for people who were invited.
+    pub invite_allow_external: bool,
     /// (F2) By the names that the connector knows (`username`, `email`, `display_name`, …).
     pub attributes: BTreeMap<String, Attribute>,
     /// (F1) Lower-case ASCII domains or `*.domain`; empty: any.

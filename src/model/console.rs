@@ -15,6 +15,15 @@ pub enum ConsoleRole {
 impl ConsoleRole {
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Administrator];
 
+    /// Whether an administrator of this role may give what the application marks as privileged (PROVISIONING.md F6).
+    #[must_use]
+    pub fn may_grant_privileged(self) -> bool {
+        match self {
+            Self::Viewer | Self::Operator => false,
+            Self::Administrator => true,
+        }
+    }
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ pub mod entitlements;
 pub mod fault;
 pub mod identity;
 pub mod ids;
+pub mod invite;
 pub mod item;
 pub mod job;
 pub mod ledger;

@@ -47,6 +47,8 @@ pub enum Purpose {
     ParkedResponse,
     /// Short-lived tokens of the admin API.
     AdminToken,
+    /// What an administrator confirms after a preview.
+    Confirmation,
 }
 
 impl Purpose {
@@ -62,6 +64,7 @@ impl Purpose {
             Self::ParkedIdentity => b"narthex parked identity v1",
             Self::ParkedResponse => b"narthex parked response v1",
             Self::AdminToken => b"narthex admin token v1",
+            Self::Confirmation => b"narthex confirmation v1",
         }
     }
 }
@@ -181,7 +184,7 @@ mod tests {
     use super::*;
     use crate::platform::SystemEntropy;
 
-    const PURPOSES: [Purpose; 8] = [
+    const PURPOSES: [Purpose; 9] = [
         Purpose::SessionCookie,
         Purpose::LoginCookie,
         Purpose::LoginState,
@@ -190,6 +193,7 @@ mod tests {
         Purpose::LogoutHint,
         Purpose::ParkedIdentity,
         Purpose::AdminToken,
+        Purpose::Confirmation,
     ];
 
     fn ring() -> KeyRing {

@@ -15,7 +15,9 @@ impl From<&AdminError> for Problem {
                 (StatusCode::UNAUTHORIZED, "Token needed")
             }
             AdminError::TooManyFailures => (StatusCode::TOO_MANY_REQUESTS, "Too many wrong tokens"),
-            AdminError::NotPermitted { .. } => (StatusCode::FORBIDDEN, "Not permitted"),
+            AdminError::NotPermitted { .. } | AdminError::BeyondGrant { .. } => {
+                (StatusCode::FORBIDDEN, "Not permitted")
+            }
             AdminError::UnknownPath | AdminError::NoSuch(_) => (StatusCode::NOT_FOUND, "Not found"),
             AdminError::UnknownMethod => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             AdminError::BadRequest(_) => (StatusCode::BAD_REQUEST, "This request cannot be taken"),
@@ -24,6 +26,7 @@ impl From<&AdminError> for Problem {
             // RFC 6585, 3.
             AdminError::VersionNeeded => (StatusCode::PRECONDITION_REQUIRED, "Version needed"),
             AdminError::VersionChanged { .. } => (StatusCode::PRECONDITION_FAILED, "Changed meanwhile"),
+            AdminError::Unconfirmed => (StatusCode::CONFLICT, "Not confirmed"),
             AdminError::Conflict(_) => (StatusCode::CONFLICT, "Not as things are"),
             AdminError::Unsound { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "Unsound"),
             AdminError::Connector(_) => (StatusCode::BAD_GATEWAY, "The application's API"),

@@ -20,8 +20,8 @@ impl Provisioner {
     /// # Errors
     /// Where it cannot be recorded: then nothing has changed. An unknown member is [`StoreError::Gone`].
     pub async fn revoke(&self, id: MemberId) -> Result<Member, ProvisionError> {
-        let leaver = self.core.settings.lifecycle.leaver;
-        let member = self.core.amend(id, |member| leaving(member, leaver)).await?;
+        let leaver = self.core().settings.lifecycle.leaver;
+        let member = self.core().amend(id, |member| leaving(member, leaver)).await?;
         tracing::info!(target: "narthex::audit", event = "access_revoked", rule = "E4", member = %id);
         Ok(member)
     }
@@ -31,9 +31,9 @@ impl Provisioner {
     /// # Errors
     /// As [`Provisioner::revoke`].
     pub async fn block(&self, id: MemberId) -> Result<Member, ProvisionError> {
-        let leaver = self.core.settings.lifecycle.leaver;
+        let leaver = self.core().settings.lifecycle.leaver;
         let block = |member| Member { status: MemberStatus::Blocked, ..leaving(member, leaver) };
-        let member = self.core.amend(id, block).await?;
+        let member = self.core().amend(id, block).await?;
         tracing::info!(target: "narthex::audit", event = "member_blocked", rule = "G6", member = %id);
         Ok(member)
     }
@@ -43,7 +43,8 @@ impl Provisioner {
     /// # Errors
     /// As [`Provisioner::revoke`].
     pub async fn unblock(&self, id: MemberId) -> Result<Member, ProvisionError> {
-        let member = self.core.amend(id, |member| Member { status: MemberStatus::Active, ..member }).await?;
+        let member =
+            self.core().amend(id, |member| Member { status: MemberStatus::Active, ..member }).await?;
         tracing::info!(target: "narthex::audit", event = "member_unblocked", rule = "G6", member = %id);
         Ok(member)
     }
@@ -54,7 +55,7 @@ impl Provisioner {
     /// # Errors
     /// Where the store cannot be asked.
     pub async fn retire_absent(&self) -> Result<usize, ProvisionError> {
-        let core = &self.core;
+        let core = self.core();
         let lifecycle = &core.settings.lifecycle;
         let Some(after) = lifecycle.deactivate_after_inactive else { return Ok(0) };
         let now = core.platform.clock.now();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::model::invite::InviteId;
 use crate::model::{Account, AccountId, EmailAddress, Identity, IdpId, Member, Origin};
 use crate::store::{CreationIntent, CreationLease, OnUpdate};
 
@@ -44,6 +45,8 @@ pub(super) struct Creation<'a> {
     leased: bool,
     /// An account may exist of which no member tells.
     in_doubt: bool,
+    /// F6: the invite that was consumed.
+    invite: Option<InviteId>,
     /// What was found and done, for `explain`.
     story: Story,
 }
@@ -72,6 +75,7 @@ impl<'a> Creation<'a> {
             holder,
             leased: false,
             in_doubt: false,
+            invite: None,
             story: Story::default(),
         })
     }
@@ -173,6 +177,11 @@ impl<'a> Creation<'a> {
             .chain(verified.as_deref())
             .collect();
         let _these_names_are_ours = core.name_locks.hold(&names).await;
+        // F6: before anything that the invite gives is written.
+        if let Some((id, revision)) = resolved.invited {
+            core.claim_invite(self.identity, id, revision).await?;
+            self.invite = Some(id);
+        }
 
         if let Some(intended) = &earlier_intent
             && let Some(account) = self.ours(intended, &wanted).await?
@@ -367,10 +376,11 @@ impl<'a> Creation<'a> {
         let adopted = how == How::Adopted;
         let birth = Birth {
             account: &account,
-            origin: match adopted {
-                true => Origin::Adopted,
-                false if self.identity.idp == IdpId::scim() => Origin::Scim,
-                false => Origin::Jit,
+            origin: match self.invite {
+                _ if adopted => Origin::Adopted,
+                Some(_) => Origin::Invite,
+                None if self.identity.idp == IdpId::scim() => Origin::Scim,
+                None => Origin::Jit,
             },
             entitled: (!adopted).then_some(&wanted.entitled),
             // E1: only what was made while it is on.
@@ -378,7 +388,7 @@ impl<'a> Creation<'a> {
                 .settings
                 .lifecycle
                 .ephemeral
-                .filter(|_| !adopted)
+                .filter(|_| !adopted && self.invite.is_none())
                 .map(|life| now.after(life)),
             now,
         };
@@ -406,6 +416,9 @@ impl<'a> Creation<'a> {
             fault_point!(core, MemberRecorded);
             member
         };
+        if let Some(id) = self.invite {
+            core.finish_invite(self.identity, id, member.id).await;
+        }
         let event = match how {
             How::Created | How::Existing => "account_created",
             How::Completed => "account_completed",

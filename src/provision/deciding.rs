@@ -10,6 +10,7 @@ use crate::model::{Identity, Member};
 use super::ProvisionError;
 use super::connector::Connector;
 use super::entitle::Skipped;
+use super::invites::Invited;
 use super::names::{self, Names};
 use super::provisioner::Core;
 use super::resolve::{Decision, Question, Resolved, names_missing, resolve};
@@ -22,8 +23,12 @@ impl Core {
         member: Option<&Member>,
         deadline: Instant,
     ) -> Result<Resolved, ProvisionError> {
+        let invited = match member {
+            None => self.invited(identity).await?,
+            Some(_) => None,
+        };
         let names = self.names_within(names::FRESH, deadline).await?;
-        let missing = match self.decide(identity, member, &names)? {
+        let missing = match self.decide(identity, member, invited.as_ref(), &names)? {
             Decision::Proceed(resolved) => {
                 let wanted = resolved.wanted.as_ref().map(|wanted| &wanted.entitled);
                 if !names_missing(wanted.unwrap_or(&resolved.session)) {
@@ -42,7 +47,7 @@ impl Core {
         if let (Some(error), true) = (missing, Arc::ptr_eq(&names, &fresher)) {
             return Err(error);
         }
-        match self.decide(identity, member, &fresher)? {
+        match self.decide(identity, member, invited.as_ref(), &fresher)? {
             Decision::Proceed(resolved) => Ok(*resolved),
             Decision::Refuse(error) => Err(error),
         }
@@ -52,12 +57,13 @@ impl Core {
         &self,
         identity: &Identity,
         member: Option<&Member>,
+        invited: Option<&Invited>,
         names: &Names,
     ) -> Result<Decision, ProvisionError> {
         let features = self.guarded()?.features();
         let authority = self.authority(&identity.idp);
         let settings = &self.settings;
-        Ok(resolve(&Question { identity, settings, authority, features, names, member }))
+        Ok(resolve(&Question { identity, settings, authority, features, names, member, invited }))
     }
 
     async fn names_within(&self, at_most: Duration, deadline: Instant) -> Result<Arc<Names>, ProvisionError> {

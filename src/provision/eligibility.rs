@@ -50,6 +50,19 @@ pub fn admit(
     settings: &Provisioning,
     authority: &Authority,
 ) -> Result<Option<IdentityEmail>, ProvisionError> {
+    admit_guest(identity, settings, authority, false)
+}
+
+/// As [`admit`]; an `external` guest (F6) may be of any domain, but the address must be vouched for all the same.
+///
+/// # Errors
+/// The variants of F1.
+pub fn admit_guest(
+    identity: &Identity,
+    settings: &Provisioning,
+    authority: &Authority,
+    external: bool,
+) -> Result<Option<IdentityEmail>, ProvisionError> {
     let looked_at = email_claims(settings);
     let Some((claim, address)) = one_address(identity, &looked_at)? else {
         return if settings.allowed_email_domains.is_empty() {
@@ -63,7 +76,7 @@ pub fn admit(
     inside(identity, authority, domain)?;
     let verified = covered && (authority.trust_email || said_to_be_verified(identity, &address));
     if !settings.allowed_email_domains.is_empty() {
-        if !settings.allowed_email_domains.iter().any(|allowed| domain_matches(allowed, domain)) {
+        if !external && !is_allowed(settings, domain) {
             return Err(ProvisionError::EmailDomainNotAllowed { domain: domain.to_owned() });
         }
         if !verified {
@@ -71,6 +84,13 @@ pub fn admit(
         }
     }
     Ok(Some(IdentityEmail { address, claim, verified }))
+}
+
+/// Whether people of this domain (lower-case ASCII) may come in.
+#[must_use]
+pub fn is_allowed(settings: &Provisioning, domain: &str) -> bool {
+    let allowed = &settings.allowed_email_domains;
+    allowed.is_empty() || allowed.iter().any(|allowed| domain_matches(allowed, domain))
 }
 
 /// Whether an e-mail that the account is to get is one that the provider may speak for.

@@ -1,14 +1,18 @@
 //! What an identity is given, and why (F3, F4, F5, L7): every entitlement with its source and rule.
 
+mod kinds;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::settings::{MappingGives, MappingRow, Provisioning, UnknownRole, UnknownTeam};
+use crate::config::settings::{MappingGives, MappingRow, Provisioning, UnknownRole};
 pub use crate::model::Source;
+use crate::model::invite::InviteId;
 use crate::model::{Entitlements, Identity, Item};
 
 use super::connector::{Features, Kind};
+use super::invites::Invited;
 use super::names::{Names, Standing};
 use super::rows::{Judged, RowOutcome};
 use super::sources::Groups;
@@ -20,6 +24,7 @@ pub enum Rule {
     F3,
     F4,
     F5,
+    F6,
 }
 
 /// One entitlement.
@@ -61,6 +66,8 @@ pub enum Because {
         group: Option<String>,
     },
     OwnersGroup(String),
+    /// The invite of this id.
+    Invite(InviteId),
     Onboarding,
     DefaultRole,
 }
@@ -146,9 +153,10 @@ impl Entitled {
 
 /// How strictly to take what cannot be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strictness {
-    /// A first login: `unknown_role`, `unknown_team` and `default_role` decide, and may refuse.
-    FirstLogin,
+pub enum Strictness<'a> {
+    /// A first login: `unknown_role`, `unknown_team` and `default_role` decide, and may refuse. With what it was
+    /// invited to.
+    FirstLogin(Option<&'a Invited>),
     /// A later one: only what the identity provider gives is of interest, and it refuses nothing (L2).
     LaterLogin,
 }
@@ -162,7 +170,7 @@ pub fn entitled(
     settings: &Provisioning,
     features: &Features,
     names: &Names,
-    strictness: Strictness,
+    strictness: Strictness<'_>,
 ) -> Result<Entitled, ProvisionError> {
     let groups = sources::groups(identity, settings);
     let judged = rows::judge(identity, settings, &groups);
@@ -171,12 +179,17 @@ pub fn entitled(
         settings,
         features,
         names,
-        first_login: strictness == Strictness::FirstLogin,
+        first_login: matches!(strictness, Strictness::FirstLogin(_)),
         out: Entitled { groups_unknown: !groups.are_known(), ..Entitled::default() },
     };
     work.undecided(&judged);
     let rows: Vec<&Judged<'_>> = judged.iter().filter(|row| row.outcome == RowOutcome::Holds).collect();
-    let sso_role = work.role_from_sso(&rows)?;
+    // F4: the invite's role goes first; F5: so do its teams, of two that name one.
+    let invited_role = match strictness {
+        Strictness::FirstLogin(Some(invited)) => work.invited(invited)?,
+        Strictness::FirstLogin(None) | Strictness::LaterLogin => false,
+    };
+    let sso_role = invited_role || work.role_from_sso(&rows)?;
     work.owner(&groups);
     work.mapped(&rows)?;
     work.claimed_teams()?;
@@ -290,7 +303,8 @@ impl Work<'_> {
 
     /// F5: `owners_groups`.
     fn owner(&mut self, groups: &Groups) {
-        if !self.features.owner {
+        let owns = self.out.given.iter().any(|given| given.entitlement == Entitlement::Owner);
+        if !self.features.owner || owns {
             return;
         }
         if let Some(group) = self.settings.owners_groups.iter().find(|group| groups.names.contains(*group)) {
@@ -342,7 +356,7 @@ impl Work<'_> {
 
     /// F3: only where nothing else gave anything real; a default role is not counted.
     fn onboarding(&mut self) -> Result<(), ProvisionError> {
-        if self.out.given.iter().any(|given| given.source == Source::Sso) {
+        if self.out.given.iter().any(|given| matches!(given.source, Source::Sso | Source::Invite)) {
             return Ok(());
         }
         for team in &self.settings.onboarding.teams {
@@ -353,76 +367,6 @@ impl Work<'_> {
             self.plain(group, Source::Onboarding, Because::Onboarding, false);
         }
         Ok(())
-    }
-
-    /// F5: the first that names a team decides of it. `marked`: the row may give what is privileged (F4).
-    fn team(
-        &mut self,
-        team: &str,
-        team_role: Option<&str>,
-        source: Source,
-        because: Because,
-        marked: bool,
-    ) -> Result<(), ProvisionError> {
-        let rule = rule_of(source);
-        let decided = |entitlement: &Entitlement| matches!(entitlement, Entitlement::Team { team: known, .. } if known == team);
-        if !self.features.teams || self.out.given.iter().any(|given| decided(&given.entitlement)) {
-            return Ok(());
-        }
-        let team_role = team_role.filter(|_| self.features.team_roles).map(str::to_owned);
-        let entitlement = Entitlement::Team { team: team.to_owned(), team_role: team_role.clone() };
-        let raw = matches!(because, Because::Claim(_));
-        let role_refused = team_role.as_ref().and_then(|role| match self.standing(Kind::TeamRole, role) {
-            Standing::Ordinary => None,
-            Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
-            Standing::Absent => Some(SkipReason::Absent),
-            // SECURITY: as with roles: a claim cannot name what nothing says to be unprivileged.
-            Standing::Unlisted => raw.then_some(SkipReason::Unlisted),
-        });
-        let mut create = false;
-        let why = role_refused.or_else(|| match self.standing(Kind::Team, team) {
-            Standing::Ordinary | Standing::Unlisted => None,
-            Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
-            Standing::Absent => {
-                create = self.settings.unknown_team == UnknownTeam::Create && self.features.can_create_team;
-                (!create).then_some(SkipReason::Absent)
-            }
-        });
-        match why {
-            None => {
-                if create {
-                    self.out.teams_to_create.insert(team.to_owned());
-                }
-                self.give(entitlement, source, rule, because, marked);
-            }
-            Some(_) if self.first_login && self.settings.unknown_team == UnknownTeam::Deny => {
-                return Err(ProvisionError::UnknownTeam { team: team.to_owned() });
-            }
-            Some(why) => self.skip(entitlement, source, rule, because, why),
-        }
-        Ok(())
-    }
-
-    /// An application group or permission: given where the application has it.
-    fn plain(&mut self, entitlement: Entitlement, source: Source, because: Because, marked: bool) {
-        let (kind, has_kind, name) = match &entitlement {
-            Entitlement::AppGroup(name) => (Kind::AppGroup, self.features.app_groups, name),
-            Entitlement::Permission(name) => (Kind::Permission, self.features.permissions, name),
-            Entitlement::Role(_) | Entitlement::Team { .. } | Entitlement::Owner => return,
-        };
-        if !has_kind || self.out.given.iter().any(|given| given.entitlement == entitlement) {
-            return;
-        }
-        let rule = rule_of(source);
-        let why = match self.standing(kind, name) {
-            Standing::Ordinary | Standing::Unlisted => None,
-            Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
-            Standing::Absent => Some(SkipReason::Absent),
-        };
-        match why {
-            None => self.give(entitlement, source, rule, because, marked),
-            Some(why) => self.skip(entitlement, source, rule, because, why),
-        }
     }
 
     fn give(
@@ -468,7 +412,8 @@ fn because(one: &Judged<'_>) -> Because {
 fn rule_of(source: Source) -> Rule {
     match source {
         Source::Onboarding => Rule::F3,
-        Source::Sso | Source::Default | Source::Invite | Source::Console | Source::Scim => Rule::F5,
+        Source::Invite => Rule::F6,
+        Source::Sso | Source::Default | Source::Console | Source::Scim => Rule::F5,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -13,11 +14,13 @@ use super::connector::{
 };
 use super::existing::is_protected;
 
+const SET_ENTITLEMENTS: &str = "set entitlements";
+
 /// A connector that refuses what no caller may do.
 pub struct Guarded {
     inner: Arc<dyn Connector>,
     /// G2: usernames or e-mails.
-    protected: Vec<String>,
+    protected: ArcSwap<Vec<String>>,
     own_account: OnceCell<Option<AccountId>>,
     /// One removal of privileges at a time: two at once could each see the other's account as the one
     /// that stays.
@@ -27,7 +30,13 @@ pub struct Guarded {
 impl Guarded {
     #[must_use]
     pub fn new(inner: Arc<dyn Connector>, protected: Vec<String>) -> Self {
+        let protected = ArcSwap::from_pointee(protected);
         Self { inner, protected, own_account: OnceCell::new(), privileges: Mutex::new(()) }
+    }
+
+    /// These are not touched from now on, instead of those before.
+    pub fn protect(&self, protected: Vec<String>) {
+        self.protected.store(Arc::new(protected));
     }
 
     /// The account whose credential narthex uses; asked for once.
@@ -41,18 +50,48 @@ impl Guarded {
     }
 
     /// G2.
-    async fn untouchable(&self, operation: &'static str, account: &Account) -> Result<(), ConnectorError> {
+    pub(super) async fn untouchable(
+        &self,
+        operation: &'static str,
+        account: &Account,
+    ) -> Result<(), ConnectorError> {
         let stop = |what: &str| {
             let what = format!("`{}` {what}", account.profile.username);
             Err(ConnectorError::Guarded { operation, rule: "G2", what })
         };
-        if is_protected(&self.protected, &account.profile.username, account.profile.email.as_deref()) {
+        if is_protected(&self.protected.load(), &account.profile.username, account.profile.email.as_deref()) {
             return stop("is one of protected_accounts");
         }
         if self.own_account().await? == Some(&account.id) {
             return stop("is the account whose credential narthex uses");
         }
         Ok(())
+    }
+
+    /// Whether `change` would get as far as the application if the account were like this; only reads.
+    ///
+    /// # Errors
+    /// [`ConnectorError::Guarded`] and [`ConnectorError::Unsendable`], as the change itself would.
+    pub async fn would_allow(
+        &self,
+        account: &Account,
+        change: &EntitlementChange,
+    ) -> Result<(), ConnectorError> {
+        self.touchable(account, change).await?;
+        if may_demote(change) && is_privileged(account) && account.active {
+            return self.not_the_last(SET_ENTITLEMENTS, account).await;
+        }
+        Ok(())
+    }
+
+    /// G2, G5.
+    async fn touchable(&self, account: &Account, change: &EntitlementChange) -> Result<(), ConnectorError> {
+        sendable_entitlements(SET_ENTITLEMENTS, &change.add)?;
+        sendable_entitlements(SET_ENTITLEMENTS, &change.remove)?;
+        if let Some(role) = &change.role {
+            sendable(SET_ENTITLEMENTS, "role", role, Place::Name)?;
+        }
+        self.untouchable(SET_ENTITLEMENTS, account).await
     }
 
     /// G1: whether another active privileged account remains. The account is read again, since what the
@@ -73,6 +112,10 @@ impl Guarded {
         if now.is_none() && !account.privileged || !is_privileged(held) || !held.active {
             return Ok(());
         }
+        self.not_the_last(operation, account).await
+    }
+
+    async fn not_the_last(&self, operation: &'static str, account: &Account) -> Result<(), ConnectorError> {
         let privileged = self.inner.find(FindBy::Privileged).await?;
         let another =
             privileged.iter().any(|other| other.id != account.id && other.active && is_privileged(other));
@@ -115,7 +158,7 @@ impl Connector for Guarded {
             sendable("create", "role", role, Place::Name)?;
         }
         // G2: nor is an account made that would pass for a protected one.
-        if is_protected(&self.protected, &wanted.username, wanted.email.as_deref()) {
+        if is_protected(&self.protected.load(), &wanted.username, wanted.email.as_deref()) {
             let what = format!("`{}` is one of protected_accounts", wanted.username);
             return Err(ConnectorError::Guarded { operation: "create", rule: "G2", what });
         }
@@ -133,18 +176,12 @@ impl Connector for Guarded {
         account: &Account,
         change: &EntitlementChange,
     ) -> Result<(), ConnectorError> {
-        const OPERATION: &str = "set entitlements";
-        sendable_entitlements(OPERATION, &change.add)?;
-        sendable_entitlements(OPERATION, &change.remove)?;
-        if let Some(role) = &change.role {
-            sendable(OPERATION, "role", role, Place::Name)?;
-        }
-        self.untouchable(OPERATION, account).await?;
+        self.touchable(account, change).await?;
         if !may_demote(change) {
             return self.inner.set_entitlements(account, change).await;
         }
         let _one_at_a_time = self.privileges.lock().await;
-        self.another_remains(OPERATION, account).await?;
+        self.another_remains(SET_ENTITLEMENTS, account).await?;
         self.inner.set_entitlements(account, change).await
     }
 

@@ -39,10 +39,11 @@ impl Provisioner {
     /// Works on jobs until the process is asked to end.
     pub fn run_jobs(&self, tasks: &crate::platform::Tasks) {
         // M6: in shadow mode nothing is written, so what is due waits.
-        if !self.core.has_application() || self.core.settings.shadow {
+        let core = self.core();
+        if !core.has_application() || core.settings.shadow {
             return;
         }
-        if self.core.settings.lifecycle.deactivate_after_inactive.is_some() {
+        if core.settings.lifecycle.deactivate_after_inactive.is_some() {
             let (this, stopping) = (self.clone(), tasks.stopping().clone());
             tasks.spawn(async move {
                 let mut look = tokio::time::interval(LOOK_FOR_ABSENT);
@@ -73,7 +74,7 @@ impl Provisioner {
     /// # Errors
     /// Where the store cannot be asked. What goes wrong with the job itself is on record with it.
     pub async fn run_due_job(&self) -> Result<bool, StoreError> {
-        let core = &self.core;
+        let core = self.core();
         let now = core.platform.clock.now();
         let until = now.after(core.settings.time_budget + MARGIN);
         let Ok(holder) = core.platform.entropy.bytes().map(u64::from_be_bytes) else { return Ok(false) };
@@ -97,7 +98,7 @@ impl Core {
             }
             Task::Push { user } => {
                 let again = self.in_time(deadline, self.push(user, deadline)).await;
-                again.map(|again| again.map_or(Went::Done, |now| Went::Again(now.after(BUSY))))
+                again.map(|again| again.map_or(Went::Done, Went::Again))
             }
         };
         match result {

@@ -28,6 +28,7 @@ pub mod faults;
 pub mod flights;
 pub mod grant;
 pub mod guard;
+pub mod invites;
 pub mod jobs;
 mod leases;
 pub mod loans;
@@ -53,7 +54,7 @@ pub mod sync;
 pub mod webhook;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use connector::{Connector, ConnectorError};
 pub use error::ProvisionError;

@@ -1,15 +1,18 @@
 //! The stage itself: one verified identity in, one provisioned session's makings out.
 
+mod change;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::Settings;
 use crate::config::settings::{Mode, Provisioning, Scim, Unprovisioned};
 use crate::identify::Verified;
-use crate::model::{Account, ErrorId, Grant, Identity, IdpId, Member, SessionHash};
+use crate::model::{Account, ConsoleRole, ErrorId, Grant, Identity, IdpId, Member, SessionHash};
 use crate::platform::{Platform, Tasks};
 use crate::store::Store;
 
@@ -17,7 +20,7 @@ use super::apply::Calls;
 use super::connector::{Connector, ConnectorError, FindBy};
 use super::creation::Creation;
 use super::deciding::report_skipped;
-use super::eligibility::{self, Authority};
+use super::eligibility::Authority;
 use super::explain::{Explanation, Story};
 use super::flights::{Flights, NameLocks};
 use super::grant::grant;
@@ -26,24 +29,29 @@ use super::names::NameCache;
 use super::push::Pushing;
 use super::rehearse::Telling;
 use super::resolve::{Resolved, Wanted};
-use super::shadow::{Reach, ReadOnly};
-use super::{ProvisionError, Provisioned, existing, measures, pushed};
+use super::{ProvisionError, Provisioned, existing, invites, measures, pushed};
 
 /// Sees to accounts. Cheap to clone.
 #[derive(Clone)]
 pub struct Provisioner {
-    pub(super) core: Arc<Core>,
+    /// Exchanged whole when the settings change (M4); each login goes by one of them to its end.
+    core: Arc<ArcSwap<Core>>,
     flights: Arc<Flights<Settled>>,
     pub(super) telling: Option<Telling>,
 }
 
 /// What all logins share.
+#[derive(Clone)]
 pub(super) struct Core {
     pub(super) settings: Provisioning,
     authorities: BTreeMap<IdpId, Authority>,
     /// With mode `scim`.
     pub(super) pushing: Option<Pushing>,
+    /// Without any guard around it.
+    application: Option<Arc<dyn Connector>>,
     pub(super) connector: Option<Arc<Guarded>>,
+    /// F6: by administrators' names, what they may grant.
+    pub(super) grantors: Arc<BTreeMap<String, ConsoleRole>>,
     pub(super) store: Arc<dyn Store>,
     pub(super) platform: Platform,
     pub(super) name_locks: Arc<NameLocks>,
@@ -107,7 +115,8 @@ impl Provisioner {
         tasks: Tasks,
     ) -> Self {
         let authorities = settings.idps.iter().map(|idp| (idp.id().clone(), Authority::of(idp))).collect();
-        let this = Self::with(settings.provisioning.clone(), authorities, connector, store, platform, tasks);
+        let this = Self::with(settings.provisioning.clone(), authorities, connector, store, platform, tasks)
+            .granting(settings.admin.tokens.iter().map(|token| (token.name.clone(), token.role)));
         match &settings.scim {
             Some(scim) => this.pushed_by(scim),
             None => this,
@@ -116,10 +125,8 @@ impl Provisioner {
 
     /// Sees to what SCIM clients push, and recognises their people.
     #[must_use]
-    pub fn pushed_by(mut self, scim: &Scim) -> Self {
-        if let Some(core) = Arc::get_mut(&mut self.core) {
-            core.pushing = Some(Pushing::new(scim, &core.settings));
-        }
+    pub fn pushed_by(self, scim: &Scim) -> Self {
+        self.core.rcu(|core| Core { pushing: Some(Pushing::new(scim, &core.settings)), ..Core::clone(core) });
         self
     }
 
@@ -133,16 +140,15 @@ impl Provisioner {
         platform: Platform,
         tasks: Tasks,
     ) -> Self {
-        let protected = settings.protected_accounts.clone();
-        // M6: whatever goes wrong elsewhere, nothing is written.
-        let connector = connector
-            .map(|inner| if settings.shadow { Arc::new(ReadOnly::new(inner, Reach::Reads)) } else { inner });
-        let connector = connector.map(|inner| Arc::new(Guarded::new(inner, protected)));
+        let application = connector;
+        let connector = change::guarded(application.as_ref(), &settings);
         let core = Core {
             settings,
             authorities,
             pushing: None,
+            application,
             connector,
+            grantors: Arc::new(invites::always_grantors()),
             store,
             platform,
             name_locks: Arc::default(),
@@ -151,7 +157,11 @@ impl Provisioner {
             #[cfg(test)]
             faults: Arc::default(),
         };
-        Self { core: Arc::new(core), flights: Arc::new(Flights::new(tasks)), telling: None }
+        Self {
+            core: Arc::new(ArcSwap::from_pointee(core)),
+            flights: Arc::new(Flights::new(tasks)),
+            telling: None,
+        }
     }
 
     /// Has what sign-ins do, or would do, kept for `narthex explain` and `narthex shadow`.
@@ -160,12 +170,15 @@ impl Provisioner {
         Self { telling: Some(telling), ..self }
     }
 
+    /// What a login goes by from its beginning to its end.
+    pub(super) fn core(&self) -> Arc<Core> {
+        self.core.load_full()
+    }
+
     /// A process that dies where `faults` says.
     #[cfg(test)]
-    pub(super) fn dying(mut self, faults: Arc<super::faults::Faults>) -> Self {
-        if let Some(core) = Arc::get_mut(&mut self.core) {
-            core.faults = faults;
-        }
+    pub(super) fn dying(self, faults: Arc<super::faults::Faults>) -> Self {
+        self.core.rcu(|core| Core { faults: faults.clone(), ..Core::clone(core) });
         self
     }
 
@@ -173,7 +186,7 @@ impl Provisioner {
     #[must_use]
     pub fn ending(self, told: Box<OnEnded>) -> Self {
         // The first one stays.
-        let _ = self.core.on_ended.set(told);
+        let _ = self.core().on_ended.set(told);
         self
     }
 
@@ -204,7 +217,7 @@ impl Provisioner {
     ) -> Result<Provisioned, ProvisionError> {
         let started = Instant::now();
         let identity = verified.identity().clone();
-        let (result, explanation) = if self.core.settings.shadow {
+        let (result, explanation) = if self.core().settings.shadow {
             let (result, explanation) = self.shadowed(verified, started).await;
             (result, Some(explanation))
         } else {
@@ -215,7 +228,7 @@ impl Provisioner {
         };
         if let Some(id) = id {
             let explanation = match (explanation, &result) {
-                (None, Err(error)) => Some(self.core.explained_refusal(&identity, error).await),
+                (None, Err(error)) => Some(self.core().explained_refusal(&identity, error).await),
                 (explanation, _) => explanation,
             };
             if let Some(explanation) = explanation {
@@ -248,10 +261,10 @@ impl Provisioner {
         verified: Verified,
         started: Instant,
     ) -> Result<(Provisioned, &'static str, Explanation), ProvisionError> {
-        let core = &self.core;
+        let core = self.core();
         let identity = verified.identity();
         // F1 at every login, and before the application hears of it.
-        eligibility::admit(identity, &core.settings, core.authority(&identity.idp))?;
+        core.let_in(identity).await?;
         if !core.has_member_or_makes_one(identity).await? {
             return match core.settings.unprovisioned {
                 Unprovisioned::Deny => Err(ProvisionError::NotProvisioned),
@@ -311,7 +324,8 @@ impl Core {
             (Mode::Off | Mode::Scim, None) => Ok(false),
             (Mode::Scim, Some(_)) => Ok(self.pushed_member(identity).await?.is_some()),
             (Mode::Off, Some(_)) => {
-                Ok(self.store.find_member(&identity.idp, &identity.subject).await?.is_some())
+                let known = self.store.find_member(&identity.idp, &identity.subject).await?.is_some();
+                Ok(known || self.invited(identity).await?.is_some())
             }
         }
     }
@@ -355,8 +369,9 @@ impl Core {
             return self.returning(member, identity, deadline).await;
         }
         match self.settings.mode {
-            Mode::Off | Mode::Scim => Err(ProvisionError::NotProvisioned),
-            Mode::Jit => {
+            Mode::Scim => Err(ProvisionError::NotProvisioned),
+            Mode::Off if self.invited(identity).await?.is_none() => Err(ProvisionError::NotProvisioned),
+            Mode::Jit | Mode::Off => {
                 let settled = Creation::new(self, identity, deadline)?.run().await?;
                 // An account that was there before may have to be made to fit this sign-in (L2, L3).
                 if settled.how == How::Adopted && self.adjusts() {
@@ -376,7 +391,9 @@ impl Core {
             settings,
             authorities: BTreeMap::from([(IdpId::scim(), pushed::authority())]),
             pushing: None,
+            application: self.application.clone(),
             connector: self.connector.clone(),
+            grantors: self.grantors.clone(),
             store: self.store.clone(),
             platform: self.platform.clone(),
             name_locks: self.name_locks.clone(),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::settings::Provisioning;
+use crate::model::invite::InviteId;
 use crate::model::{Entitlements, Facet, Identity, Member};
 
 use super::ProvisionError;
@@ -10,6 +11,7 @@ use super::attributes::{self, AttributeOrigin, WantedProfile};
 use super::connector::Features;
 use super::eligibility::{self, Authority, IdentityEmail};
 use super::entitle::{self, Entitled, SkipReason, Strictness};
+use super::invites::{Invited, is_external_guest};
 use super::names::Names;
 
 /// Everything that a decision rests on.
@@ -22,6 +24,8 @@ pub struct Question<'a> {
     pub names: &'a Names,
     /// Whose account is there already.
     pub member: Option<&'a Member>,
+    /// F6: at a first login only.
+    pub invited: Option<&'a Invited>,
 }
 
 /// What becomes of an identity. `explain` prints exactly these values.
@@ -41,6 +45,9 @@ pub struct Resolved {
     pub session: Entitled,
     /// L3: the profile of a member's account, where it is synced and the identity provider says enough of it.
     pub profile: Option<WantedProfile>,
+    /// F6: the invite that this rests on, to be consumed as just this revision.
+    #[serde(default)]
+    pub invited: Option<(InviteId, i64)>,
 }
 
 /// The account that a first login should end with.
@@ -82,21 +89,29 @@ pub fn resolve(question: &Question<'_>) -> Decision {
 }
 
 fn proceed(question: &Question<'_>) -> Result<Resolved, ProvisionError> {
-    let Question { identity, settings, authority, features, names, member } = *question;
-    let email = eligibility::admit(identity, settings, authority)?;
+    let Question { identity, settings, authority, features, names, member, invited } = *question;
+    let external = is_external_guest(settings, invited, member);
+    let email = eligibility::admit_guest(identity, settings, authority, external)?;
     let wanted = match member {
         Some(_) => None,
         None => Some(Wanted {
             email: email.clone(),
             profile: profile_within_authority(question)?,
-            entitled: entitle::entitled(identity, settings, features, names, Strictness::FirstLogin)?,
+            entitled: entitle::entitled(
+                identity,
+                settings,
+                features,
+                names,
+                Strictness::FirstLogin(invited),
+            )?,
         }),
     };
     let session = entitle::entitled(identity, settings, features, names, Strictness::LaterLogin)?;
     let synced = member.is_some() && settings.lifecycle.sync.contains(&Facet::Profile);
     // F2 refuses first sign-ins; a later one leaves the profile as it is.
     let profile = if synced { profile_within_authority(question).ok() } else { None };
-    Ok(Resolved { email, wanted, session, profile })
+    let invited = invited.map(|invited| (invited.id, invited.revision));
+    Ok(Resolved { email, wanted, session, profile, invited })
 }
 
 /// F2, and F1 once more for the e-mail that the account gets: a recipe or a template may take it from other

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::config::settings::SessionRoles;
 use crate::identify::Verified;
 use crate::model::{Account, AccountProfile, Grant, IdpId, Subject, UnixTime};
 use crate::store::StoreError;
@@ -19,7 +20,7 @@ use super::connector::{
 use super::explain::{Explanation, Found, Summary};
 use super::grant::grant;
 use super::rehearse::Rehearsal;
-use super::{ProvisionError, Provisioned, Provisioner, eligibility};
+use super::{ProvisionError, Provisioned, Provisioner};
 
 /// A connector that reads and refuses every write, whoever asks for it and however it came to that: what shadow mode
 /// and `narthex explain` promise does not rest on their own code being right.
@@ -119,20 +120,27 @@ impl Provisioner {
         verified: Verified,
         started: Instant,
     ) -> (Result<(Provisioned, &'static str), ProvisionError>, Explanation) {
-        let core = &self.core;
+        let core = self.core();
         let identity = verified.identity().clone();
         let deadline = started + core.settings.time_budget;
         let Rehearsal { mut explanation, standing, error } = core.rehearse(&identity, deadline).await;
         self.show_headers(&identity, None, &mut explanation);
         self.record_outcome(&explanation).await;
-        let may = eligibility::admit(&identity, &core.settings, core.authority(&identity.idp));
+        let may = core.let_in(&identity).await;
         let result = match (may, standing, error) {
             (Err(error), _, _) => Err(error),
             (Ok(_), Some((member, account)), None) => {
                 let said = explanation.session.clone().unwrap_or_default();
-                let grant = grant(&account.entitlements, &said, core.settings.session_roles);
+                // What is not written in the application cannot be borrowed there.
+                let roles = match core.settings.session_roles {
+                    SessionRoles::Borrow => SessionRoles::Off,
+                    other => other,
+                };
+                let grant = grant(&account.entitlements, &said, roles);
                 Ok((Provisioned::with_account(verified, &member, &account, grant), "existing"))
             }
+            // G6 holds, whatever account there is or is not.
+            (Ok(_), _, Some(error @ ProvisionError::Blocked)) => Err(error),
             // G4 holds too: whose account was deactivated is kept out.
             (Ok(_), _, Some(error @ ProvisionError::AccountDeactivated { .. }))
                 if matches!(explanation.found, Found::Member(_)) =>

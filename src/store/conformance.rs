@@ -4,6 +4,7 @@
 mod agreement;
 mod audit;
 mod feed;
+mod invites;
 mod jobs;
 mod keys;
 mod lists;
@@ -13,6 +14,7 @@ mod outbox;
 mod rehearsals;
 mod scim;
 mod sessions;
+mod settings;
 mod standing;
 
 use std::future::Future;
@@ -181,6 +183,28 @@ macro_rules! conformance {
                 a_document_is_found_as_it_was_put_last
                 an_unknown_document_is_absent
             );
+            conformance!(@tests $maker $marks lists:
+                sessions_are_listed_newest_first_and_in_pages
+                sessions_are_listed_by_member_and_by_identity
+                e4_all_sessions_of_a_member_end_and_no_others
+                all_sessions_end_at_once
+                members_are_listed_by_id_and_in_pages
+                members_are_found_by_the_beginning_of_address_or_username
+                members_are_found_by_account_and_by_identity
+            );
+            conformance!(@tests $maker $marks invites:
+                f6_an_invite_is_found_and_listed_as_it_was_added
+                f6_an_invite_is_for_its_address_its_provider_and_its_time
+                f6_an_invite_is_consumed_once_and_its_identity_may_try_again
+                f6_of_a_hundred_identities_at_once_one_consumes_the_invite
+                f6_an_invite_is_changed_and_revoked_until_it_is_used
+            );
+            conformance!(@tests $maker $marks settings:
+                m4_there_are_none_at_first
+                m4_versions_follow_one_another_and_are_kept
+                m4_of_a_hundred_changes_of_one_version_one_wins
+                the_latest_versions_are_kept
+            );
             conformance!(@tests $maker $marks feed:
                 changes_are_numbered_from_one_and_found_from_a_number_on
                 a_page_of_changes_is_found_at_once
@@ -224,14 +248,6 @@ macro_rules! conformance {
                 links_are_told_of_either_side
                 e2_each_write_puts_a_job_for_each_user_whom_it_concerns
                 an_identity_is_linked_to_one_member
-            );
-            conformance!(@tests $maker $marks lists:
-                sessions_are_listed_newest_first_and_in_pages
-                sessions_are_listed_by_member_and_by_identity
-                e4_all_sessions_of_a_member_end_and_no_others
-                members_are_listed_by_id_and_in_pages
-                members_are_found_by_the_beginning_of_address_or_username
-                members_are_found_by_account_and_by_identity
             );
         }
     )*};

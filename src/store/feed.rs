@@ -34,6 +34,8 @@ pub enum Changed {
     /// A session has ended: the database notes it by itself, whoever took the row away. The key is its hash, as
     /// [`session_key`] writes it.
     Session,
+    /// The provisioning settings were changed. The key is their version.
+    Settings,
     /// Of a newer version of narthex, and nothing that this one knows.
     #[serde(other)]
     Other,

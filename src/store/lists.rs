@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::invites::InviteStore;
 use crate::model::{AccountId, IdpId, MemberId, MemberStatus, Origin, SessionHash, Subject, UnixTime};
 
 /// Everything that administration needs beside what sign-ins do.
-pub trait AdminStore: SessionListStore + MemberListStore {}
-impl<T: SessionListStore + MemberListStore> AdminStore for T {}
+pub trait AdminStore: SessionListStore + MemberListStore + SettingsStore + InviteStore {}
+impl<T: SessionListStore + MemberListStore + SettingsStore + InviteStore> AdminStore for T {}
 
 /// Sessions as administrators see them.
 #[async_trait]
@@ -23,6 +24,9 @@ pub trait SessionListStore: Send + Sync {
 
     /// Ends all sessions of this member; returns their hashes.
     async fn end_sessions_of_member(&self, member: MemberId) -> Result<Vec<SessionHash>, StoreError>;
+
+    /// Ends every session there is; returns their hashes.
+    async fn end_all_sessions(&self) -> Result<Vec<SessionHash>, StoreError>;
 }
 
 /// Whose sessions.
@@ -60,6 +64,9 @@ pub trait MemberListStore: Send + Sync {
         after: Option<MemberId>,
         limit: usize,
     ) -> Result<Vec<MemberRow>, StoreError>;
+
+    /// How many there are.
+    async fn count_members(&self) -> Result<u64, StoreError>;
 }
 
 /// Which members.
@@ -88,6 +95,38 @@ pub struct MemberRow {
     pub generation: u32,
     pub created_at: UnixTime,
     pub last_login_at: UnixTime,
+}
+
+/// Settings given at run time (PROVISIONING.md M4).
+#[async_trait]
+pub trait SettingsStore: Send + Sync {
+    /// The newest version; 0 where there is none.
+    async fn settings_version(&self) -> Result<i64, StoreError>;
+
+    /// The newest versions, at most `limit`, older than `before`.
+    async fn newest_settings(
+        &self,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<StoredSettings>, StoreError>;
+
+    /// Adds a version if it is the one after the newest; `false`: somebody else was faster. The latest
+    /// [`MAX_VERSIONS`] are kept.
+    async fn put_settings(&self, settings: &StoredSettings) -> Result<bool, StoreError>;
+}
+
+/// Versions that are kept, to see what held when.
+pub const MAX_VERSIONS: usize = 200;
+
+/// One version of the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSettings {
+    /// From 1.
+    pub version: i64,
+    /// `[provisioning]` as JSON, without defaults.
+    pub section: String,
+    pub changed_by: String,
+    pub changed_at: UnixTime,
 }
 
 /// The first text, in the order of bytes, that does not begin with `beginning`, nor comes before those that do.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod feed;
+mod invites;
 mod jobs;
 mod lists;
 mod logins;
@@ -9,6 +10,7 @@ mod members;
 mod outbox;
 mod rehearsals;
 mod scim;
+mod settings;
 mod standing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -27,6 +29,7 @@ use self::rehearsals::Rehearsals;
 use self::scim::Scim;
 use super::feed::{Changed, session_key};
 use super::{DocumentStore, KeyStore, SessionStore, StoreError, StoredKey};
+use crate::model::invite::{Invite, InviteId};
 use crate::model::login::MAX_IN_FLIGHT;
 use crate::model::{IdpId, MemberId, SessionHash, SessionRecord, UnixTime};
 
@@ -52,6 +55,8 @@ struct Tables {
     removals: Vec<(UnixTime, u32)>,
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
+    settings: Vec<super::lists::StoredSettings>,
+    invites: BTreeMap<InviteId, Invite>,
     rehearsals: Rehearsals,
     audit: AuditTables,
     outbox: Outbox,

@@ -7,6 +7,7 @@ mod columns;
 mod conformance;
 mod families;
 pub mod feed;
+pub mod invites;
 pub mod lists;
 pub mod memory;
 pub mod postgres;
@@ -21,6 +22,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use self::feed::FeedStore;
+pub use self::lists::AdminStore;
 use crate::model::audit::{AuditQuery, PartKey};
 use crate::model::letter::{ClaimedLetter, Letter};
 use crate::model::{
@@ -28,7 +30,6 @@ use crate::model::{
     ReturnTo, SessionHash, SessionRecord, StateHash, Subject, UnixTime,
 };
 
-pub use self::lists::AdminStore;
 pub use self::rehearsals::RehearsalStore;
 pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
 pub use self::standing::{

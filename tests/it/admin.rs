@@ -2,7 +2,7 @@
 
 use http::Method;
 use narthex::app;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::stack::ADMIN_TOKEN;
 use crate::support::{Browser, Page, Stack};
@@ -79,7 +79,7 @@ async fn s5_the_bootstrap_token_of_the_command_line_opens_the_admin_api() {
     // The program has the machine's clock; the proxy has the tests'.
     let token = app::bootstrap(&stack.settings(), &stack.parties.platform).await.unwrap();
     let caller = Browser::new();
-    let body = serde_json::json!({ "token": token });
+    let body = json!({ "token": token });
     let request = caller.request(Method::POST, &stack.admin_at("/bootstrap")).background();
     let issued = request.json(&body).send().await;
     assert_eq!(issued.status, 201, "{}", issued.text());
@@ -87,4 +87,68 @@ async fn s5_the_bootstrap_token_of_the_command_line_opens_the_admin_api() {
     let me = caller.request(Method::GET, &stack.admin_at("/me")).background();
     let me = me.header("authorization", &bearer).send().await.json();
     assert_eq!(me["role"], "administrator");
+}
+
+async fn send(stack: &Stack, method: Method, path: &str, version: &str, body: &Value) -> Page {
+    let caller = Browser::new();
+    let request = caller.request(method, &stack.admin_at(path)).background().header("if-match", version);
+    request.header("authorization", &format!("Bearer {ADMIN_TOKEN}")).json(body).send().await
+}
+
+#[tokio::test]
+async fn m4_settings_change_in_the_running_proxy_and_hold_after_a_restart() {
+    let mut stack = Stack::start().await;
+    let before = call(&stack, Method::GET, "/settings").await.json();
+    assert_eq!((&before["version"], &before["source"]), (&json!(0), &json!("store")));
+    let mut wanted = before["given"].clone();
+    wanted["default_role"] = json!("editor");
+    let preview =
+        send(&stack, Method::POST, "/settings/preview", "", &json!({ "provisioning": wanted })).await;
+    assert_eq!(preview.status, 200, "{}", preview.text());
+    let preview = preview.json();
+    assert_eq!(preview["changes"][0]["key"], "default_role");
+    let change = json!({ "provisioning": wanted, "confirmation": preview["confirmation"] });
+    let changed = send(&stack, Method::PUT, "/settings", "\"0\"", &change).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+
+    let browser = Browser::new();
+    stack.sign_in(&browser, "carol").await;
+    let role = async |stack: &Stack| {
+        let echo = browser.request(Method::GET, &stack.at("/echo")).background().send().await.text();
+        echo.to_lowercase().contains("editor")
+    };
+    assert!(role(&stack).await, "the next login goes by it");
+
+    let (code, text, error) = stack.program(&["check", "--store"]);
+    assert!(code == 1 && text.contains("provisioning.default_role: the file says \"user\""), "{text}{error}");
+    let (code, text, _) = stack.program(&["settings", "export"]);
+    assert!(code == 0 && text.contains("default_role = \"editor\""), "{text}");
+    stack.restart().await;
+    let after = call(&stack, Method::GET, "/settings").await.json();
+    assert_eq!((&after["version"], &after["given"]["default_role"]), (&json!(1), &json!("editor")));
+}
+
+#[tokio::test]
+async fn f6_whom_an_administrator_invites_comes_in_with_what_was_given() {
+    let stack = Stack::start().await;
+    let wanted = ["invite", "create", "--email", "zoe@example.com", "--role", "editor", "--json"];
+    let (code, text, error) = stack.program(&wanted);
+    assert_eq!(code, 0, "{text}{error}");
+    assert_eq!(lines(&text)[0]["invited_by"], "command line");
+    // The program has the machine's clock, the proxy that of the tests: to the proxy that invite has expired.
+    let wanted = json!({ "email": "bob@example.com", "role": "editor" });
+    let made = send(&stack, Method::POST, "/invites", "", &wanted).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made = made.json();
+    let browser = Browser::new();
+    stack.sign_in(&browser, "bob").await;
+    let id = made["id"].as_str().unwrap();
+    let (code, text, _) = stack.program(&["invite", "show", id]);
+    assert!(code == 0 && text.contains("used"), "{text}");
+    let members = call(&stack, Method::GET, "/members?search=bob").await.json();
+    assert_eq!(members["items"][0]["origin"], "invite");
+    let (code, ..) = stack.program(&["invite", "revoke", id]);
+    assert_eq!(code, 1, "it was used");
+    let privileged = ["invite", "create", "--email", "x@example.com", "--role", "no such role"];
+    assert_eq!(stack.program(&privileged).0, 1);
 }

@@ -18,7 +18,7 @@ fn member_id(number: u8) -> MemberId {
     MemberId(uuid::Uuid::from_bytes([number; 16]))
 }
 
-async fn with_member(server: &Server, number: u8) {
+pub async fn with_member(server: &Server, number: u8) {
     let now = Platform::system().clock.now();
     let (idp, subject) = ("corp".parse().unwrap(), Subject::parse(&format!("s{number}")).unwrap());
     let username = format!("user{number}");
@@ -64,7 +64,7 @@ async fn with_member(server: &Server, number: u8) {
 }
 
 async fn three() -> Server {
-    let server = Server::new();
+    let server = Server::new().await;
     for number in 1..=3 {
         with_member(&server, number).await;
     }
@@ -167,7 +167,7 @@ async fn e4_all_sessions_of_a_member_end_at_once() {
 
 #[tokio::test]
 async fn settings_connector_and_status_are_shown_without_secrets() {
-    let server = Server::new();
+    let server = Server::new().await;
     let settings = server.get("/settings").await.json();
     assert_eq!(settings["provisioning"]["default_role"], "user");
     assert_eq!(settings["provisioning"]["unknown_role"], "default");
@@ -184,7 +184,7 @@ async fn settings_connector_and_status_are_shown_without_secrets() {
 
 #[tokio::test]
 async fn x1_a_refusal_is_explained_by_its_error_id() {
-    let server = Server::new();
+    let server = Server::new().await;
     let id = Platform::system().entropy.error_id();
     let record = json!({
         "at": 1_800_000_000, "idp": "corp", "code": "nonce", "fault": "client", "message": "m", "steps": []
@@ -193,4 +193,31 @@ async fn x1_a_refusal_is_explained_by_its_error_id() {
     let found = server.get(&format!("/refusals/{id}")).await.json();
     assert_eq!((&found["code"], &found["at"]), (&json!("nonce"), &json!("2027-01-15T08:00:00Z")));
     assert_eq!(server.get("/refusals/zzz").await.code(), "no_such_thing");
+    let (idp, subject) = ("corp".parse().unwrap(), Subject::parse("s1").unwrap());
+    server.store.tell_login(&id, &idp, &subject, "{\"rehearsed\":false}").await.unwrap();
+    let told = server.get(&format!("/logins/{id}")).await.json();
+    assert_eq!(told["explanation"]["rehearsed"], false);
+    assert_eq!(server.get("/logins/zzz").await.code(), "no_such_thing");
+}
+
+#[tokio::test]
+async fn s3_what_administrators_do_is_in_the_audit_log() {
+    let server = three().await;
+    let member = member_id(2);
+    server.call(ConsoleRole::Operator, "DELETE", &format!("/members/{member}/sessions"), None).await;
+    server.call(ConsoleRole::Viewer, "DELETE", "/sessions", None).await;
+    server.audit.flush().await.unwrap();
+    let all = server.get("/audit").await.json();
+    let events: Vec<&str> =
+        all["items"].as_array().unwrap().iter().map(|entry| entry["event"].as_str().unwrap()).collect();
+    assert!(events.contains(&"administrator_refused"), "{events:?}");
+    let ended = server.get(&format!("/audit?event=sessions_ended&member={member}&limit=1")).await.json();
+    let entry = &ended["items"][0];
+    assert_eq!(entry["body"]["actor"]["kind"], "administrator");
+    assert!(entry["actor"].to_string().contains("olaf"), "{entry}");
+    for bad in ["event=nothing", "since=yesterday", "after=eA", "member=x"] {
+        assert_eq!(server.get(&format!("/audit?{bad}")).await.code(), "bad_request", "{bad}");
+    }
+    let next = server.get("/audit?limit=1").await.json()["next"].as_str().unwrap().to_owned();
+    assert_eq!(server.get(&format!("/audit?after={next}")).await.status, StatusCode::OK);
 }

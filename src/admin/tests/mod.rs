@@ -1,8 +1,10 @@
 //! The admin API in process, as its callers see it; every answer is held against the document.
 
 mod document;
+mod invites;
 mod lists;
 mod permissions;
 mod server;
+mod settings;
 
 use server::Server;

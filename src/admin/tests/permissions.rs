@@ -26,7 +26,7 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request<Body> 
 
 #[tokio::test]
 async fn s5_every_route_is_open_to_exactly_the_roles_of_the_table() {
-    let server = Server::new();
+    let server = Server::new().await;
     for route in ROUTES {
         let (method, path) = (route.method.as_str(), filled(route.path));
         for role in ConsoleRole::ALL {
@@ -46,7 +46,7 @@ async fn s5_every_route_is_open_to_exactly_the_roles_of_the_table() {
 
 #[tokio::test]
 async fn s5_without_credentials_every_route_is_closed_but_those_for_anybody() {
-    let server = Server::new();
+    let server = Server::new().await;
     for route in ROUTES {
         let host = ("host", "localhost");
         for headers in [&[host][..], &[host, ("authorization", "Basic eDp5")]] {
@@ -64,7 +64,7 @@ async fn s5_without_credentials_every_route_is_closed_but_those_for_anybody() {
 
 #[tokio::test]
 async fn invariant_12_every_route_is_closed_to_foreign_hosts_and_origins() {
-    let server = Server::new();
+    let server = Server::new().await;
     let bearer = format!("Bearer {}", token(ConsoleRole::Administrator));
     let auth = ("authorization", bearer.as_str());
     for route in ROUTES {
@@ -85,7 +85,7 @@ async fn invariant_12_every_route_is_closed_to_foreign_hosts_and_origins() {
 
 #[tokio::test]
 async fn what_is_not_there_is_a_problem_too() {
-    let server = Server::new();
+    let server = Server::new().await;
     let reply = server.get("/nothing").await;
     assert_eq!((reply.status, reply.code().as_str()), (StatusCode::NOT_FOUND, "not_found"));
     let reply = server.call(ConsoleRole::Viewer, "PATCH", "/members", None).await;
@@ -96,7 +96,7 @@ async fn what_is_not_there_is_a_problem_too() {
 
 #[tokio::test]
 async fn s5_the_bootstrap_token_makes_an_administrator_once() {
-    let server = Server::new();
+    let server = Server::new().await;
     let now = Platform::system().clock.now();
     let token = make_bootstrap(server.store.as_ref(), &SystemEntropy, now).await.unwrap();
     let send = async |body: &str, media: &str| {
@@ -122,7 +122,7 @@ async fn s5_the_bootstrap_token_makes_an_administrator_once() {
 
 #[tokio::test]
 async fn a_body_that_is_too_large_or_not_as_wanted_is_refused() {
-    let server = Server::new();
+    let server = Server::new().await;
     let send = async |body: String| {
         let request = Request::builder().method("POST").uri("/api/v1/bootstrap").header("host", "localhost");
         let request = request.header("content-type", "application/json").body(Body::from(body)).unwrap();

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -12,13 +13,16 @@ use serde_json::Value;
 use tower_service::Service;
 
 use super::document::check;
+use crate::admin::live::{Live, LiveError};
 use crate::admin::{Admin, Parts, openapi};
 use crate::config::{self, Purpose, Settings};
 use crate::identify::cookie::CookieNames;
 use crate::identify::session::Sessions;
 use crate::model::ConsoleRole;
+use crate::observe::Audit;
 use crate::platform::{KeyRing, Platform};
-use crate::provision::catalogue;
+use crate::provision::connector::Features;
+use crate::provision::{Connector, catalogue};
 use crate::store::Store;
 use crate::store::memory::Memory;
 
@@ -68,6 +72,13 @@ pub fn token(role: ConsoleRole) -> String {
 pub struct Server {
     pub router: Router,
     pub store: Arc<dyn Store>,
+    pub live: Arc<Live>,
+    /// Whether the identity provider's documents were read.
+    pub ready: Arc<AtomicBool>,
+    /// The onboarding teams of the settings that the process was last told of.
+    pub applied: Arc<Mutex<Vec<String>>>,
+    pub audit: Audit,
+    settings: Settings,
 }
 
 /// What came back.
@@ -90,18 +101,31 @@ impl Reply {
     }
 }
 
-pub fn settings() -> Settings {
-    let features = |name: &str| catalogue::features(name).ok();
+fn features(name: &str) -> Option<Features> {
+    catalogue::features(name).ok()
+}
+
+fn settings(config: &str) -> Settings {
     let path = Path::new("/etc/narthex/proxy.toml");
-    match config::load_text(path, CONFIG, Purpose::Serve, std::iter::empty(), &features) {
+    match config::load_text(path, config, Purpose::Serve, std::iter::empty(), &features) {
         Ok(loaded) => loaded.settings,
         Err(errors) => panic!("{errors}"),
     }
 }
 
 impl Server {
-    pub fn new() -> Self {
-        let settings = settings();
+    pub async fn new() -> Self {
+        Self::with(str::to_owned).await
+    }
+
+    /// With another configuration.
+    pub async fn with(edit: impl FnOnce(&str) -> String) -> Self {
+        Self::before(edit, None).await
+    }
+
+    /// With another configuration, and before this application where one is given.
+    pub async fn before(edit: impl FnOnce(&str) -> String, application: Option<Arc<dyn Connector>>) -> Self {
+        let settings = settings(&edit(CONFIG));
         let platform = Platform::system();
         let keys = KeyRing::new(&[7; 32]);
         let store: Arc<dyn Store> = Arc::new(Memory::default());
@@ -116,9 +140,32 @@ impl Server {
         let outbound = crate::platform::Outbound::new(&[]).unwrap();
         let connector =
             catalogue::connector(settings.application.as_ref().unwrap(), outbound, platform.clone()).unwrap();
-        let parts = Parts { store: store.clone(), sessions, connector: Some(connector), keys, platform };
+        let live = Arc::new(Live::open(&settings, Box::new(features), store.clone()).await.unwrap());
+        let (ready, applied) = (Arc::new(AtomicBool::new(true)), Arc::<Mutex<Vec<String>>>::default());
+        let told = applied.clone();
+        live.on_change(Box::new(move |settings| {
+            *told.lock().unwrap() = settings.onboarding.teams.clone();
+        }));
+        let is_ready = ready.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let (audit, _writer) = Audit::start(store.clone(), platform.clone(), runtime);
+        let parts = Parts {
+            store: store.clone(),
+            sessions,
+            connector: Some(application.unwrap_or(connector)),
+            live: live.clone(),
+            is_ready: Arc::new(move |_| is_ready.load(Ordering::SeqCst)),
+            keys,
+            audit: audit.clone(),
+            platform,
+        };
         let admin = Arc::new(Admin::new(&settings, "127.0.0.1".parse().unwrap(), parts));
-        Self { router: admin.router(), store }
+        Self { router: admin.router(), store, live, ready, applied, audit, settings }
+    }
+
+    /// As another replica, or after a restart.
+    pub async fn opened_again(&self) -> Result<Live, LiveError> {
+        Live::open(&self.settings, Box::new(features), self.store.clone()).await
     }
 
     /// Sends the request as it is, from loopback.

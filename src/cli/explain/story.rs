@@ -235,13 +235,14 @@ fn because(because: &Because, source: Source) -> String {
         Because::Row { position, group: Some(group) } => format!("mapping[{position}], group {group}"),
         Because::Row { position, group: None } => format!("mapping[{position}], by its condition"),
         Because::OwnersGroup(group) => format!("owners_groups, group {group}"),
+        Because::Invite(id) => format!("invite {id}"),
         Because::Onboarding => return "onboarding".to_owned(),
         Because::DefaultRole => return "default_role".to_owned(),
     };
     match source {
+        Source::Invite => format!("invite: {why}"),
         Source::Sso => format!("sso: {why}"),
         Source::Onboarding | Source::Default => why,
-        Source::Invite => format!("invite: {why}"),
         Source::Console => format!("console: {why}"),
         Source::Scim => format!("scim: {why}"),
     }

@@ -26,8 +26,8 @@ use url::{Host, Url};
 use super::Purpose;
 use super::document::{Node, Origin, Step, shown};
 use super::problem::{Problem, Problems};
-use super::raw::Raw;
-use super::settings::Settings;
+use super::raw::{self, Raw};
+use super::settings::{Settings, SettingsSource};
 use super::written::Written;
 use crate::expr::{Located, nearest};
 use crate::provision::connector::Features;
@@ -110,6 +110,10 @@ impl Meaning<'_> {
             provisioning: provisioning?,
             network: network?,
             scim: scim.ok()?,
+            settings_source: match raw.settings.as_ref()?.source? {
+                raw::SettingsSource::Store => SettingsSource::Store,
+                raw::SettingsSource::File => SettingsSource::File,
+            },
             admin: admin?,
             health: health?,
             notify: notify?,

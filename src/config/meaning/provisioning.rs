@@ -71,6 +71,7 @@ impl Meaning<'_> {
                 raw::UnknownTeam::Create => UnknownTeam::Create,
             },
             onboarding: onboarding?,
+            invite_allow_external: written.invite.as_ref()?.allow_external?,
             attributes: attributes?,
             allowed_email_domains: allowed?,
             on_existing: match written.on_existing? {

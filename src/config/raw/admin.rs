@@ -37,3 +37,20 @@ pub struct AdminToken {
     #[schemars(required)]
     pub token: Option<SecretRef>,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SettingsSource {
+    Store,
+    File,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsSection {
+    /// "store": [provisioning] holds until it is changed through the admin API; from then on what was put there holds,
+    /// on every replica, and this file's says only what differs (`narthex check --store`). "file": [provisioning]
+    /// holds, and the admin API only reads it.
+    #[schemars(extend("default" = "store"))]
+    pub source: Option<SettingsSource>,
+}

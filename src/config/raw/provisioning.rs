@@ -139,6 +139,9 @@ pub struct Provisioning {
     /// What people get whom the identity provider gave no team, application group or permission.
     #[schemars(extend("default" = {}))]
     pub onboarding: Option<Onboarding>,
+    /// People who are invited through the admin API or `narthex invite`.
+    #[schemars(extend("default" = {}))]
+    pub invite: Option<InviteSettings>,
     /// The account's attributes by the connector's names (narthex connector show). A connector brings its own
     /// pre-filled; only what shall differ needs to stand here.
     #[schemars(extend("default" = {}))]
@@ -263,4 +266,13 @@ impl ClaimNames {
             Self::Several(names) => names,
         }
     }
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InviteSettings {
+    /// true: an invited person need not be of allowed_email_domains. The identity provider must still vouch for the
+    /// address.
+    #[schemars(extend("default" = false))]
+    pub allow_external: Option<bool>,
 }

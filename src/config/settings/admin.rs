@@ -22,3 +22,10 @@ pub struct AdminToken {
     /// At least 32 characters; empty where it is absent and the configuration is only checked.
     pub token: Secret,
 }
+
+/// `[settings] source`: where the provisioning settings come from (PROVISIONING.md M4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingsSource {
+    Store,
+    File,
+}

@@ -45,3 +45,15 @@ pub enum ScimMatch {
     },
     Email,
 }
+
+impl ScimMatch {
+    /// The claim that is compared, where it is one of its own.
+    #[must_use]
+    pub fn claim(&self) -> Option<&str> {
+        match self {
+            Self::ExternalId { claim } => claim.as_deref(),
+            Self::UserName { claim } => Some(claim),
+            Self::Email => None,
+        }
+    }
+}

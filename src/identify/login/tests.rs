@@ -465,8 +465,14 @@ async fn a_login_by_openid_connect_goes_through_from_end_to_end() {
     let store = Arc::new(Memory::default());
     let platform = platform_of(&clock);
     let settings = testing::idp_of(&op, "corp");
-    let oidc =
-        Oidc::new(settings, redirect_uri(), vec![], testing::outbound(), store.clone(), platform.clone());
+    let oidc = Oidc::new(
+        settings,
+        redirect_uri(),
+        Arc::default(),
+        testing::outbound(),
+        store.clone(),
+        platform.clone(),
+    );
     let logins = Logins::new(vec![oidc], store, platform, &KeyRing::new(&[1; 32]));
 
     let begun = logins.begin(&idp("corp"), to("/wiki"), None).await.unwrap();

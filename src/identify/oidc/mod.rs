@@ -17,4 +17,4 @@ pub(in crate::identify) mod testing;
 mod tests;
 
 pub use error::OidcError;
-pub use provider::Oidc;
+pub use provider::{Oidc, WantedClaims};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -32,11 +33,15 @@ use crate::store::Store;
 /// The provider's documents are read again this often.
 const REFRESH: Duration = Duration::from_hours(1);
 
+/// The paths of the claims that the configuration refers to, as it is now.
+pub type WantedClaims = Arc<ArcSwap<Vec<String>>>;
+
 /// An OpenID provider and what is known of it.
 pub struct Oidc {
     pub(super) idp: OidcIdp,
     redirect_uri: Url,
-    wanted_claims: Vec<String>,
+    wanted_claims: WantedClaims,
+    always_wanted: Vec<&'static str>,
     outbound: Outbound,
     platform: Platform,
     discovery: Url,
@@ -54,7 +59,7 @@ impl Oidc {
     pub fn new(
         idp: OidcIdp,
         redirect_uri: Url,
-        wanted_claims: Vec<String>,
+        wanted_claims: WantedClaims,
         outbound: Outbound,
         store: Arc<dyn Store>,
         platform: Platform,
@@ -65,7 +70,7 @@ impl Oidc {
     pub(super) fn build(
         idp: OidcIdp,
         redirect_uri: Url,
-        mut wanted_claims: Vec<String>,
+        wanted_claims: WantedClaims,
         outbound: Outbound,
         store: Arc<dyn Store>,
         platform: Platform,
@@ -84,10 +89,7 @@ impl Oidc {
             status: |status| OidcError::KeysStatus { status },
             parse: Box::new(move |body| KeySet::parse(body, &allowed)),
         };
-        wanted_claims.push("email".to_owned());
-        if !idp.trust_email {
-            wanted_claims.push("email_verified".to_owned());
-        }
+        let always_wanted = if idp.trust_email { vec!["email"] } else { vec!["email", "email_verified"] };
         // SECURITY: the issuer is part of the name, so that keys kept for the issuer of yesterday never
         // verify for the one that the same id names today (lesson 17).
         let issuer_digest = URL_SAFE_NO_PAD.encode(sha256(idp.issuer_text.as_bytes()));
@@ -97,6 +99,7 @@ impl Oidc {
             keys: Document::new(name("keys"), keys, source),
             redirect_uri,
             wanted_claims,
+            always_wanted,
             outbound,
             platform,
             discovery,
@@ -236,7 +239,9 @@ impl Oidc {
     ) -> Result<Claims, OidcError> {
         let claims = Claims::new(claims)?;
         let Some(endpoint) = &metadata.userinfo_endpoint else { return Ok(claims) };
-        if !userinfo::is_needed(&claims, &self.wanted_claims) {
+        let wanted = self.wanted_claims.load();
+        let wanted = wanted.iter().map(String::as_str).chain(self.always_wanted.iter().copied());
+        if !userinfo::is_needed(&claims, wanted) {
             return Ok(claims);
         }
         let answered = match userinfo::ask(&self.outbound, endpoint, &tokens.access_token).await? {

@@ -492,6 +492,6 @@ pub(in crate::identify) fn platform_of(clock: &TestClock) -> Platform {
 }
 
 fn build(idp: OidcIdp, clock: &TestClock, store: &Arc<Memory>) -> Oidc {
-    let wanted = vec!["sub".to_owned()];
+    let wanted = Arc::new(arc_swap::ArcSwap::from_pointee(vec!["sub".to_owned()]));
     Oidc::build(idp, redirect_uri(), wanted, outbound(), store.clone(), platform_of(clock))
 }

@@ -38,8 +38,8 @@ const PAIRS: [(&str, &str); 2] = [("email", "email_verified"), ("phone_number", 
 
 /// Whether any of `wanted` is missing.
 #[must_use]
-pub fn is_needed(claims: &Claims, wanted: &[String]) -> bool {
-    wanted.iter().any(|path| claims.at(path).is_none())
+pub fn is_needed<'a>(claims: &Claims, mut wanted: impl Iterator<Item = &'a str>) -> bool {
+    wanted.any(|path| claims.at(path).is_none())
 }
 
 /// Asks the endpoint.
@@ -191,9 +191,7 @@ mod tests {
     #[test]
     fn it_is_needed_where_one_wanted_claim_is_missing() {
         let claims = Claims::new(object(json!({"a": 1, "b": {"c": []}}))).unwrap();
-        let needed = |wanted: &[&str]| {
-            is_needed(&claims, &wanted.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
-        };
+        let needed = |wanted: &[&str]| is_needed(&claims, wanted.iter().copied());
         assert!(!needed(&[]));
         assert!(!needed(&["a", "b.c"]));
         assert!(needed(&["a", "b.d"]));

@@ -17,4 +17,18 @@ impl Sessions {
         }
         Ok(ended.len())
     }
+
+    /// Ends every session there is. Returns how many.
+    ///
+    /// # Errors
+    /// Where the store cannot be asked which they are; then none has ended.
+    pub async fn end_all(&self) -> Result<usize, SessionError> {
+        let ended = self.store.end_all_sessions().await;
+        self.note_store(&ended);
+        let ended = ended?;
+        for hash in &ended {
+            self.forget(hash, true);
+        }
+        Ok(ended.len())
+    }
 }

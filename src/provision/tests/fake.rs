@@ -9,7 +9,7 @@ use crate::model::{Account, AccountId, AccountProfile, Entitlements};
 use crate::provision::connector::*;
 use crate::provision::plan::changed;
 
-pub(super) struct Fake {
+pub(crate) struct Fake {
     features: Features,
     pub(super) state: Mutex<State>,
 }
@@ -77,7 +77,7 @@ pub(super) fn features() -> Features {
     }
 }
 
-pub(super) fn account(id: &str, username: &str, email: &str) -> Account {
+pub(crate) fn account(id: &str, username: &str, email: &str) -> Account {
     Account {
         id: AccountId(id.to_owned()),
         profile: AccountProfile {
@@ -92,7 +92,7 @@ pub(super) fn account(id: &str, username: &str, email: &str) -> Account {
 }
 
 impl Fake {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let lists = BTreeMap::from([
             (Kind::Role, names(&[("user", false), ("reader", false), ("admin", true)])),
             (
@@ -120,7 +120,7 @@ impl Fake {
         Self { features: features(), state: Mutex::new(state) }
     }
 
-    pub(super) fn has(&self, account: Account) {
+    pub(crate) fn has(&self, account: Account) {
         self.state.lock().unwrap().accounts.push(account);
     }
 

@@ -33,7 +33,7 @@ fn all_names() -> Names {
 }
 
 fn give(claims: Value, settings: &Provisioning) -> Entitled {
-    entitled(&ada(claims), settings, &features(), &all_names(), Strictness::FirstLogin).unwrap()
+    entitled(&ada(claims), settings, &features(), &all_names(), Strictness::FirstLogin(None)).unwrap()
 }
 
 fn given(claims: Value, settings: &Provisioning) -> Entitlements {

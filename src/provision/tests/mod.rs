@@ -7,9 +7,10 @@ mod crashes;
 mod ephemeral;
 mod exchange;
 mod explain;
-mod fake;
+pub(crate) mod fake;
 mod flow;
 mod guards;
+mod invites;
 mod mapping;
 mod once;
 mod properties;
@@ -71,6 +72,7 @@ fn settings() -> Provisioning {
             teams: vec!["acme/readers".to_owned()],
             app_groups: vec!["newcomers".to_owned()],
         },
+        invite_allow_external: false,
         attributes: BTreeMap::new(),
         allowed_email_domains: Vec::new(),
         on_existing: OnExisting::Adopt,

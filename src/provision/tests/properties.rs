@@ -109,6 +109,7 @@ proptest! {
             features: &features(),
             names: &all_names(),
             member: None,
+            invited: None,
         });
         let Decision::Proceed(resolved) = decision else { panic!("{decision:?}") };
         let wanted = resolved.wanted.unwrap();
@@ -129,7 +130,7 @@ proptest! {
         later in any::<bool>(),
         unlisted in any::<bool>(),
     ) {
-        let strictness = if later { Strictness::LaterLogin } else { Strictness::FirstLogin };
+        let strictness = if later { Strictness::LaterLogin } else { Strictness::FirstLogin(None) };
         // Without rows and owners_groups only claims are left to give.
         let settings = Provisioning {
             mapping: Vec::new(),
@@ -151,7 +152,7 @@ proptest! {
     #[test]
     fn f4_whatever_is_privileged_comes_from_a_marked_row_or_owners_groups(identity in identities()) {
         let entitled =
-            entitled(&identity, &settings(), &features(), &all_names(), Strictness::FirstLogin).unwrap();
+            entitled(&identity, &settings(), &features(), &all_names(), Strictness::FirstLogin(None)).unwrap();
         if privileged(&entitled) {
             let by_administrator = entitled.given.iter().any(|given| {
                 given.privileged

@@ -387,3 +387,30 @@ async fn m5_what_scim_made_stays_when_the_mode_is_another() {
     assert_eq!(member.account_state, AccountState::Present);
     assert_eq!(directory.world.app.account("ada").profile.display_name.as_deref(), Some("ada"));
 }
+
+#[tokio::test]
+async fn g3_a_directory_that_lost_its_people_takes_few_accounts_away_and_all_sessions() {
+    let mut directory = Directory::new();
+    directory.world.settings.lifecycle.max_removals = 1;
+    let people = [(1, "ada"), (2, "bob")];
+    for (number, name) in people {
+        directory.user(name, json!({})).await;
+        directory.run_jobs().await;
+        let provisioned = directory.login(&person(name, json!({}))).await.unwrap();
+        directory.world.begin_session(&provisioned, number).await.unwrap();
+    }
+    for (_, name) in people {
+        directory.user(name, json!({ "active": false })).await;
+    }
+    directory.run_jobs().await;
+    let active = || directory.world.app.accounts().iter().filter(|account| account.active).count();
+    assert_eq!(active(), 1);
+    for (number, name) in people {
+        assert!(!directory.world.has_session(number).await, "{name}");
+        directory.login(&person(name, json!({}))).await.unwrap_err();
+    }
+    directory.world.later(Duration::from_hours(2));
+    directory.run_jobs().await;
+    assert_eq!(active(), 0);
+    assert_eq!(directory.world.jobs().await, []);
+}

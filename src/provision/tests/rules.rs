@@ -36,7 +36,7 @@ fn all_names() -> Names {
 }
 
 fn give(identity: &Identity, settings: &Provisioning) -> Result<Entitled, ProvisionError> {
-    entitled(identity, settings, &features(), &all_names(), Strictness::FirstLogin)
+    entitled(identity, settings, &features(), &all_names(), Strictness::FirstLogin(None))
 }
 
 fn given(claims: Value, settings: &Provisioning) -> Entitlements {
@@ -364,7 +364,8 @@ fn f4_a_privileged_role_from_a_row_needs_the_row_to_say_so() {
 fn f4_a_claim_can_name_no_role_that_is_not_known_to_be_ordinary() {
     let unlisted = Names::default();
     let identity = ada(json!({ "role": "superuser" }));
-    let entitled = entitled(&identity, &settings(), &features(), &unlisted, Strictness::FirstLogin).unwrap();
+    let entitled =
+        entitled(&identity, &settings(), &features(), &unlisted, Strictness::FirstLogin(None)).unwrap();
     assert_eq!(entitled.entitlements(None).role.as_deref(), Some("user"));
 }
 
@@ -374,7 +375,7 @@ fn f4_where_roles_cannot_be_listed_a_claim_may_name_what_the_configuration_calls
         let identity = ada(json!({ "role": said, "groups": [] }));
         let unlisted = Names::default();
         let entitled =
-            entitled(&identity, &settings(), &features(), &unlisted, Strictness::FirstLogin).unwrap();
+            entitled(&identity, &settings(), &features(), &unlisted, Strictness::FirstLogin(None)).unwrap();
         let source = entitled.given.iter().find_map(|given| match given.entitlement {
             Entitlement::Role(_) => Some(given.source),
             _ => None,
@@ -406,7 +407,7 @@ fn f4_the_default_role_must_be_there_and_ordinary() {
     let mut none = features();
     none.roles = false;
     let entitled =
-        entitled(&ada(json!({})), &with(None), &none, &all_names(), Strictness::FirstLogin).unwrap();
+        entitled(&ada(json!({})), &with(None), &none, &all_names(), Strictness::FirstLogin(None)).unwrap();
     assert_eq!(entitled.entitlements(None).role, None);
 }
 
@@ -608,6 +609,7 @@ fn wanted(claims: Value, settings: &Provisioning) -> Wanted {
         features: &features(),
         names: &all_names(),
         member: None,
+        invited: None,
     });
     let Decision::Proceed(resolved) = decision else { panic!("{decision:?}") };
     let Resolved { wanted, .. } = *resolved;

@@ -121,6 +121,13 @@ pub(super) async fn e4_all_sessions_of_a_member_end_and_no_others(store: &Arc<dy
     assert_eq!(store.end_sessions_of_member(id(7)).await.unwrap(), NONE_ENDED);
 }
 
+pub(super) async fn all_sessions_end_at_once(store: &Arc<dyn Store>) {
+    six_sessions(store).await;
+    assert_eq!(store.end_all_sessions().await.unwrap().len(), 6);
+    assert_eq!(numbers(&listed(store, &SessionsOf::Everybody, None, 10).await), NONE);
+    assert_eq!(store.end_all_sessions().await.unwrap(), NONE_ENDED);
+}
+
 async fn member(store: &Arc<dyn Store>, number: u8, username: &str, email: Option<&str>) {
     let identities = vec![(idp("corp"), subject(username)), (idp("partner"), subject(&format!("p{number}")))];
     let member = Member {
@@ -153,6 +160,7 @@ pub(super) async fn members_are_listed_by_id_and_in_pages(store: &Arc<dyn Store>
     four_members(store).await;
     assert_eq!(found(store, MembersLike::Everybody, None, 3).await, [1, 2, 3]);
     assert_eq!(found(store, MembersLike::Everybody, Some(id(3)), 3).await, [4]);
+    assert_eq!(store.count_members().await.unwrap(), 4);
     assert_eq!(found(store, MembersLike::Id(id(2)), None, 3).await, [2]);
     assert_eq!(found(store, MembersLike::Id(id(9)), None, 3).await, NONE);
     let rows = store.list_members(&MembersLike::Id(id(2)), None, 1).await.unwrap();

@@ -47,6 +47,12 @@ impl SessionListStore for Memory {
         let theirs: Vec<SessionHash> = theirs.map(|record| record.hash).collect();
         Ok(tables.end(&theirs))
     }
+
+    async fn end_all_sessions(&self) -> Result<Vec<SessionHash>, StoreError> {
+        let tables = &mut *self.tables();
+        let all: Vec<SessionHash> = tables.sessions.rows.keys().copied().collect();
+        Ok(tables.end(&all))
+    }
 }
 
 #[async_trait]
@@ -80,6 +86,10 @@ impl MemberListStore for Memory {
             .collect();
         found.sort_by_key(|member| member.id);
         Ok(found.into_iter().take(limit).map(row).collect())
+    }
+
+    async fn count_members(&self) -> Result<u64, StoreError> {
+        Ok(self.tables().members.rows.len() as u64)
     }
 }
 

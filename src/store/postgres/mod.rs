@@ -24,6 +24,8 @@ mod turns;
 mod audit;
 #[path = "../sql/feed.rs"]
 mod feed;
+#[path = "../sql/invites.rs"]
+mod invites;
 #[path = "../sql/jobs.rs"]
 mod jobs;
 #[path = "../sql/keys.rs"]
@@ -44,6 +46,8 @@ mod scim;
 mod sessions;
 #[path = "../sql/sessions_list.rs"]
 mod sessions_list;
+#[path = "../sql/settings.rs"]
+mod settings;
 #[path = "../sql/standing.rs"]
 mod standing;
 
@@ -69,6 +73,8 @@ pub struct Postgres {
 /// The store, as the acts call it.
 type Database = Postgres;
 type Transaction = sqlx::Transaction<'static, Driver>;
+/// A row whose columns are read by name.
+type Record = sqlx::postgres::PgRow;
 
 /// What a committed write outlives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

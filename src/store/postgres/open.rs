@@ -24,12 +24,14 @@ const LIMITS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
 const OLDEST: i32 = 13;
 /// Where the versions of the tables are; also what tells our schema from another program's.
 const VERSIONS: &str = "narthex_migrations";
-pub(super) const MIGRATIONS: [(i64, &str, &str); 9] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 11] = [
     (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
     (2, "saml", include_str!("../migrations/postgres/0002_saml.sql")),
     (3, "members", include_str!("../migrations/postgres/0003_members.sql")),
     (4, "audit", include_str!("../migrations/postgres/0004_audit.sql")),
     (5, "feed", include_str!("../migrations/postgres/0005_feed.sql")),
+    (6, "settings", include_str!("../migrations/postgres/0006_settings.sql")),
+    (7, "invites", include_str!("../migrations/postgres/0007_invites.sql")),
     (8, "scim", include_str!("../migrations/postgres/0008_scim.sql")),
     (9, "shadow", include_str!("../migrations/postgres/0009_shadow.sql")),
     (10, "outbox", include_str!("../migrations/postgres/0010_outbox.sql")),

@@ -27,6 +27,8 @@ const KNOWN: &[(&str, Turn)] = &[
     ("take_parked", Turn::Beside),
     ("first_use", Turn::Beside),
     ("put_document", Turn::Beside),
+    ("change_invite", Turn::Beside),
+    ("claim_invite", Turn::Beside),
     // Takes its turn at the sessions of its member, and at changes where some end; see the act.
     ("insert_session", Turn::Beside),
     // Waits for no row; see `note_seen`.
@@ -47,6 +49,7 @@ const KNOWN: &[(&str, Turn)] = &[
     ("record_refusal", Turn::One("refusals")),
     ("end_session", Turn::One(CHANGES)),
     ("end_sessions_of", Turn::One(CHANGES)),
+    ("end_all_sessions", Turn::One(CHANGES)),
     ("sweep_sessions", Turn::One(CHANGES)),
     ("end_sessions_of_member", Turn::One(CHANGES)),
     ("announce", Turn::One(CHANGES)),
@@ -98,6 +101,7 @@ mod tests {
     #[test]
     fn every_act_of_the_table_is_one() {
         let texts = [
+            include_str!("../sql/invites.rs"),
             include_str!("../sql/audit.rs"),
             include_str!("../sql/feed.rs"),
             include_str!("../sql/keys.rs"),

@@ -37,13 +37,19 @@ impl MemberListStore for Database {
         let (statement, one, other) = match like {
             MembersLike::Everybody => (members_where!(""), None, None),
             MembersLike::Id(id) => (members_where!("AND m.id = $3"), Some(id.to_string()), None),
+            // Whatever it is, it begins with nothing.
+            MembersLike::Beginning(text) if text.is_empty() => (members_where!(""), None, None),
             MembersLike::Beginning(text) => {
                 let folded = text.to_ascii_lowercase();
                 let end = end_of_beginnings(&folded);
-                // Two walks along an index each; the columns are made by the database (migration 11).
+                // Two walks, each along an index that has all that it asks for, and of each no more than is shown:
+                // "a" begins a tenth of all addresses. The columns are made by the database (migration 11).
                 let statement = members_where!(
-                    "AND m.id IN (SELECT id FROM members WHERE email_folded >= $3 AND email_folded < $4 \
-                     UNION SELECT id FROM members WHERE username_folded >= $3 AND username_folded < $4)"
+                    "AND m.id IN (\
+                     SELECT id FROM (SELECT id FROM members WHERE email_folded >= $3 AND email_folded < $4 \
+                     AND id > $1 ORDER BY id LIMIT $2) AS by_email UNION \
+                     SELECT id FROM (SELECT id FROM members WHERE username_folded >= $3 AND username_folded < $4 \
+                     AND id > $1 ORDER BY id LIMIT $2) AS by_username)"
                 );
                 (statement, Some(folded), Some(end))
             }
@@ -70,6 +76,14 @@ impl MemberListStore for Database {
                 member(row, identities)
             })
             .collect()
+    }
+
+    async fn count_members(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM members")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(self.fails("count_members"))?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 }
 

@@ -82,6 +82,18 @@ impl SessionListStore for Database {
         self.commit(act, tx).await?;
         Ok(hashes)
     }
+
+    async fn end_all_sessions(&self) -> Result<Vec<SessionHash>, StoreError> {
+        let act = "end_all_sessions";
+        let mut tx = self.write(act, Lasting::PowerCut).await?;
+        let rows = sqlx::query_as("DELETE FROM sessions RETURNING hash, member")
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(self.fails(act))?;
+        let hashes = self.ended(act, &mut tx, rows).await?;
+        self.commit(act, tx).await?;
+        Ok(hashes)
+    }
 }
 
 fn session(row: Row) -> Result<SessionRow, StoreError> {

@@ -22,6 +22,8 @@ mod tests;
 mod audit;
 #[path = "../sql/feed.rs"]
 mod feed;
+#[path = "../sql/invites.rs"]
+mod invites;
 #[path = "../sql/jobs.rs"]
 mod jobs;
 #[path = "../sql/keys.rs"]
@@ -42,6 +44,8 @@ mod scim;
 mod sessions;
 #[path = "../sql/sessions_list.rs"]
 mod sessions_list;
+#[path = "../sql/settings.rs"]
+mod settings;
 #[path = "../sql/standing.rs"]
 mod standing;
 
@@ -66,6 +70,8 @@ pub struct Sqlite {
 /// The store, as the acts call it.
 type Database = Sqlite;
 type Transaction = sqlx::Transaction<'static, Driver>;
+/// A row whose columns are read by name.
+type Record = sqlx::sqlite::SqliteRow;
 
 /// What a committed write outlives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

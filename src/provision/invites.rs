@@ -1,0 +1,127 @@
+//! What an invite brings into a first login (PROVISIONING.md F6).
+
+use std::collections::BTreeMap;
+
+use super::provisioner::Core;
+use super::{ProvisionError, eligibility};
+use crate::config::settings::{Mode, Provisioning};
+use crate::model::invite::InviteId;
+use crate::model::{ConsoleRole, Entitlements, Identity, Member, MemberId, Origin};
+
+/// An invite that a first login may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invited {
+    pub id: InviteId,
+    /// The revision that was read; it is claimed as just this one.
+    pub revision: i64,
+    pub entitlements: Entitlements,
+    /// The role that the inviting administrator has now; `None`: none any more, and the invite is worth nothing.
+    pub inviter: Option<ConsoleRole>,
+}
+
+impl Invited {
+    /// Whether it may still give what the application marks as privileged.
+    #[must_use]
+    pub fn may_be_privileged(&self) -> bool {
+        self.inviter.is_some_and(ConsoleRole::may_grant_privileged)
+    }
+}
+
+/// F1 holds unless `invite.allow_external`: then people who were invited, now or once, need not be of an allowed domain.
+#[must_use]
+pub fn is_external_guest(
+    settings: &Provisioning,
+    invited: Option<&Invited>,
+    member: Option<&Member>,
+) -> bool {
+    let was_invited = member.is_some_and(|member| member.origin == Origin::Invite);
+    settings.invite_allow_external && (invited.is_some() || was_invited)
+}
+
+/// Whose invites are always good: whoever has the machine, and whoever came in by the machine's bootstrap token.
+#[must_use]
+pub fn always_grantors() -> BTreeMap<String, ConsoleRole> {
+    ["command line", "bootstrap"].map(|name| (name.to_owned(), ConsoleRole::Administrator)).into()
+}
+
+impl Core {
+    /// F1, and F6 for those who were invited from elsewhere.
+    pub(super) async fn let_in(&self, identity: &Identity) -> Result<(), ProvisionError> {
+        let authority = self.authority(&identity.idp);
+        let refused = match eligibility::admit(identity, &self.settings, authority) {
+            Ok(_) => return Ok(()),
+            Err(refused @ ProvisionError::EmailDomainNotAllowed { .. })
+                if self.settings.invite_allow_external =>
+            {
+                refused
+            }
+            Err(refused) => return Err(refused),
+        };
+        // The address must be vouched for all the same.
+        eligibility::admit_guest(identity, &self.settings, authority, true)?;
+        let member = self.store.find_member(&identity.idp, &identity.subject).await?;
+        let invited = self.invited(identity).await?;
+        let guest = is_external_guest(&self.settings, invited.as_ref(), member.as_ref());
+        if guest { Ok(()) } else { Err(refused) }
+    }
+
+    /// The invite that a first login of this identity may use. Only a verified address is compared, and an invite whose
+    /// administrator is none any more is worth nothing.
+    pub(super) async fn invited(&self, identity: &Identity) -> Result<Option<Invited>, ProvisionError> {
+        // M3.
+        if self.settings.mode == Mode::Scim || self.connector.is_none() {
+            return Ok(None);
+        }
+        let authority = self.authority(&identity.idp);
+        let email = eligibility::admit_guest(identity, &self.settings, authority, true).ok().flatten();
+        let Some(email) = email.filter(|email| email.verified) else { return Ok(None) };
+        let Identity { idp, subject, .. } = identity;
+        let now = self.platform.clock.now();
+        let Some(invite) = self.store.usable_invite(&email.address, idp, subject, now).await? else {
+            return Ok(None);
+        };
+        if self.store.find_member(idp, subject).await?.is_some() {
+            return Ok(None);
+        }
+        let Some(role) = self.grantors.get(&invite.invited_by).copied() else {
+            tracing::warn!(
+                invite = %invite.id, by = invite.invited_by,
+                "an invite is not used: who made it is no administrator any more"
+            );
+            return Ok(None);
+        };
+        Ok(Some(Invited {
+            id: invite.id,
+            revision: invite.revision,
+            entitlements: invite.terms.entitlements,
+            inviter: Some(role),
+        }))
+    }
+
+    /// Consumes the invite for this identity.
+    pub(super) async fn claim_invite(
+        &self,
+        identity: &Identity,
+        id: InviteId,
+        revision: i64,
+    ) -> Result<(), ProvisionError> {
+        let claim = (&identity.idp, &identity.subject);
+        let now = self.platform.clock.now();
+        if self.store.claim_invite(id, revision, claim, now).await? {
+            return Ok(());
+        }
+        // Somebody was faster, or changed it: what was resolved does not hold any more.
+        Err(ProvisionError::BusyElsewhere)
+    }
+
+    /// Notes whom it led to. That the invite is consumed does not depend on it.
+    pub(super) async fn finish_invite(&self, identity: &Identity, id: InviteId, member: MemberId) {
+        if let Err(error) = self.store.finish_invite(id, member).await {
+            tracing::warn!(%error, invite = %id, "it could not be noted whom an invite led to");
+        }
+        tracing::info!(
+            target: "narthex::audit", event = "invite_used", invite = %id, member = %member,
+            idp = %identity.idp, subject = identity.subject.as_str(), "an invite was used"
+        );
+    }
+}

@@ -1,0 +1,57 @@
+//! What a running provisioner goes by, exchanged whole (M4, F6).
+
+use std::sync::Arc;
+
+use super::{Core, Provisioner};
+use crate::config::settings::Provisioning;
+use crate::model::ConsoleRole;
+use crate::provision::connector::Connector;
+use crate::provision::guard::Guarded;
+use crate::provision::invites;
+use crate::provision::push::Pushing;
+use crate::provision::shadow::{Reach, ReadOnly};
+
+impl Provisioner {
+    /// Goes by these settings from the next login on (M4); those under way and live sessions are left alone (L5).
+    pub fn change(&self, settings: &Provisioning) {
+        self.core.rcu(|core| Core::clone(core).with_settings(settings));
+    }
+
+    /// F6: invites of these administrators may be used, as far as their roles go.
+    #[must_use]
+    pub fn granting(self, administrators: impl IntoIterator<Item = (String, ConsoleRole)>) -> Self {
+        let mut grantors = invites::always_grantors();
+        grantors.extend(administrators);
+        let grantors = Arc::new(grantors);
+        self.core.rcu(|core| Core { grantors: grantors.clone(), ..Core::clone(core) });
+        self
+    }
+}
+
+impl Core {
+    /// The same by other settings.
+    fn with_settings(self, settings: &Provisioning) -> Self {
+        let connector = if self.settings.shadow == settings.shadow {
+            // What the guards know of the application stays known.
+            if let Some(connector) = &self.connector {
+                connector.protect(settings.protected_accounts.clone());
+            }
+            self.connector
+        } else {
+            guarded(self.application.as_ref(), settings)
+        };
+        let pushing = self.pushing.map(|pushing| Pushing::new(&pushing.scim, settings));
+        Self { settings: settings.clone(), connector, pushing, ..self }
+    }
+}
+
+/// The application behind its guards, as the settings say.
+pub(super) fn guarded(
+    application: Option<&Arc<dyn Connector>>,
+    settings: &Provisioning,
+) -> Option<Arc<Guarded>> {
+    let inner = application?.clone();
+    // M6: whatever goes wrong elsewhere, nothing is written.
+    let inner = if settings.shadow { Arc::new(ReadOnly::new(inner, Reach::Reads)) } else { inner };
+    Some(Arc::new(Guarded::new(inner, settings.protected_accounts.clone())))
+}

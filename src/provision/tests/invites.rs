@@ -1,0 +1,203 @@
+//! F6: invites at the first login.
+
+use serde_json::json;
+
+use super::fake::account;
+use super::*;
+use crate::model::invite::{Invite, InviteId, InviteState, InviteTerms};
+use crate::model::{ConsoleRole, EmailAddress, Entitlements, Origin};
+use crate::store::invites::InviteStore;
+
+fn id(number: u8) -> InviteId {
+    InviteId(uuid::Uuid::from_bytes([number; 16]))
+}
+
+fn teams(names: &[&str]) -> Entitlements {
+    let teams = names.iter().map(|name| ((*name).to_owned(), None)).collect();
+    Entitlements { teams, ..Entitlements::default() }
+}
+
+fn role(name: &str) -> Entitlements {
+    Entitlements { role: Some(name.to_owned()), ..Entitlements::default() }
+}
+
+impl World {
+    async fn invite(&self, number: u8, email: &str, by: &str, entitlements: Entitlements) {
+        let invite = Invite {
+            id: id(number),
+            terms: InviteTerms {
+                email: EmailAddress::parse(email).unwrap(),
+                idp: None,
+                entitlements,
+                cloned_from: None,
+            },
+            invited_by: by.to_owned(),
+            created_at: self.now(),
+            expires_at: self.now().after(Duration::from_hours(1)),
+            revision: 1,
+            claimed: None,
+            member: None,
+            revoked_at: None,
+            sends: 0,
+            sent_at: None,
+        };
+        self.store.add_invite(&invite).await.unwrap();
+    }
+
+    async fn state_of(&self, number: u8) -> InviteState {
+        self.store.find_invite(id(number)).await.unwrap().unwrap().state(self.now())
+    }
+
+    async fn login_among(
+        &self,
+        administrators: &[(&str, ConsoleRole)],
+        identity: &Identity,
+    ) -> Result<Provisioned, ProvisionError> {
+        let known = administrators.iter().map(|(name, role)| ((*name).to_owned(), *role));
+        self.process().granting(known).provision(Verified::for_tests(identity.clone())).await
+    }
+}
+
+#[tokio::test]
+async fn f6_the_first_login_of_the_invited_address_gets_what_the_invite_gives_and_consumes_it() {
+    let world = World::new();
+    let given = Entitlements { role: Some("reader".to_owned()), ..teams(&["public"]) };
+    world.invite(1, "Ada@example.com", "command line", given).await;
+    world.login(&ada(json!({ "groups": [] }))).await.unwrap();
+    let held = world.app.account("ada").entitlements;
+    assert_eq!(held.role.as_deref(), Some("reader"));
+    // F3: instead of onboarding.
+    assert_eq!(held.teams.keys().collect::<Vec<_>>(), ["public"]);
+    let member = world.member(&ada(json!({}))).await.unwrap();
+    assert_eq!(member.origin, Origin::Invite);
+    let invite = world.store.find_invite(id(1)).await.unwrap().unwrap();
+    assert_eq!((invite.member, world.state_of(1).await), (Some(member.id), InviteState::Used));
+}
+
+#[tokio::test]
+async fn f3_teams_of_invite_and_mapping_are_united_and_f4_the_invites_role_goes_first() {
+    let world = World::new();
+    let given = Entitlements { role: Some("reader".to_owned()), ..teams(&["public"]) };
+    world.invite(1, "ada@example.com", "command line", given).await;
+    world.login(&ada(json!({ "role": "user" }))).await.unwrap();
+    let held = world.app.account("ada").entitlements;
+    assert_eq!(held.role.as_deref(), Some("reader"));
+    assert_eq!(held.teams.keys().collect::<Vec<_>>(), ["acme/developers", "public"]);
+    assert_eq!(held.teams["acme/developers"].as_deref(), Some("maintainer"));
+}
+
+#[tokio::test]
+async fn f6_an_unverified_or_other_address_uses_no_invite() {
+    let world = World::new();
+    world.invite(1, "ada@example.com", "command line", role("reader")).await;
+    world.login(&ada(json!({ "email_verified": false }))).await.unwrap();
+    world.login(&person("bob", json!({}))).await.unwrap();
+    assert_eq!(world.state_of(1).await, InviteState::Open);
+    assert_eq!(world.app.account("ada").entitlements.role.as_deref(), Some("user"));
+    // She is a member now; an invite is for first logins.
+    world.login(&ada(json!({}))).await.unwrap();
+    assert_eq!(world.state_of(1).await, InviteState::Open);
+}
+
+#[tokio::test]
+async fn f6_an_expired_or_revoked_invite_gives_nothing() {
+    let world = World::new();
+    world.invite(1, "ada@example.com", "command line", role("reader")).await;
+    world.later(Duration::from_hours(1));
+    world.login(&ada(json!({}))).await.unwrap();
+    assert_eq!(world.app.account("ada").entitlements.role.as_deref(), Some("user"));
+    assert_eq!(world.state_of(1).await, InviteState::Expired);
+}
+
+#[tokio::test]
+async fn f6_nobody_invites_beyond_what_they_may_grant_when_the_invite_is_used() {
+    let world = World::new();
+    let (anna, olaf) = (("anna", ConsoleRole::Administrator), ("olaf", ConsoleRole::Operator));
+    world.invite(1, "ada@example.com", "anna", role("admin")).await;
+    world.login_among(&[anna, olaf], &ada(json!({}))).await.unwrap();
+    assert_eq!(world.app.account("ada").entitlements.role.as_deref(), Some("admin"));
+
+    world.invite(2, "bob@example.com", "anna", role("admin")).await;
+    // She is an operator by now.
+    world.login_among(&[("anna", ConsoleRole::Operator)], &person("bob", json!({}))).await.unwrap();
+    assert_eq!(world.app.account("bob").entitlements.role.as_deref(), Some("user"));
+
+    world.invite(3, "eve@example.com", "anna", role("reader")).await;
+    // She is nobody by now.
+    world.login_among(&[olaf], &person("eve", json!({}))).await.unwrap();
+    assert_eq!(world.app.account("eve").entitlements.role.as_deref(), Some("user"));
+    assert_eq!(world.state_of(3).await, InviteState::Open);
+}
+
+#[tokio::test]
+async fn m3_an_invite_works_with_provisioning_off_and_not_with_scim() {
+    let mut world = World::new();
+    world.settings.mode = Mode::Scim;
+    world.invite(1, "ada@example.com", "command line", role("reader")).await;
+    let error = world.login(&ada(json!({}))).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::NotProvisioned), "{error:?}");
+    world.settings.mode = Mode::Off;
+    let error = world.login(&person("bob", json!({}))).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::NotProvisioned), "{error:?}");
+    world.login(&ada(json!({}))).await.unwrap();
+    assert_eq!(world.app.account("ada").entitlements.role.as_deref(), Some("reader"));
+    world.login(&ada(json!({}))).await.unwrap();
+}
+
+#[tokio::test]
+async fn f6_f1_holds_for_the_invited_unless_external_ones_are_allowed() {
+    let mut world = World::new();
+    world.settings.allowed_email_domains = vec!["elsewhere.test".to_owned()];
+    world.invite(1, "ada@example.com", "command line", role("reader")).await;
+    let error = world.login(&ada(json!({}))).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::EmailDomainNotAllowed { .. }), "{error:?}");
+    world.settings.invite_allow_external = true;
+    let error = world.login(&person("bob", json!({}))).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::EmailDomainNotAllowed { .. }), "{error:?}");
+    let error = world.login(&ada(json!({ "email_verified": false }))).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::EmailUnverified { .. }), "{error:?}");
+    world.login(&ada(json!({}))).await.unwrap();
+    // As a member, too; and not any more once it is switched off.
+    world.login(&ada(json!({}))).await.unwrap();
+    world.settings.invite_allow_external = false;
+    let error = world.login(&ada(json!({}))).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::EmailDomainNotAllowed { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn f6_a_failed_first_login_keeps_the_invite_for_its_identity_alone() {
+    let world = World::new();
+    world.invite(1, "ada@example.com", "command line", role("reader")).await;
+    // The name is taken by somebody else.
+    world.app.has(account("9", "ada", "someone.else@example.com"));
+    world.login(&ada(json!({}))).await.unwrap_err();
+    assert_eq!(world.state_of(1).await, InviteState::Claimed);
+    // Whoever brings the same address under another subject finds it consumed.
+    let email = EmailAddress::parse("ada@example.com").unwrap();
+    let impostor = Subject::parse("sub-impostor").unwrap();
+    let usable = world.store.usable_invite(&email, &corp(), &impostor, world.now()).await.unwrap();
+    assert_eq!(usable, None);
+    world.app.state.lock().unwrap().accounts.clear();
+    world.login(&ada(json!({}))).await.unwrap();
+    assert_eq!(world.app.account("ada").entitlements.role.as_deref(), Some("reader"));
+}
+
+#[tokio::test]
+async fn m4_changed_settings_hold_from_the_next_login_on() {
+    let world = World::new();
+    let process = world.process();
+    process.provision(Verified::for_tests(ada(json!({ "groups": [] })))).await.unwrap();
+    process.change(&Provisioning { default_role: Some("reader".to_owned()), ..settings() });
+    process.provision(Verified::for_tests(person("bob", json!({ "groups": [] })))).await.unwrap();
+    assert_eq!(world.app.account("ada").entitlements.role.as_deref(), Some("user"));
+    assert_eq!(world.app.account("bob").entitlements.role.as_deref(), Some("reader"));
+    // G2 follows, too.
+    process.change(&Provisioning { protected_accounts: vec!["eve".to_owned()], ..settings() });
+    let error = process.provision(Verified::for_tests(person("eve", json!({})))).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::ProtectedAccount { .. }), "{error:?}");
+    // M6: nothing is written from the moment on that it is on.
+    process.change(&Provisioning { shadow: true, ..settings() });
+    world.app.forget_calls();
+    process.provision(Verified::for_tests(person("kay", json!({})))).await.unwrap();
+    assert!(world.app.writes().is_empty());
+}
