@@ -16,6 +16,7 @@ pub mod breaker;
 pub mod catalogue;
 pub mod connector;
 pub mod creation;
+mod deciding;
 pub mod eligibility;
 pub mod entitle;
 pub mod error;
