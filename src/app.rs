@@ -3,10 +3,11 @@
 mod administration;
 pub mod audit;
 mod changes;
+mod health;
 mod housekeeping;
 mod invites;
+mod notify;
 mod opened;
-mod probes;
 mod providers;
 pub mod rehearsal;
 mod scim;
@@ -18,6 +19,7 @@ use http::{HeaderName, HeaderValue};
 
 pub use self::administration::{Beside, bootstrap, refusal, settings_in_force};
 use self::changes::Listeners;
+use self::notify::Notifying;
 use self::opened::OpenStore;
 use self::providers::Providers;
 use crate::admin::live::{Live, LiveError};
@@ -44,6 +46,7 @@ use crate::observe::health::Health;
 use crate::pipeline::{Core, Shared};
 use crate::platform::keyfile::KeyFileError;
 use crate::platform::outbound::OutboundError;
+use crate::platform::smtp::MailError;
 use crate::platform::{Outbound, Platform, Tasks, keyfile};
 use crate::provision::breaker::Breaker;
 use crate::provision::connector::Features;
@@ -77,6 +80,8 @@ pub enum StartError {
     Settings(#[from] LiveError),
     #[error(transparent)]
     SamlKey(#[from] UnusableKey),
+    #[error(transparent)]
+    Mail(#[from] MailError),
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error("upstream.ca_file {}: {reason}", path.display())]
@@ -124,9 +129,15 @@ impl App {
         };
         let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
-        let (audit, audit_writer) =
-            Audit::start(store.clone(), platform.clone(), tokio::runtime::Handle::current());
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
+        let notifying = Notifying::new(&settings, &outbound)?;
+        let (audit, audit_writer) = Audit::start_announcing(
+            store.clone(),
+            platform.clone(),
+            tokio::runtime::Handle::current(),
+            notifying.announcer.clone(),
+        );
+        notifying.spawn(&store, &platform, &audit, &tasks);
 
         let connector = connector(&settings, &platform)?;
         let connector = connector.map(|connector| Breaker::around(connector, platform.clock.clone()));
@@ -164,6 +175,7 @@ impl App {
                 sessions: sessions.clone(),
                 connector,
                 live: live.clone(),
+                provisioner: provisioner.clone(),
                 is_ready: providers.is_ready(),
                 keys: keys.clone(),
                 audit: audit.clone(),
@@ -206,7 +218,7 @@ impl App {
             Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform, audit },
             &tasks,
         )?;
-        let probes = probes::health(&sessions);
+        let probes = health::of(&sessions);
         let health = health_socket.local_addr().map_err(ListenError::Listener)?;
         health_socket.set_nonblocking(true).map_err(ListenError::Listener)?;
         let health_listener =

@@ -109,6 +109,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "identify::saml::keys",
         "a key that does not fit its certificate is told with its place in the file",
     ),
+    (
+        "config/meaning/application.rs",
+        "platform::webhook",
+        "a secret that nothing can be signed with is told with its place in the file",
+    ),
     ("observe/metrics.rs", "provision::measures", "the metrics' names stand with those who count"),
     ("pages", "forward::Body", "the one type of an answer's body"),
     (
@@ -142,9 +147,10 @@ const CONCRETE: &[(&str, &[&str])] = &[
     // The protocol trait's error has a variant per protocol.
     ("identify::oidc", &["app", "identify/protocol.rs"]),
     ("provision::catalogue", &["app", "cli"]),
-    // A SCIM recipe has the format of a REST one, and goes through the same calls.
-    ("provision::rest", &["app", "provision/catalogue", "provision/scim"]),
+    // Recipes for SCIM and webhooks have the format of REST ones, and go through the same calls.
+    ("provision::rest", &["app", "provision/catalogue", "provision/scim", "provision/webhook"]),
     ("provision::scim", &["provision/catalogue"]),
+    ("provision::webhook", &["provision/catalogue"]),
 ];
 
 /// Lines of a file before its tests.

@@ -128,8 +128,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("E2", "2026-11-22", "not built yet"),
     ("E3", "2026-11-22", "not built yet"),
     ("E4", "2026-11-22", "not built yet"),
-    ("S3", "2026-11-22", "not built yet"),
-    ("S4", "2026-11-22", "not built yet"),
     ("S2", "2026-11-22", "the second factor is not built yet"),
     ("L6", "2026-11-22", "narthex does not refresh OpenID Connect tokens yet"),
     ("S5", "2026-11-22", "the console's pages and break-glass are not built yet"),

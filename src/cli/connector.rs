@@ -32,9 +32,14 @@ enum ConnectorCommand {
     Show {
         /// A shipped connector, or a path to a recipe
         name: String,
-        #[arg(long)]
+        #[arg(long, conflicts_with = "source")]
         json: bool,
+        /// Print a shipped recipe itself, to copy it
+        #[arg(long)]
+        source: bool,
     },
+    /// The JSON Schema of recipes, for editors
+    Schema,
     /// Lead a throw-away user through a whole life in the configured application, and remove it again
     Test(TestArgs),
 }
@@ -90,7 +95,9 @@ pub async fn run(
 ) -> u8 {
     let done = match &args.command {
         ConnectorCommand::List { json } => list(*json, out),
-        ConnectorCommand::Show { name, json } => show(name, *json, out),
+        ConnectorCommand::Show { name, source: true, .. } => source(name, out),
+        ConnectorCommand::Show { name, json, .. } => show(name, *json, out),
+        ConnectorCommand::Schema => writeln!(out, "{:#}", catalogue::schema()).map(|()| FINE),
         ConnectorCommand::Test(args) => test(args, settings, platform, out).await,
     };
     // A reader that went away (`| head`) is no failure of ours, but nothing more can be said to it.
@@ -114,10 +121,10 @@ fn list(as_json: bool, out: &mut dyn Write) -> io::Result<u8> {
         return Ok(FINE);
     }
     for features in &all {
-        let tested = tested(features);
+        let tested = features.tested();
         writeln!(
             out,
-            "{:<12} {:<14} {:<36} {}",
+            "{:<12} {:<16} {:<46} {}",
             features.name,
             features.title,
             tested,
@@ -125,6 +132,13 @@ fn list(as_json: bool, out: &mut dyn Write) -> io::Result<u8> {
         )?;
     }
     Ok(FINE)
+}
+
+fn source(name: &str, out: &mut dyn Write) -> io::Result<u8> {
+    match catalogue::source(name) {
+        Ok(text) => write!(out, "{text}").map(|()| FINE),
+        Err(error) => writeln!(out, "{error}").map(|()| CANNOT),
+    }
 }
 
 fn show(name: &str, as_json: bool, out: &mut dyn Write) -> io::Result<u8> {
@@ -139,7 +153,7 @@ fn show(name: &str, as_json: bool, out: &mut dyn Write) -> io::Result<u8> {
         writeln!(out, "{}", described(&features))?;
         return Ok(FINE);
     }
-    writeln!(out, "{} ({}), {}", features.title, features.name, tested(&features))?;
+    writeln!(out, "{} ({}), {}", features.title, features.name, features.tested())?;
     writeln!(out, "can do         {}", features.labels().join(", "))?;
     if features.roles {
         let roles: Vec<String> = features
@@ -220,10 +234,6 @@ async fn test(
     Ok(life.exit())
 }
 
-fn tested(features: &Features) -> String {
-    features.tested_against.as_ref().map_or_else(|| "untested".to_owned(), |v| format!("tested against {v}"))
-}
-
 fn claims(claims: &[String]) -> String {
     if claims.is_empty() { "no claim unless configured".to_owned() } else { claims.join(", else ") }
 }
@@ -256,6 +266,7 @@ fn described(features: &Features) -> Json {
         "name": features.name,
         "title": features.title,
         "tested_against": features.tested_against,
+        "tested": features.tested(),
         "labels": features.labels(),
         "roles": roles.collect::<Vec<_>>(),
         "attributes": attributes,
@@ -289,7 +300,10 @@ mod tests {
         assert_eq!(code, FINE);
         let gitea = text.lines().find(|line| line.starts_with("gitea")).unwrap();
         assert!(gitea.contains("tested against 1.26.0"), "{gitea}");
-        assert!(gitea.ends_with("JIT, roles, teams, create teams, deactivate, delete"), "{gitea}");
+        assert!(
+            gitea.ends_with("JIT, roles, teams, borrow, create teams, deactivate, transfer, delete"),
+            "{gitea}"
+        );
         assert_eq!(text.lines().count(), catalogue::names().count());
     }
 

@@ -584,6 +584,7 @@ mod tests {
             roles: true,
             teams: true,
             can_deactivate: true,
+            can_reactivate: true,
             can_delete: true,
             attributes: ["username", "email", "display_name"]
                 .map(|name| (name.to_owned(), attribute.clone()))

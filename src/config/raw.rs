@@ -8,6 +8,7 @@ mod admin;
 mod idp;
 mod lifecycle;
 mod network;
+mod notify;
 mod provisioning;
 mod scim;
 mod store;
@@ -21,6 +22,7 @@ pub use admin::*;
 pub use idp::*;
 pub use lifecycle::*;
 pub use network::*;
+pub use notify::*;
 pub use provisioning::*;
 pub use scim::*;
 pub use store::*;
@@ -85,6 +87,9 @@ pub struct Raw {
     /// Liveness, readiness and metrics; carries nothing personal.
     #[schemars(extend("default" = {}))]
     pub health: Option<Health>,
+    /// Who is told when something happens that an administrator should know.
+    #[schemars(extend("default" = {}))]
+    pub notify: Option<Notify>,
     /// What is written to standard error.
     #[schemars(extend("default" = {}))]
     pub log: Option<Log>,
@@ -259,6 +264,9 @@ pub struct Credential {
     pub oauth2: Option<ClientCredentials>,
     /// Username and password for the recipe's login call.
     pub login: Option<Password>,
+    /// What the webhook connector signs its events with: `whsec_` and base64 of 24 bytes or more. Several on a line
+    /// each sign side by side, while one replaces the other.
+    pub signing_secret: Option<SecretRef>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -4,6 +4,7 @@ mod admin;
 mod idp;
 mod lifecycle;
 mod network;
+mod notify;
 mod scim;
 mod store;
 
@@ -23,6 +24,7 @@ pub use admin::*;
 pub use idp::*;
 pub use lifecycle::*;
 pub use network::*;
+pub use notify::*;
 pub use scim::*;
 pub use store::*;
 
@@ -51,6 +53,7 @@ pub struct Settings {
     pub scim: Option<Scim>,
     pub admin: Admin,
     pub health: Health,
+    pub notify: Notify,
     pub log: Log,
     /// What all this was read from.
     pub written: Written,
@@ -227,6 +230,8 @@ pub enum Credential {
         username: String,
         password: Secret,
     },
+    /// What events are signed with (Standard Webhooks).
+    Signing(Secret),
 }
 
 /// `[provisioning]`; PROVISIONING rules in brackets.

@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod mapping;
+mod notify;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -927,6 +928,14 @@ fn m1_scim_is_configured_with_its_mode_and_only_then() {
             "needs an [application]",
         ),
         ("default_role = \"user\"\n", "", "default_role` is missing"),
+        ("id = \"corp\"", "id = \"scim\"", "the name under which SCIM clients push people"),
+        ("[scim]", "[scim]\nmatch = \"email\"\nmatch_claim = \"upn\"", "has no meaning"),
+        ("[scim]", "[scim]\nidp = \"corq\"", "did you mean \"corp\"?"),
+        (
+            "[application]",
+            "[[idp]]\nid = \"other\"\ntype = \"oidc\"\nissuer = \"https://other.example.com\"\nclient_id = \"app\"\nclient_secret = \"secret\"\nemail_domains = [\"other.example\"]\n[application]",
+            "`scim.idp` is missing",
+        ),
     ] {
         let found = refused(from, to);
         assert!(found.contains(told), "{told}: {found}");

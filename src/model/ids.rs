@@ -12,6 +12,12 @@ use uuid::Uuid;
 pub struct IdpId(String);
 
 impl IdpId {
+    /// Under which people are members whom a SCIM client pushed. No `[[idp]]` may be called so.
+    #[must_use]
+    pub fn scim() -> Self {
+        Self("scim".to_owned())
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

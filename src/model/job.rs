@@ -14,6 +14,8 @@ pub enum Task {
     /// Looks for an account whose creation was intended and never finished, and deletes it. Recorded with the
     /// intent, where the account would have been an ephemeral one (E1).
     AbandonedCreation { idp: IdpId, subject: Subject, username: String, email: Option<String> },
+    /// Brings the account of a user whom a SCIM client keeps here to where that user is then; by the user's id here.
+    Push { user: String },
 }
 
 impl Task {
@@ -23,6 +25,7 @@ impl Task {
         match self {
             Self::Settle { member, .. } => Self::settle_key(*member),
             Self::AbandonedCreation { idp, subject, .. } => Self::creation_key(idp, subject),
+            Self::Push { user } => format!("push {user}"),
         }
     }
 
@@ -45,6 +48,7 @@ impl Task {
         match self {
             Self::Settle { .. } => "settle",
             Self::AbandonedCreation { .. } => "abandoned_creation",
+            Self::Push { .. } => "push",
         }
     }
 
@@ -53,7 +57,7 @@ impl Task {
     pub fn member(&self) -> Option<MemberId> {
         match self {
             Self::Settle { member, .. } => Some(*member),
-            Self::AbandonedCreation { .. } => None,
+            Self::AbandonedCreation { .. } | Self::Push { .. } => None,
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod invite;
 pub mod item;
 pub mod job;
 pub mod ledger;
+pub mod letter;
 pub mod loan;
 pub mod login;
 pub mod member;

@@ -39,6 +39,8 @@ pub struct ScimResource {
     /// Folded; of a user only, and no two users have the same.
     pub user_name: Option<String>,
     pub external_id: Option<String>,
+    /// The primary e-mail, else the first; its ASCII letters in lower case.
+    pub email: Option<String>,
     /// As written.
     pub display_name: Option<String>,
     /// `display_name`, folded.

@@ -31,6 +31,7 @@ const STORE_AWAY: &str = "narthex_store_away";
 const AUDIT_ENTRIES: &str = "narthex_audit_entries_total";
 const AUDIT_LOST: &str = "narthex_audit_lost_total";
 const AUDIT_WAITING: &str = "narthex_audit_waiting";
+const NOTIFICATIONS: &str = "narthex_notifications_total";
 
 /// Every metric that there is; `docs/metrics.md` is made from it.
 pub const METRICS: &[Metric] = &[
@@ -125,6 +126,12 @@ pub const METRICS: &[Metric] = &[
         labels: "",
         meaning: "Audit entries that wait for the store.",
     },
+    Metric {
+        name: NOTIFICATIONS,
+        kind: Kind::Counter,
+        labels: "channel, outcome",
+        meaning: "Notifications that were `sent`, `put_off` to a later try, or `lost`, by `email` and `webhook`.",
+    },
 ];
 
 /// Gives names and meanings to the recorder.
@@ -177,6 +184,11 @@ pub fn audit_lost(entries: u64) {
 /// Entries on their way to the store.
 pub fn audit_waiting(entries: usize) {
     metrics::gauge!(AUDIT_WAITING).set(f64::from(u32::try_from(entries).unwrap_or(u32::MAX)));
+}
+
+/// A notification was tried.
+pub fn notification(channel: &'static str, outcome: &'static str) {
+    metrics::counter!(NOTIFICATIONS, "channel" => channel, "outcome" => outcome).increment(1);
 }
 
 /// The counters of the hot path, looked up once per core.

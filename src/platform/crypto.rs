@@ -16,6 +16,18 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     out
 }
 
+/// HMAC-SHA-256 under a key that somebody else has too; ours are [`KeyRing::mac`].
+#[must_use]
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    for (to, from) in
+        out.iter_mut().zip(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref())
+    {
+        *to = *from;
+    }
+    out
+}
+
 /// What a key is for. Each purpose gets a key of its own from the configured one (HKDF, RFC 5869), so that
 /// what was made for one purpose is worth nothing for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,9 @@ pub mod crypto;
 pub mod entropy;
 pub mod keyfile;
 pub mod outbound;
+pub mod smtp;
 pub mod tasks;
+pub mod webhook;
 
 use std::sync::Arc;
 

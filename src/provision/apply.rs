@@ -84,7 +84,7 @@ impl Calls<'_> {
         for operation in &plan.operations {
             match operation {
                 // Creation has its own rules (F9), and its own caller.
-                Operation::Create { .. } => {}
+                Operation::Create { .. } | Operation::Update(_) | Operation::Reactivate => {}
                 Operation::CreateTeam(team) => self.create_team(team).await?,
                 Operation::Entitle(change) => {
                     self.patiently(|| self.connector.set_entitlements(&account, change)).await?;

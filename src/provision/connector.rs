@@ -134,6 +134,8 @@ impl Features {
     /// What it can do, in the words of X3: the same wherever an application is chosen.
     #[must_use]
     pub fn labels(&self) -> Vec<&'static str> {
+        // L2: whatever a session may borrow has to be given and taken back by API.
+        let borrow = self.roles || self.teams || self.app_groups || self.permissions;
         [
             (true, "JIT"),
             (self.roles, "roles"),
@@ -142,14 +144,25 @@ impl Features {
             (self.app_groups, "groups"),
             (self.permissions, "permissions"),
             (self.owner, "owner"),
+            (borrow, "borrow"),
             (self.can_create_team, "create teams"),
-            (self.can_deactivate, "deactivate"),
+            (self.can_deactivate && self.can_reactivate, "deactivate"),
+            (self.can_transfer, "transfer"),
             (self.can_delete, "delete"),
             (self.attributes.contains_key("avatar"), "avatar"),
         ]
         .into_iter()
         .filter_map(|(can, label)| can.then_some(label))
         .collect()
+    }
+
+    /// What the test suite ran it against, if it did.
+    #[must_use]
+    pub fn tested(&self) -> String {
+        self.tested_against.as_ref().map_or_else(
+            || "untested: from the vendor's API description".to_owned(),
+            |version| format!("tested against {version}"),
+        )
     }
 
     /// Whether the recipe calls this name privileged, without regard to case: an application that folds

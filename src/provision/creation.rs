@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::invite::InviteId;
-use crate::model::{Account, AccountId, EmailAddress, Identity, Member, Origin};
+use crate::model::{Account, AccountId, EmailAddress, Identity, IdpId, Member, Origin};
 use crate::store::{CreationIntent, CreationLease, OnUpdate};
 
 use super::apply::{Calls, TRIES};
@@ -237,7 +237,10 @@ impl<'a> Creation<'a> {
         let calls = self.calls();
         let role = creation(wanted).and_then(|operation| match operation {
             Operation::Create { role, .. } => role,
-            Operation::CreateTeam(_) | Operation::Entitle(_) => None,
+            Operation::CreateTeam(_)
+            | Operation::Entitle(_)
+            | Operation::Update(_)
+            | Operation::Reactivate => None,
         });
         let mut may_be_ours = earlier;
         for tried in 1..=TRIES {
@@ -375,6 +378,7 @@ impl<'a> Creation<'a> {
             origin: match self.invite {
                 _ if adopted => Origin::Adopted,
                 Some(_) => Origin::Invite,
+                None if self.identity.idp == IdpId::scim() => Origin::Scim,
                 None => Origin::Jit,
             },
             entitled: (!adopted).then_some(&wanted.entitled),

@@ -418,7 +418,7 @@ fn rule_of(source: Source) -> Rule {
 }
 
 /// Exact, or everything below a `prefix/`.
-fn assignable(pattern: &str, team: &str) -> bool {
+pub(super) fn assignable(pattern: &str, team: &str) -> bool {
     match pattern.strip_suffix("/*") {
         Some(prefix) => team
             .strip_prefix(prefix)

@@ -12,7 +12,7 @@ use crate::model::{Account, AccountProfile, Entitlements, Grant, Identity, IdpId
 use super::ProvisionError;
 use super::eligibility::{self, Authority, IdentityEmail};
 use super::entitle::{Entitled, Entitlement, promised};
-use super::plan::{Operation, Plan, changed};
+use super::plan::{Operation, Plan, changed, updated};
 use super::provisioner::How;
 use super::resolve::Wanted;
 use super::rows::{self, RowOutcome};
@@ -288,6 +288,8 @@ pub fn expected(plan: &Plan, found: Option<&Account>) -> Option<(AccountProfile,
             entitlements: Entitlements { role: role.clone(), ..Entitlements::default() },
         }),
         Operation::Entitle(change) => account.map(|account| changed(account, change)),
+        Operation::Update(fields) => account.map(|account| updated(account, fields)),
+        Operation::Reactivate => account.map(|account| Account { active: true, ..account }),
     })?;
     Some((end.profile, end.entitlements))
 }

@@ -62,5 +62,6 @@ fn leaves(member: &Member, occupied: bool, now: UnixTime) -> Option<Leaving> {
     if over {
         return Some(Leaving::Delete);
     }
-    member.leaving.filter(|_| member.account_state != AccountState::Deactivated)
+    // Who was deactivated may still be deleted.
+    member.leaving.filter(|how| member.account_state != AccountState::Deactivated || *how == Leaving::Delete)
 }

@@ -20,6 +20,8 @@ use super::{ProvisionError, Provisioner, existing, measures};
 const WORKERS: usize = 4;
 /// Between two looks for a job that is due.
 const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks for people who stopped coming.
+const LOOK_FOR_ABSENT: Duration = Duration::from_mins(10);
 /// Before a job is tried again; doubled after each try, and between half and all of it by chance.
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 const LAST_DELAY: Duration = Duration::from_hours(1);
@@ -38,6 +40,17 @@ impl Provisioner {
     pub fn run_jobs(&self, tasks: &crate::platform::Tasks) {
         if !self.core().has_application() {
             return;
+        }
+        if self.core().settings.lifecycle.deactivate_after_inactive.is_some() {
+            let (this, stopping) = (self.clone(), tasks.stopping().clone());
+            tasks.spawn(async move {
+                let mut look = tokio::time::interval(LOOK_FOR_ABSENT);
+                while stopping.run_until_cancelled(look.tick()).await.is_some() {
+                    if let Err(error) = this.retire_absent().await {
+                        tracing::warn!(%error, "people who stopped coming cannot be looked for; it is tried again");
+                    }
+                }
+            });
         }
         for _ in 0..WORKERS {
             let (this, stopping) = (self.clone(), tasks.stopping().clone());
@@ -60,6 +73,10 @@ impl Provisioner {
     /// Where the store cannot be asked. What goes wrong with the job itself is on record with it.
     pub async fn run_due_job(&self) -> Result<bool, StoreError> {
         let core = self.core();
+        // M6: in shadow mode nothing is written, so what is due waits.
+        if core.settings.shadow {
+            return Ok(false);
+        }
         let now = core.platform.clock.now();
         let until = now.after(core.settings.time_budget + MARGIN);
         let Ok(holder) = core.platform.entropy.bytes().map(u64::from_be_bytes) else { return Ok(false) };
@@ -81,6 +98,10 @@ impl Core {
             Task::AbandonedCreation { idp, subject, email, .. } => {
                 self.clean_up(idp, subject, email.as_deref(), deadline).await
             }
+            Task::Push { user } => {
+                let again = self.in_time(deadline, self.push(user, deadline)).await;
+                again.map(|again| again.map_or(Went::Done, |now| Went::Again(now.after(BUSY))))
+            }
         };
         match result {
             Ok(Went::Done) => JobOutcome::Done,
@@ -96,7 +117,8 @@ impl Core {
         let permanent = match error {
             ProvisionError::Connector(error) => is_permanent(error),
             ProvisionError::AccountIsAnothers { .. } => true,
-            _ => false,
+            // Nobody signs in again to try it.
+            error => matches!(job.task, Task::Push { .. }) && !error.retryable(),
         };
         if permanent {
             tracing::warn!(target: "narthex::audit", event = "job_parked", kind, key, reason);

@@ -9,6 +9,7 @@
 //! exactly one account comes of any number of first logins (F9), [`guard`] stands between all of them and
 //! the application.
 
+pub mod access;
 pub mod apply;
 pub mod attributes;
 pub mod breaker;
@@ -36,6 +37,8 @@ pub mod names;
 pub mod plan;
 pub mod provisioned;
 pub mod provisioner;
+mod push;
+mod pushed;
 pub mod rehearse;
 pub mod resolve;
 pub mod rest;
@@ -47,6 +50,7 @@ pub mod settlement;
 pub mod shadow;
 pub mod sources;
 pub mod sync;
+pub mod webhook;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -25,8 +25,15 @@ pub enum Situation<'a> {
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     CreateTeam(String),
-    Create { profile: Box<AccountProfile>, role: Option<String> },
+    Create {
+        profile: Box<AccountProfile>,
+        role: Option<String>,
+    },
     Entitle(Box<EntitlementChange>),
+    /// The fields that differ (L3).
+    Update(Box<AccountProfile>),
+    /// G4.
+    Reactivate,
 }
 
 /// Writes, in order. Empty: nothing to do (L4).
@@ -98,5 +105,16 @@ pub fn changed(mut account: Account, change: &EntitlementChange) -> Account {
     held.teams.extend(change.add.teams.clone());
     held.app_groups.extend(change.add.app_groups.iter().cloned());
     held.permissions.extend(change.add.permissions.iter().cloned());
+    account
+}
+
+/// The account as it is after its profile was updated to what `fields` has.
+#[must_use]
+pub fn updated(mut account: Account, fields: &AccountProfile) -> Account {
+    let held = &mut account.profile;
+    held.username.clone_from(&fields.username);
+    held.email = fields.email.clone().or(held.email.take());
+    held.display_name = fields.display_name.clone().or(held.display_name.take());
+    held.attributes.extend(fields.attributes.clone());
     account
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::Settings;
-use crate::config::settings::{Mode, Provisioning, Unprovisioned};
+use crate::config::settings::{Mode, Provisioning, Scim, Unprovisioned};
 use crate::identify::Verified;
 use crate::model::{Account, ConsoleRole, ErrorId, Grant, Identity, IdpId, Member, SessionHash};
 use crate::platform::{Platform, Tasks};
@@ -27,9 +27,10 @@ use super::grant::grant;
 use super::guard::Guarded;
 use super::invites::Invited;
 use super::names::{self, NameCache, Names};
+use super::push::Pushing;
 use super::rehearse::Telling;
 use super::resolve::{Decision, Question, Resolved, Wanted, names_missing, resolve};
-use super::{ProvisionError, Provisioned, existing, invites, measures};
+use super::{ProvisionError, Provisioned, existing, invites, measures, pushed};
 
 /// Sees to accounts. Cheap to clone.
 #[derive(Clone)]
@@ -47,6 +48,8 @@ pub(super) struct Core {
     authorities: BTreeMap<IdpId, Authority>,
     /// Without any guard around it.
     application: Option<Arc<dyn Connector>>,
+    /// With mode `scim`.
+    pub(super) pushing: Option<Pushing>,
     pub(super) connector: Option<Arc<Guarded>>,
     /// F6: by administrators' names, what they may grant.
     pub(super) grantors: Arc<BTreeMap<String, ConsoleRole>>,
@@ -113,8 +116,12 @@ impl Provisioner {
         tasks: Tasks,
     ) -> Self {
         let authorities = settings.idps.iter().map(|idp| (idp.id().clone(), Authority::of(idp))).collect();
-        Self::with(settings.provisioning.clone(), authorities, connector, store, platform, tasks)
-            .granting(settings.admin.tokens.iter().map(|token| (token.name.clone(), token.role)))
+        let this = Self::with(settings.provisioning.clone(), authorities, connector, store, platform, tasks)
+            .granting(settings.admin.tokens.iter().map(|token| (token.name.clone(), token.role)));
+        match &settings.scim {
+            Some(scim) => this.pushed_by(scim),
+            None => this,
+        }
     }
 
     /// As [`Provisioner::new`], with what it takes of the settings.
@@ -133,6 +140,7 @@ impl Provisioner {
             settings,
             authorities,
             application,
+            pushing: None,
             connector,
             grantors: Arc::new(invites::always_grantors()),
             store,
@@ -273,8 +281,13 @@ impl Provisioner {
         let settled = landed?;
         let (own, session) = core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
         let grant = settled.grant.clone().unwrap_or(own);
-        let how = if first { settled.how } else { How::Existing };
-        let mut explanation = core.explained(identity, &settled, how, session, &grant);
+        // Whoever came while it was done found it done.
+        let (how, story) = if first {
+            (settled.how, settled.story.clone())
+        } else {
+            (How::Existing, Story::of_member(&settled.account))
+        };
+        let mut explanation = core.explained(identity, &settled, (how, story), session, &grant);
         let identity = identity.clone();
         let provisioned = Provisioned::with_account(verified, &settled.member, &settled.account, grant);
         self.show_headers(&identity, provisioned.account().cloned(), &mut explanation);
@@ -303,7 +316,8 @@ impl Core {
             (Mode::Jit, Some(_)) => Ok(true),
             (Mode::Jit, None) => Err(ProvisionError::NoConnector),
             (Mode::Off | Mode::Scim, None) => Ok(false),
-            (Mode::Off | Mode::Scim, Some(_)) => {
+            (Mode::Scim, Some(_)) => Ok(self.pushed_member(identity).await?.is_some()),
+            (Mode::Off, Some(_)) => {
                 let known = self.store.find_member(&identity.idp, &identity.subject).await?.is_some();
                 Ok(known || self.invited(identity).await?.is_some())
             }
@@ -337,11 +351,14 @@ impl Core {
     }
 
     /// The person's member and account, made where the mode makes them.
-    async fn settle(
+    pub(super) async fn settle(
         self: &Arc<Self>,
         identity: &Identity,
         deadline: Instant,
     ) -> Result<Settled, ProvisionError> {
+        if self.settings.mode == Mode::Scim {
+            return self.returning(self.linked(identity).await?, identity, deadline).await;
+        }
         if let Some(member) = self.store.find_member(&identity.idp, &identity.subject).await? {
             return self.returning(member, identity, deadline).await;
         }
@@ -352,7 +369,10 @@ impl Core {
                 let settled = Creation::new(self, identity, deadline)?.run().await?;
                 // An account that was there before may have to be made to fit this sign-in (L2, L3).
                 if settled.how == How::Adopted && self.adjusts() {
-                    return self.returning(settled.member, identity, deadline).await;
+                    let Settled { member, mut story, how, .. } = settled;
+                    let fitted = self.returning(member, identity, deadline).await?;
+                    story.done.extend(fitted.story.done);
+                    return Ok(Settled { how, story, ..fitted });
                 }
                 Ok(settled)
             }

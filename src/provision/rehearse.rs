@@ -10,16 +10,18 @@ use crate::config::settings::{Mode, Unprovisioned};
 use crate::expr::{Context, SessionFacts};
 use crate::model::session::SessionAccount;
 use crate::model::{
-    Account, AccountId, AccountProfile, ErrorId, Grant, Identity, Member, MemberId, MemberStatus,
+    Account, AccountId, AccountProfile, ErrorId, Grant, Identity, Member, MemberId, MemberStatus, Origin,
 };
 use crate::store::rehearsals::RehearsalStore;
 
 use super::creation::Creation;
 use super::explain::{Admitted, Ending, Explanation, Found, Refusal, UNBORN, expected};
 use super::grant::grant;
-use super::plan::{Situation, plan};
+use super::members::{self, Birth};
+use super::plan::{Operation, Situation, plan};
 use super::provisioner::{Core, How, Settled};
 use super::resolve::{Decision, Question, Resolved, resolve};
+use super::sync::Removals;
 use super::{ProvisionError, Provisioner};
 
 /// Longer records are not kept: a person with thousands of teams must not fill the store.
@@ -151,12 +153,14 @@ impl Core {
                 MemberStatus::Blocked => return Err(ProvisionError::Blocked),
             }
             told.found = Found::Member(Box::new(account.clone()));
-            if !account.active {
+            let reactivated = !account.active && self.may_reactivate(member)?;
+            if !account.active && !reactivated {
                 return Err(ProvisionError::AccountDeactivated { username: account.profile.username });
             }
+            told.plan.operations.extend(reactivated.then_some(Operation::Reactivate));
             let resolved = self.resolved(identity, Some(member), deadline).await?;
             *standing = Some((member.clone(), account.clone()));
-            return Ok(self.admitted(How::Existing, account.profile, account.entitlements, resolved, told));
+            return self.fitted(identity, member, (How::Existing, account), resolved, told);
         }
         if self.settings.mode == Mode::Off {
             return Err(if member.is_some() {
@@ -174,13 +178,43 @@ impl Core {
         if let Some(account) = existing {
             told.found = Found::Existing(Box::new(account.clone()));
             told.plan = plan(&wanted, Situation::Adopted(&account));
-            return Ok(self.admitted(How::Adopted, account.profile, account.entitlements, resolved, told));
+            let birth = Birth {
+                account: &account,
+                origin: Origin::Adopted,
+                entitled: None,
+                ephemeral_until: None,
+                now: self.platform.clock.now(),
+            };
+            let unborn = members::first(MemberId(uuid::Uuid::nil()), identity, &birth);
+            let later = self.resolved(identity, Some(&unborn), deadline).await?;
+            resolved.profile = later.profile;
+            return self.fitted(identity, &unborn, (How::Adopted, account.clone()), resolved, told);
         }
         told.found = Found::Nothing;
         told.plan = plan(&wanted, Situation::Absent);
         let (profile, holds) = expected(&told.plan, None).ok_or(ProvisionError::Interrupted)?;
         let how = if member.is_some() { How::Recreated } else { How::Created };
         Ok(self.admitted(how, profile, holds, resolved, told))
+    }
+
+    /// L2, L3: as the sign-in would have the account, where it may change it at all.
+    fn fitted(
+        &self,
+        identity: &Identity,
+        member: &Member,
+        (how, account): (How, Account),
+        resolved: Resolved,
+        told: &mut Explanation,
+    ) -> Result<Ending, ProvisionError> {
+        if !self.adjusts() && member.borrowed.is_empty() {
+            return Ok(self.admitted(how, account.profile, account.entitlements, resolved, told));
+        }
+        let appraisal = self.appraise(identity, member, &account, &resolved, Removals::Allowed);
+        told.plan.operations.extend(appraisal.plan.operations);
+        told.session = Some(resolved.session);
+        let (profile, holds) = expected(&told.plan, Some(&account)).ok_or(ProvisionError::Interrupted)?;
+        let grant = appraisal.grant;
+        Ok(Ending::Admitted(Box::new(Admitted { how, profile, holds, grant, headers: Vec::new() })))
     }
 
     fn admitted(
@@ -206,16 +240,12 @@ impl Core {
         &self,
         identity: &Identity,
         settled: &Settled,
-        how: How,
+        (how, story): (How, super::explain::Story),
         session: Resolved,
         grant: &Grant,
     ) -> Explanation {
         let mut explanation = self.begin(identity);
-        explanation.tell(match how {
-            // Whoever came while it was done found it done.
-            How::Existing => super::explain::Story::of_member(&settled.account),
-            How::Created | How::Completed | How::Adopted | How::Recreated => settled.story.clone(),
-        });
+        explanation.tell(story);
         explanation.session = Some(session.session);
         explanation.ending = Ending::Admitted(Box::new(Admitted {
             how,

@@ -16,7 +16,9 @@ use super::explain::Story;
 use super::fate::is_ephemeral;
 use super::faults::fault_point;
 use super::leases::{LANDING, Lease, contested};
+use super::plan::Operation;
 use super::provisioner::{Core, How, Settled};
+use super::settle::Fitted;
 use super::sync::Removals;
 use super::{ProvisionError, jobs, members};
 
@@ -50,7 +52,8 @@ impl Core {
         let lease = self.hold(id, alone, deadline).await?;
         let holder = lease.holder;
         fault_point!(self, LoginHeld);
-        let result = self.in_time(deadline, self.under_lease(lease, identity, deadline)).await;
+        let work = Box::pin(self.under_lease(lease, identity, deadline));
+        let result = self.in_time(deadline, work).await;
         if result.is_err() {
             self.release(id, holder).await;
         }
@@ -116,20 +119,16 @@ impl Core {
         }
         let account = self.account_of(&member, deadline).await?;
         fault_point!(self, LoginFound);
-        let settled = match account {
-            Some(account) => {
-                let (member, account) = self.stays((member, holder), account, deadline).await?;
-                let story = Story::of_member(&account);
-                let found = Settled { member, account, grant: None, how: How::Existing, story };
-                self.adjusted(identity, found, holder, &sessions, deadline).await?
-            }
-            None => {
-                self.recreates(&member)?;
-                let creation = Creation::new(self, identity, deadline)?;
-                let settled = creation.again(member, holder).await?;
-                self.adjusted(identity, settled, holder, &sessions, deadline).await?
-            }
+        let settled = if let Some(account) = account {
+            let mut story = Story::of_member(&account);
+            story.done.extend((!account.active).then_some(Operation::Reactivate));
+            let (member, account) = self.stays((member, holder), account, deadline).await?;
+            Settled { member, account, grant: None, how: How::Existing, story }
+        } else {
+            self.recreates(&member)?;
+            Creation::new(self, identity, deadline)?.again(member, holder).await?
         };
+        let settled = self.adjusted(identity, settled, holder, &sessions, deadline).await?;
         self.landed(settled, holder).await
     }
 
@@ -158,9 +157,8 @@ impl Core {
         deadline: Instant,
     ) -> Result<(Member, Account), ProvisionError> {
         if !account.active {
-            let by_us = matches!(member.account_state, AccountState::Deactivated | AccountState::Leaving);
             let connector = self.guarded()?;
-            if !by_us || !connector.features().can_reactivate {
+            if !self.may_reactivate(&member)? {
                 return Err(ProvisionError::AccountDeactivated { username: account.profile.username });
             }
             let calls = self.calls(connector, deadline);
@@ -180,6 +178,12 @@ impl Core {
         Ok((member, account))
     }
 
+    /// G4.
+    pub(super) fn may_reactivate(&self, member: &Member) -> Result<bool, ProvisionError> {
+        let by_us = matches!(member.account_state, AccountState::Deactivated | AccountState::Leaving);
+        Ok(by_us && self.guarded()?.features().can_reactivate)
+    }
+
     /// L2, L3.
     async fn adjusted(
         &self,
@@ -189,12 +193,13 @@ impl Core {
         sessions: &[crate::store::StandingSession],
         deadline: Instant,
     ) -> Result<Settled, ProvisionError> {
-        let Settled { member, account, how, story, .. } = settled;
+        let Settled { member, account, how, mut story, .. } = settled;
         if !self.adjusts() && member.borrowed.is_empty() {
             return Ok(Settled { member, account, grant: None, how, story });
         }
-        let (member, account, grant) =
-            self.fit(identity, (member, holder), account, sessions, deadline).await?;
+        let fitted = self.fit(identity, (member, holder), account, sessions, deadline).await?;
+        let Fitted { member, account, grant, done } = fitted;
+        story.done.extend(done.operations);
         Ok(Settled { member, account, grant: Some(grant), how, story })
     }
 

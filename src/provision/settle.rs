@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use crate::config::settings::{Mode, SessionRoles};
 use crate::model::{
-    Account, AccountState, Entitlements, Grant, GrantSource, Identity, Leaving, Ledger, Loans, Member,
+    Account, AccountProfile, AccountState, Entitlements, Grant, GrantSource, Identity, Leaving, Ledger,
+    Loans, Member,
 };
 use crate::store::{OnUpdate, Standing, StandingSession};
 
@@ -18,7 +19,7 @@ use super::faults::fault_point;
 use super::grant::grant;
 use super::leases::LANDING;
 use super::loans::{self, Baseline};
-use super::plan::changed;
+use super::plan::{Operation, Plan, changed, updated};
 use super::provisioner::Core;
 use super::resolve::Resolved;
 use super::settlement::{Settlement, settlement};
@@ -26,7 +27,7 @@ use super::sync::{self, Durable, Removals, Wish};
 use super::{ProvisionError, measures};
 
 /// G3 counts within this.
-const REMOVALS_WITHIN: Duration = Duration::from_hours(1);
+pub(super) const REMOVALS_WITHIN: Duration = Duration::from_hours(1);
 
 /// What one sign-in makes of a member's account: all of it pure, so that nothing differs means nothing is written (L4).
 #[derive(Debug)]
@@ -34,15 +35,23 @@ pub(super) struct Appraisal {
     baseline: Baseline,
     durable: Option<Durable>,
     settlement: Settlement,
-    profile: Option<crate::model::AccountProfile>,
+    /// What is written to the application, in order.
+    pub(super) plan: Plan,
     pub(super) grant: Grant,
+}
+
+/// A member's account that was made to fit a sign-in.
+pub(super) struct Fitted {
+    pub(super) member: Member,
+    pub(super) account: Account,
+    pub(super) grant: Grant,
+    pub(super) done: Plan,
 }
 
 impl Appraisal {
     /// Whether the account and the record of it are as they should be.
     pub(super) fn is_settled(&self, member: &Member) -> bool {
-        self.profile.is_none()
-            && !self.settlement.writes()
+        self.plan.operations.is_empty()
             && self.settlement.before(member).is_none()
             && self.settlement.after(member).is_none()
     }
@@ -86,7 +95,14 @@ impl Core {
         let settlement = settlement(&account.entitlements, member, &baseline, durable.as_ref(), carried);
         let profile = resolved.profile.as_ref().filter(|_| self.syncs());
         let profile = profile.and_then(|wanted| sync::profile(&account.profile, &wanted.profile, settings));
-        Appraisal { baseline, durable, settlement, profile, grant }
+        let given =
+            |team: &String| settlement.changes.iter().any(|change| change.add.teams.contains_key(team));
+        let teams = resolved.session.teams_to_create.iter().filter(|team| given(team));
+        let changes = settlement.changes.iter().cloned().map(|change| Operation::Entitle(Box::new(change)));
+        let operations = teams.cloned().map(Operation::CreateTeam).chain(changes);
+        let operations =
+            operations.chain(profile.map(|fields| Operation::Update(Box::new(fields)))).collect();
+        Appraisal { baseline, durable, settlement, plan: Plan { operations }, grant }
     }
 
     /// Makes the account what this sign-in wants it to be.
@@ -97,7 +113,7 @@ impl Core {
         mut account: Account,
         sessions: &[StandingSession],
         deadline: Instant,
-    ) -> Result<(Member, Account, Grant), ProvisionError> {
+    ) -> Result<Fitted, ProvisionError> {
         let resolved = self.resolved(identity, Some(&member), deadline).await?;
         let mut appraisal = self.appraise(identity, &member, &account, &resolved, Removals::Allowed);
         let now = self.platform.clock.now();
@@ -107,7 +123,7 @@ impl Core {
             appraisal = self.appraise(identity, &member, &account, &resolved, Removals::Paused);
         }
         report_overridden(&member, &appraisal.baseline);
-        let Appraisal { settlement, profile, grant, .. } = appraisal;
+        let Appraisal { settlement, plan, grant, .. } = appraisal;
         // L2: nobody keeps a session that the new one's role would elevate.
         let borrows = self.settings.session_roles == SessionRoles::Borrow;
         let differs = |session: &StandingSession| session.grant.entitlements != grant.entitlements;
@@ -119,25 +135,45 @@ impl Core {
             member = self.update(before, holder, ending, settle_at).await?;
         }
         fault_point!(self, LoansRecorded);
-        let calls = self.calls(self.guarded()?, deadline);
-        for team in &resolved.session.teams_to_create {
-            if settlement.changes.iter().any(|change| change.add.teams.contains_key(team)) {
-                calls.create_team(team).await?;
-                fault_point!(self, TeamMade);
+        let mut done = Plan::default();
+        for operation in plan.operations {
+            let before = account.clone();
+            account = self.carry_out(&member, account, &operation, deadline).await?;
+            // What a guard or the application stopped was not done.
+            if before != account || matches!(operation, Operation::CreateTeam(_)) {
+                done.operations.push(operation);
             }
         }
-        account = self.change(account, &settlement.changes, Guard::Skips, deadline).await?;
         if let Some(after) = settlement.after(&member) {
             member = self.update(after, holder, OnUpdate::Stay, None).await?;
         }
         fault_point!(self, ChangesRecorded);
-        if let Some(profile) = profile {
-            account = self.update_profile(&member, account, profile, deadline).await?;
-        }
-        if settlement.writes() {
+        if !settlement.changes.is_empty() {
             report_changes(&member, &settlement.changes, &grant);
         }
-        Ok((member, account, grant))
+        Ok(Fitted { member, account, grant, done })
+    }
+
+    async fn carry_out(
+        &self,
+        member: &Member,
+        account: Account,
+        operation: &Operation,
+        deadline: Instant,
+    ) -> Result<Account, ProvisionError> {
+        match operation {
+            Operation::CreateTeam(team) => {
+                self.calls(self.guarded()?, deadline).create_team(team).await?;
+                fault_point!(self, TeamMade);
+                Ok(account)
+            }
+            Operation::Entitle(change) => {
+                self.change(account, std::slice::from_ref(&**change), Guard::Skips, deadline).await
+            }
+            Operation::Update(fields) => self.update_profile(member, account, fields, deadline).await,
+            // Not among what is planned for an account that is there and active.
+            Operation::Create { .. } | Operation::Reactivate => Ok(account),
+        }
     }
 
     /// L2: what was lent goes back, where it is still what narthex put there.
@@ -199,13 +235,13 @@ impl Core {
     async fn update_profile(
         &self,
         member: &Member,
-        mut account: Account,
-        profile: crate::model::AccountProfile,
+        account: Account,
+        fields: &AccountProfile,
         deadline: Instant,
     ) -> Result<Account, ProvisionError> {
         let connector = self.guarded()?;
         let calls = self.calls(connector, deadline);
-        match calls.patiently(|| connector.update(&account, &profile)).await {
+        match calls.patiently(|| connector.update(&account, fields)).await {
             Ok(()) => {}
             // A name or e-mail that another account has, or an application that cannot: the person comes in as
             // before.
@@ -224,14 +260,9 @@ impl Core {
         fault_point!(self, ProfileUpdated);
         tracing::info!(
             target: "narthex::audit", event = "account_updated", member = %member.id, account = %account.id,
-            before = ?account.profile, after = ?profile,
+            before = ?account.profile, after = ?fields,
         );
-        let held = &mut account.profile;
-        held.username = profile.username;
-        held.email = profile.email.or(held.email.take());
-        held.display_name = profile.display_name.or(held.display_name.take());
-        held.attributes.extend(profile.attributes);
-        Ok(account)
+        Ok(updated(account, fields))
     }
 
     /// E1, E4, E6: the account goes. The decision is on record before the application hears of it, so that no session

@@ -20,12 +20,6 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// Whether anything is to be written to the application.
-    #[must_use]
-    pub fn writes(&self) -> bool {
-        !self.changes.is_empty()
-    }
-
     /// The record as it is before the application is written to; `None`: as it is already.
     #[must_use]
     pub fn before(&self, member: &Member) -> Option<Member> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::config::settings::{Provisioning, SyncRemoves};
 use crate::model::{AccountProfile, Facet, Identity, Item, Items, Ledger, Source};
 
-use super::entitle::{Entitled, SkipReason};
+use super::entitle::{Entitled, SkipReason, assignable};
 use super::sources::{self, GroupsUnknown};
 
 /// What the account should durably hold.
@@ -113,12 +113,18 @@ impl Wish<'_> {
             && !self.said.skipped.iter().any(|skipped| mentioned(skipped.entitlement.item()))
     }
 
-    /// L7: unknown is not empty.
+    /// L7: unknown is not empty. A claim of teams that did not come leaves open the teams that it may name.
     fn is_known(&self, item: &Item) -> bool {
-        let teams_claims = self.settings.teams_claim.iter().flat_map(|teams| &teams.claim);
+        let mut teams_claims = self.settings.teams_claim.iter().flat_map(|teams| &teams.claim);
         let came = |claim: &String| self.identity.claims.values(claim).is_some();
-        let teams_known = self.settings.absent_groups_are_none || teams_claims.into_iter().all(came);
-        self.groups_are_known() && (teams_known || !matches!(item, Item::Team(_)))
+        let open = match item {
+            Item::Team(team) if !self.settings.absent_groups_are_none => {
+                let may_name = self.settings.assignable_teams.iter().any(|pattern| assignable(pattern, team));
+                may_name && !teams_claims.all(came)
+            }
+            Item::Team(_) | Item::Role | Item::AppGroup(_) | Item::Permission(_) | Item::Owner => false,
+        };
+        self.groups_are_known() && !open
     }
 
     /// L7. Where no groups claim is named, there is nothing of groups to be known.

@@ -10,6 +10,7 @@ mod keys;
 mod lists;
 mod logins;
 mod members;
+mod outbox;
 mod rehearsals;
 mod scim;
 mod sessions;
@@ -214,6 +215,7 @@ macro_rules! conformance {
             );
             conformance!(@tests $maker $marks audit:
                 s3_an_entry_is_read_as_it_was_appended
+                s4_letters_are_put_with_the_entries_that_they_tell_of
                 s3_a_chain_is_appended_to_at_its_end_only
                 s3_of_a_hundred_appended_at_once_exactly_one_goes_on
                 s3_heads_tell_how_far_each_chain_has_come
@@ -221,6 +223,14 @@ macro_rules! conformance {
                 s3_the_log_is_read_page_by_page_by_chain
                 s3_entries_are_listed_by_time_member_and_event
                 e6_what_is_said_of_a_person_is_found_and_erased_and_the_digests_stay
+            );
+            conformance!(@tests $maker $marks outbox:
+                s4_a_letter_is_claimed_as_it_was_put
+                s4_a_letter_is_put_once
+                s4_what_one_sender_has_no_other_gets_until_its_time_is_over
+                s4_a_letter_that_was_put_off_is_due_later_and_counted
+                s4_what_is_not_due_waits_and_what_is_due_longest_goes_first
+                s4_of_a_hundred_claims_at_once_exactly_one_gets_a_letter
             );
             conformance!(@tests $maker $marks scim:
                 a_resource_is_found_as_it_was_made
@@ -236,6 +246,8 @@ macro_rules! conformance {
                 resources_are_listed_page_by_page
                 resources_are_found_by_what_is_indexed
                 links_are_told_of_either_side
+                e2_each_write_puts_a_job_for_each_user_whom_it_concerns
+                an_identity_is_linked_to_one_member
             );
         }
     )*};

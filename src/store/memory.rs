@@ -7,12 +7,13 @@ mod jobs;
 mod lists;
 mod logins;
 mod members;
+mod outbox;
 mod rehearsals;
 mod scim;
 mod settings;
 mod standing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use self::feed::Changes;
 use self::jobs::Jobs;
 use self::logins::Logins;
 use self::members::Members;
+use self::outbox::Outbox;
 use self::rehearsals::Rehearsals;
 use self::scim::Scim;
 use super::feed::{Changed, session_key};
@@ -57,6 +59,7 @@ struct Tables {
     invites: BTreeMap<InviteId, Invite>,
     rehearsals: Rehearsals,
     audit: AuditTables,
+    outbox: Outbox,
     scim: Scim,
 }
 
@@ -77,12 +80,15 @@ impl Tables {
     /// Ends these sessions and makes due what waited for that; gives those that there were.
     fn end(&mut self, hashes: &[SessionHash]) -> Vec<SessionHash> {
         let mut ended = Vec::new();
+        let mut members = BTreeSet::new();
         for hash in hashes {
             let Some(record) = self.sessions.remove(hash) else { continue };
             ended.push(*hash);
-            if let Some(member) = member_of(&record) {
-                self.jobs.hasten_member(member);
-            }
+            members.extend(member_of(&record));
+        }
+        // Once for each member, as a database does it.
+        for member in members {
+            self.jobs.hasten_member(member);
         }
         let rows = &self.sessions.rows;
         self.sessions.order.retain(|_, hash| rows.contains_key(hash));

@@ -19,10 +19,12 @@ mod standing;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use self::feed::FeedStore;
 pub use self::lists::AdminStore;
 use crate::model::audit::{AuditQuery, PartKey};
+use crate::model::letter::{ClaimedLetter, Letter};
 use crate::model::{
     AccountId, AuditHead, AuditRecord, BrowserHash, ChainId, ErrorId, IdpId, LoginAttempt, Member, MemberId,
     ReturnTo, SessionHash, SessionRecord, StateHash, Subject, UnixTime,
@@ -69,6 +71,7 @@ pub trait Store:
     + ScimStore
     + FeedStore
     + AdminStore
+    + OutboxStore
 {
 }
 impl<T> Store for T where
@@ -84,6 +87,7 @@ impl<T> Store for T where
         + ScimStore
         + FeedStore
         + AdminStore
+        + OutboxStore
 {
 }
 
@@ -289,9 +293,19 @@ pub trait DocumentStore: Send + Sync {
 #[async_trait]
 pub trait AuditStore: Send + Sync {
     /// Appends `records`, which follow one another in one chain, all or none; outlives a power cut. With them,
-    /// `links` are marked as noted in that chain. Where the chain does not end in what the first record goes on
-    /// from, nothing is written: [`StoreError::Conflict`].
-    async fn append_audit(&self, records: &[AuditRecord], links: &[AuditHead]) -> Result<(), StoreError>;
+    /// `links` are marked as noted in that chain, and `letters` put into the outbox. Where the chain does not end in
+    /// what the first record goes on from, nothing is written: [`StoreError::Conflict`].
+    async fn append_audit_and_letters(
+        &self,
+        records: &[AuditRecord],
+        links: &[AuditHead],
+        letters: &[Letter],
+    ) -> Result<(), StoreError>;
+
+    /// The same without letters.
+    async fn append_audit(&self, records: &[AuditRecord], links: &[AuditHead]) -> Result<(), StoreError> {
+        self.append_audit_and_letters(records, links, &[]).await
+    }
 
     /// How far each chain has come, by chain.
     async fn audit_heads(&self) -> Result<Vec<AuditHead>, StoreError>;
@@ -319,4 +333,28 @@ pub trait AuditStore: Send + Sync {
 
     /// Erases what is said there, with its salt; the digests stay. Returns how many there were.
     async fn erase_audit_parts(&self, keys: &[PartKey]) -> Result<u64, StoreError>;
+}
+
+/// Messages that wait to be sent (PROVISIONING.md S4): at least once each, by one replica at a time.
+#[async_trait]
+pub trait OutboxStore: Send + Sync {
+    /// Puts letters into the outbox, due at once; outlives a power cut. One of an id that is there already is left
+    /// as it is.
+    async fn put_letters(&self, letters: &[Letter]) -> Result<(), StoreError>;
+
+    /// Takes at most `limit` letters that are due and that nobody has, those first that are due longest; until
+    /// `until` they are `holder`'s (never 0).
+    async fn claim_letters(
+        &self,
+        holder: u64,
+        now: UnixTime,
+        until: UnixTime,
+        limit: usize,
+    ) -> Result<Vec<ClaimedLetter>, StoreError>;
+
+    /// Gives back a letter that was not sent; `false` where it is not `holder`'s any more.
+    async fn put_off_letter(&self, id: Uuid, holder: u64, due_at: UnixTime) -> Result<bool, StoreError>;
+
+    /// Drops a letter that was sent, or is given up; `false` where it is not `holder`'s any more.
+    async fn drop_letter(&self, id: Uuid, holder: u64) -> Result<bool, StoreError>;
 }

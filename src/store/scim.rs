@@ -3,10 +3,13 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::model::UnixTime;
 use crate::model::scim::{ScimKind, ScimLink, ScimResource};
+use crate::model::{IdpId, MemberId, Subject, UnixTime};
 
 /// Users, groups, and who is in which.
+///
+/// Every write also puts a [`crate::model::Task::Push`], due at its time, for each user whose account it concerns: the
+/// user that it writes, those who join or leave a group or whose group goes or gets another name.
 #[async_trait]
 pub trait ScimStore: Send + Sync {
     /// Records a new resource, a group with its members. [`ScimWrite::Taken`] where its id or user name is there
@@ -54,6 +57,15 @@ pub trait ScimStore: Send + Sync {
         ids: &[String],
         limit: usize,
     ) -> Result<Vec<ScimLink>, StoreError>;
+
+    /// Makes this identity one of a member's; `false`, and nothing is written, where it is a member's already or the
+    /// member is gone.
+    async fn link_identity(
+        &self,
+        member: MemberId,
+        idp: &IdpId,
+        subject: &Subject,
+    ) -> Result<bool, StoreError>;
 }
 
 /// Which of a kind.
@@ -63,6 +75,8 @@ pub enum ScimWhich {
     /// Folded.
     UserName(String),
     ExternalId(String),
+    /// The primary address, its ASCII letters in lower case.
+    Email(String),
     /// Folded.
     DisplayName(String),
     /// Groups that this user is in.

@@ -37,6 +37,12 @@ async fn database() -> String {
     format!("{server}?options=-csearch_path%3D{name}")
 }
 
+/// SIGUSR1 stops the server of this party, SIGUSR2 starts it again.
+fn signal(party: &Party, name: &str) {
+    let kill = Command::new("kill").arg(format!("-{name}")).arg(party.ready["pid"].to_string()).status();
+    assert!(kill.unwrap().success(), "the party is not there");
+}
+
 /// `narthex serve`, killed in the end.
 struct Replica {
     process: Child,
@@ -156,16 +162,17 @@ impl Two {
         assert_eq!((page.status.as_u16(), page.url.path()), (200, "/echo"), "{:#?}", page.trail());
     }
 
-    /// The status of a request in the background.
-    async fn status(&self, browser: &Browser) -> u16 {
-        browser.request(Method::GET, &self.at("/echo")).background().send().await.status.as_u16()
+    /// The status of a request in the background, with this session's cookie: also one that a browser has forgotten.
+    async fn status(&self, replica: &Replica, cookie: &str) -> u16 {
+        let browser = replica.browser(&Browser::new());
+        let request = browser.request(Method::GET, &self.at("/echo")).background();
+        request.header("cookie", cookie).send().await.status.as_u16()
     }
 
-    /// An open stream of this person's at this replica.
-    async fn stream(&self, replica: &Replica, browser: &Browser) -> Raw {
+    /// An open stream of this session's at this replica.
+    async fn stream(&self, replica: &Replica, cookie: &str) -> Raw {
         let mut events = Raw::connect(&format!("http://{}", replica.address)).await;
         let host = self.url.trim_start_matches("http://");
-        let cookie = self.cookie(browser);
         events
             .send(format!("GET /events?every=60000 HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n"))
             .await;
@@ -197,26 +204,28 @@ impl Two {
 #[ignore = "real parties: tests/run"]
 async fn lesson_38_a_session_holds_at_both_replicas_and_ends_at_both_within_a_second() {
     let two = Two::start(&database().await, |config| put(config, "session.max_per_member", 2)).await;
-    let person = Browser::new();
-    let (here, there) = (two.a.browser(&person), two.b.browser(&person));
-    two.sign_in(&here).await;
-    assert_eq!(two.status(&there).await, 200, "the other replica never saw the sign-in");
-    let mut stream = two.stream(&two.b, &person).await;
-    let (before, _) = two.sign_out(&here).await;
+    let person = two.a.browser(&Browser::new());
+    two.sign_in(&person).await;
+    let cookie = two.cookie(&person);
+    assert_eq!(two.status(&two.b, &cookie).await, 200, "the other replica never saw the sign-in");
+    let mut stream = two.stream(&two.b, &cookie).await;
+    let (before, _) = two.sign_out(&person).await;
     while !stream.is_closed().await {}
     assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
-    assert_eq!(two.status(&there).await, 401);
+    assert_eq!(two.status(&two.b, &cookie).await, 401);
 
     // The same where it is the oldest of too many (two may be).
-    two.sign_in(&there).await;
-    let mut stream = two.stream(&two.b, &person).await;
+    let person = two.b.browser(&Browser::new());
+    two.sign_in(&person).await;
+    let cookie = two.cookie(&person);
+    let mut stream = two.stream(&two.b, &cookie).await;
     two.sign_in(&two.a.browser(&Browser::new())).await;
-    assert_eq!(two.status(&there).await, 200);
+    assert_eq!(two.status(&two.b, &cookie).await, 200);
     two.sign_in(&two.a.browser(&Browser::new())).await;
     let before = Instant::now();
     while !stream.is_closed().await {}
     assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
-    assert_eq!(two.status(&there).await, 401);
+    assert_eq!(two.status(&two.b, &cookie).await, 401);
 }
 
 #[tokio::test]
@@ -287,36 +296,36 @@ async fn f9_what_a_killed_replica_left_half_done_the_other_finishes_with_one_acc
 async fn lesson_38_what_ended_while_postgresql_was_away_does_not_live_on_when_it_is_back() {
     let server = Party::start("postgres").await;
     let mut two = Two::start(server.url(), |_| {}).await;
-    let (stays, leaves) = (Browser::new(), Browser::new());
+    let (stays, leaves) = (two.a.browser(&Browser::new()), two.a.browser(&Browser::new()));
     for person in [&stays, &leaves] {
-        two.sign_in(&two.a.browser(person)).await;
-        assert_eq!(two.status(&two.b.browser(person)).await, 200);
+        two.sign_in(person).await;
     }
-    let mut stays_on = two.stream(&two.b, &stays).await;
-    let mut stream = two.stream(&two.b, &leaves).await;
+    let (stay, leave) = (two.cookie(&stays), two.cookie(&leaves));
+    let mut stays_on = two.stream(&two.b, &stay).await;
+    let mut stream = two.stream(&two.b, &leave).await;
 
-    server.signal("USR1");
+    signal(&server, "USR1");
     let unready = StatusCode::SERVICE_UNAVAILABLE;
     two.a.answers("/readyz", unready).await;
     two.b.answers("/readyz", unready).await;
     two.b.answers("/healthz", StatusCode::OK).await;
     for replica in [&two.a, &two.b] {
-        assert_eq!(two.status(&replica.browser(&stays)).await, 200, "sessions in memory go on");
+        assert_eq!(two.status(replica, &stay).await, 200, "sessions in memory go on");
     }
-    two.sign_out(&two.a.browser(&leaves)).await;
-    assert_eq!(two.status(&two.a.browser(&leaves)).await, 401, "where it was asked for it holds at once");
-    assert_eq!(two.status(&two.b.browser(&leaves)).await, 200, "the other cannot know");
+    two.sign_out(&leaves).await;
+    assert_eq!(two.status(&two.a, &leave).await, 401, "where it was asked for it holds at once");
+    assert_eq!(two.status(&two.b, &leave).await, 200, "the other cannot know");
 
-    server.signal("USR2");
+    signal(&server, "USR2");
     while !stream.is_closed().await {}
-    assert_eq!(two.status(&two.b.browser(&leaves)).await, 401);
+    assert_eq!(two.status(&two.b, &leave).await, 401);
     two.a.is_ready().await;
     two.b.is_ready().await;
     for replica in [&two.a, &two.b] {
-        assert_eq!(two.status(&replica.browser(&stays)).await, 200);
+        assert_eq!(two.status(replica, &stay).await, 200);
     }
     two.sign_in(&two.b.browser(&Browser::new())).await;
-    let (before, _) = two.sign_out(&two.a.browser(&stays)).await;
+    let (before, _) = two.sign_out(&stays).await;
     while !stays_on.is_closed().await {}
     assert!(before.elapsed() < Duration::from_secs(1), "as quickly as before: {:?}", before.elapsed());
 }
@@ -326,16 +335,17 @@ async fn lesson_38_what_ended_while_postgresql_was_away_does_not_live_on_when_it
 async fn past_the_grace_without_postgresql_nothing_goes_on_and_when_it_is_back_sessions_do() {
     let server = Party::start("postgres").await;
     let mut two = Two::start(server.url(), |config| put(config, "session.offline_grace", "2s")).await;
-    let person = Browser::new();
-    two.sign_in(&two.a.browser(&person)).await;
-    let mut stream = two.stream(&two.b, &person).await;
-    server.signal("USR1");
+    let person = two.a.browser(&Browser::new());
+    two.sign_in(&person).await;
+    let cookie = two.cookie(&person);
+    let mut stream = two.stream(&two.b, &cookie).await;
+    signal(&server, "USR1");
     while !stream.is_closed().await {}
-    assert_eq!(two.status(&two.b.browser(&person)).await, 503);
-    server.signal("USR2");
+    assert_eq!(two.status(&two.b, &cookie).await, 503);
+    signal(&server, "USR2");
     two.a.is_ready().await;
     two.b.is_ready().await;
     for replica in [&two.a, &two.b] {
-        assert_eq!(two.status(&replica.browser(&person)).await, 200);
+        assert_eq!(two.status(replica, &cookie).await, 200);
     }
 }

@@ -8,12 +8,15 @@ JUPYTERHUB_VERSION=6.1.1
 MINIFLUX_VERSION=2.2.0
 SCIM2_SERVER_VERSION=0.8.3
 SYNAPSE_VERSION=1.163.2
+ZABBIX_VERSION=7.0.9
+ZABBIX_DEBIAN=1:7.0.9+dfsg-1~bpo12+1
+WEBHOOK_VERSION=1 # of docs/webhook-receiver.py
 PLAYWRIGHT_VERSION=1.65.1
 NODE_VERSION=22.23.3 # only where the system's is missing or too old
 SAMLP_VERSION=8.0.0
 POSTGRES_VERSION=debian # whatever the distribution has
 XMLSEC1_VERSION=debian
-ALL_PARTIES="gitea miniflux oidc-provider samlp scim2-server synapse directus jupyterhub keycloak postgres chromium xmlsec1"
+ALL_PARTIES="gitea miniflux oidc-provider samlp scim2-server synapse directus zabbix webhook jupyterhub keycloak postgres chromium xmlsec1"
 
 parties_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 parties_root=${NARTHEX_PARTIES:-$(cd "$parties_here/../.." && pwd)/target/parties}
@@ -32,6 +35,8 @@ version_of() {
         miniflux) echo "$MINIFLUX_VERSION" ;;
         scim2-server) echo "$SCIM2_SERVER_VERSION" ;;
         synapse) echo "$SYNAPSE_VERSION" ;;
+        webhook) echo "$WEBHOOK_VERSION" ;;
+        zabbix) echo "$ZABBIX_VERSION" ;;
         postgres) echo "$POSTGRES_VERSION" ;;
         samlp) echo "$SAMLP_VERSION" ;;
         xmlsec1) echo "$XMLSEC1_VERSION" ;;
@@ -55,6 +60,7 @@ recipe_digest() {
     case $1 in
         jupyterhub | scim2-server | synapse | xmlsec1) files+=("$parties_here/$1/requirements.txt") ;;
         keycloak) files+=("$parties_here/keycloak/realm.py") ;;
+        zabbix) files+=("$parties_here/zabbix/sources.list" "$parties_here/zabbix/zabbix.conf.php") ;;
     esac
     # The first number is the version of the recipes in `install`: raise it to have all installed anew.
     { echo "1 $1 $(version_of "$1")"; cat /dev/null "${files[@]}"; } | sha256sum | cut -c1-16
@@ -71,6 +77,8 @@ is_installed() {
         miniflux | postgres) pg_bin >/dev/null ;;
         directus) pg_bin >/dev/null && has_node 22 ;;
         scim2-server | synapse) [ -x "$(dir_of "$1")/venv/bin/python" ] ;;
+        webhook) command -v python3 >/dev/null ;;
+        zabbix) pg_bin >/dev/null && command -v php >/dev/null ;;
         chromium) command -v node >/dev/null && command -v chromium >/dev/null ;;
         xmlsec1) command -v xmlsec1 >/dev/null && [ -x "$(dir_of "$1")/venv/bin/python" ] ;;
     esac

@@ -12,6 +12,7 @@ use crate::admin::live::Live;
 use crate::admin::principal::Principal;
 use crate::config::Settings;
 use crate::model::invite::{Invite, InviteId, InviteState, InviteTerms};
+use crate::model::letter::{Channel, Letter};
 use crate::model::{EmailAddress, Entitlements, IdpId, UnixTime};
 use crate::platform::Platform;
 use crate::provision::connector::{FindBy, Kind, Named};
@@ -31,6 +32,8 @@ pub struct Desk {
     providers: Vec<IdpId>,
     /// The sign-in page.
     login: Url,
+    /// There is a mail server.
+    mails: bool,
     platform: Platform,
 }
 
@@ -46,7 +49,8 @@ impl Desk {
         let mut login = settings.server.public_url.clone();
         login.set_path(&format!("{}/login", settings.server.prefix));
         let providers = settings.idps.iter().map(|idp| idp.id().clone()).collect();
-        Self { store, connector, live, providers, login, platform }
+        let mails = settings.notify.smtp.is_some();
+        Self { store, connector, live, providers, login, mails, platform }
     }
 
     /// Now, by the clock that invites expire by.
@@ -87,6 +91,37 @@ impl Desk {
             sent_at: None,
         };
         self.store.add_invite(&invite).await?;
+        if self.mails { self.send(invite).await } else { Ok(invite) }
+    }
+
+    /// Sends it by mail, or sends it again: writes the letter, which goes out as soon as the mail server takes it.
+    ///
+    /// # Errors
+    /// [`AdminError::Conflict`] where no mail server is set up, or the invite is not open.
+    pub async fn send(&self, invite: Invite) -> Result<Invite, AdminError> {
+        if !self.mails {
+            let text = "no mail server is set up ([notify] smtp): hand the link over yourself";
+            return Err(AdminError::Conflict(text.to_owned()));
+        }
+        self.still_open(&invite)?;
+        let now = self.now();
+        let sends = invite.sends.saturating_add(1);
+        let invite = self.put(Invite { sends, sent_at: Some(now), ..invite }).await?;
+        let site = self.login.host_str().unwrap_or_default();
+        let (email, link) = (invite.terms.email.to_string(), self.link(&invite));
+        let letter = Letter {
+            id: self.platform.entropy.uuid(now)?,
+            channel: Channel::Email,
+            subject: format!("You are invited to {site}"),
+            body: format!(
+                "Hello,\n\nyou are invited to {site}. Sign in with this address ({email}) here:\n\n{link}\n\nThe \
+                 invitation is good until {}. If you did not expect it, you need not do anything.\n",
+                invite.expires_at
+            ),
+            recipient: email,
+            written_at: now,
+        };
+        self.store.put_letters(&[letter]).await?;
         Ok(invite)
     }
 

@@ -80,6 +80,7 @@ impl Directory {
             body: String::new(),
             user_name: None,
             external_id: None,
+            email: None,
             display_name: None,
             display_key: None,
             created_at: now,
@@ -340,6 +341,7 @@ fn with_body(resource: ScimResource, mut written: Object) -> ScimResource {
         body: Json::Object(written).to_string(),
         user_name: keys.user_name.filter(|_| resource.kind == ScimKind::User),
         external_id: keys.external_id,
+        email: keys.email,
         display_name: keys.display_name,
         display_key: keys.display_key,
         ..resource

@@ -12,7 +12,7 @@ use super::endpoints::Answer;
 use super::protocol::definitions::{ENTERPRISE, GROUP, USER};
 use super::protocol::patch::PATCH;
 use super::{MAX_BODY, ScimServer};
-use crate::config::settings::Scim;
+use crate::config::settings::{Scim, ScimGroups, ScimMatch};
 use crate::model::{Secret, UnixTime};
 use crate::observe::audit::Audit;
 use crate::platform::{Clock, Platform, Tasks};
@@ -48,6 +48,9 @@ impl Server {
             public_url: Some("https://scim.example.com/".parse().unwrap()),
             tls: None,
             tokens: vec![Secret::new(TOKEN)],
+            groups: ScimGroups::Mapping,
+            matching: ScimMatch::Email,
+            idp: None,
         };
         let clock = Arc::new(Turned(AtomicI64::new(1_800_000_000)));
         let platform = Platform { clock: clock.clone(), ..Platform::system() };

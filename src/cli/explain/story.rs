@@ -165,6 +165,14 @@ fn plan(explained: &Explanation, text: &mut String) {
                 format!("create the account {}{email}{role}", profile.username)
             }
             Operation::Entitle(change) => changes(change),
+            Operation::Update(fields) => {
+                let mut names = vec![fields.username.clone()];
+                names.extend(fields.email.clone());
+                names.extend(fields.display_name.clone());
+                names.extend(fields.attributes.iter().map(|(name, value)| format!("{name} = {value}")));
+                format!("update the profile: {}", names.join(", "))
+            }
+            Operation::Reactivate => "reactivate the account (G4)".to_owned(),
         };
         let _ = writeln!(text, "      {}. {what}", index + 1);
     }

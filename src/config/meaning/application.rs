@@ -5,6 +5,7 @@ use super::{Meaning, Reported, UrlRule, is_loopback};
 use crate::config::document::steps;
 use crate::config::raw::{self, Raw};
 use crate::config::settings::{Application, Credential};
+use crate::platform::webhook::WebhookKeys;
 use crate::provision::connector::Features;
 
 impl Meaning<'_> {
@@ -68,14 +69,21 @@ impl Meaning<'_> {
 
     fn credential(&mut self, written: &raw::Credential) -> Option<Credential> {
         let at = steps!["application", "credential"];
-        let raw::Credential { bearer, basic, header, oauth2, login } = written;
-        let kinds = [bearer.is_some(), basic.is_some(), header.is_some(), oauth2.is_some(), login.is_some()];
+        let raw::Credential { bearer, basic, header, oauth2, login, signing_secret } = written;
+        let kinds = [
+            bearer.is_some(),
+            basic.is_some(),
+            header.is_some(),
+            oauth2.is_some(),
+            login.is_some(),
+            signing_secret.is_some(),
+        ];
         if kinds.iter().filter(|one| **one).count() != 1 {
-            let faulty = ["bearer", "basic", "header", "oauth2", "login"]
+            let faulty = ["bearer", "basic", "header", "oauth2", "login", "signing_secret"]
                 .iter()
                 .any(|kind| self.faulty(steps!["application", "credential", *kind]));
             if !faulty {
-                let help = "write exactly one of bearer, basic, header, oauth2 and login";
+                let help = "write exactly one of bearer, basic, header, oauth2, login and signing_secret";
                 self.refuse(at, "`application.credential` must be one kind of credential", help);
             }
             return None;
@@ -83,6 +91,16 @@ impl Meaning<'_> {
         if let Some(bearer) = bearer {
             let token = self.secret(Some(bearer), steps!["application", "credential", "bearer"])?;
             return Some(Credential::Bearer(token));
+        }
+        if let Some(secret) = signing_secret {
+            let at = steps!["application", "credential", "signing_secret"];
+            let secret = self.secret(Some(secret), at)?;
+            if let Err(fault) = WebhookKeys::new(&secret) {
+                let help = "`whsec_` and base64 of 24 bytes or more, or a text of that length";
+                self.refuse(at, format!("nothing can be signed with this secret: {fault}"), help);
+                return None;
+            }
+            return Some(Credential::Signing(secret));
         }
         for (kind, written) in [("basic", basic), ("login", login)] {
             let Some(pair) = written else { continue };

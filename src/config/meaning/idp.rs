@@ -100,6 +100,12 @@ impl Meaning<'_> {
     pub(super) fn idp_id(&mut self, id: Option<&String>, path: &[Step]) -> Option<IdpId> {
         let id = id?;
         match id.parse::<IdpId>() {
+            // SECURITY: whoever is called so could claim the members that SCIM clients pushed.
+            Ok(id) if id == IdpId::scim() => {
+                let message = "`id`: \"scim\" is the name under which SCIM clients push people";
+                self.refuse(&below(path, "id"), message, "choose another name");
+                None
+            }
             Ok(id) => Some(id),
             Err(error) => {
                 let message = format!("`id`: {id:?}: {error}");

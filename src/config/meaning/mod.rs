@@ -10,6 +10,7 @@ mod lifecycle;
 mod listen;
 mod mapping;
 mod network;
+mod notify;
 mod provisioning;
 mod saml;
 mod scim;
@@ -90,6 +91,7 @@ impl Meaning<'_> {
         self.durable(raw, store.as_ref());
         let network = self.network(raw);
         let health = self.health(raw, server.as_ref());
+        let notify = self.notify(raw);
         let scim = self.scim(raw, server.as_ref(), health.as_ref());
         let admin = self.admin(raw, server.as_ref(), health.as_ref());
         let log = self.log(raw);
@@ -114,6 +116,7 @@ impl Meaning<'_> {
             },
             admin: admin?,
             health: health?,
+            notify: notify?,
             log: log?,
             written: Written::default(),
         })

@@ -4,7 +4,8 @@ use super::{Meaning, Reported, UrlRule, below};
 use crate::config::Purpose;
 use crate::config::document::steps;
 use crate::config::raw::{self, Raw};
-use crate::config::settings::{Health, Scim, Server};
+use crate::config::settings::{Health, Scim, ScimGroups, ScimMatch, Server};
+use crate::model::IdpId;
 
 /// Characters of a token: as many as a random one of 18 bytes has in base64.
 const MIN_TOKEN: usize = 24;
@@ -29,7 +30,7 @@ impl Meaning<'_> {
             }
             (None, _) => Ok(None),
             (Some(scim), Some(raw::Mode::Scim)) => {
-                self.scim_section(scim, server, health).map(Some).ok_or(Reported)
+                self.scim_section(raw, scim, server, health).map(Some).ok_or(Reported)
             }
             (Some(_), None) => Err(Reported),
             (Some(_), Some(raw::Mode::Jit)) => {
@@ -50,6 +51,7 @@ impl Meaning<'_> {
 
     fn scim_section(
         &mut self,
+        raw: &Raw,
         scim: &raw::Scim,
         server: Option<&Server>,
         health: Option<&Health>,
@@ -84,7 +86,64 @@ impl Meaning<'_> {
             self.warn(steps!["scim", "listen"], message, help);
         }
         let tokens = self.scim_tokens(scim);
-        Some(Scim { listen: listen?, public_url: public_url?, tls: tls?, tokens: tokens? })
+        let matching = self.scim_match(scim);
+        let idp = self.scim_idp(raw, scim);
+        Some(Scim {
+            listen: listen?,
+            public_url: public_url?,
+            tls: tls?,
+            tokens: tokens?,
+            groups: match scim.groups? {
+                raw::ScimGroups::Mapping => ScimGroups::Mapping,
+                raw::ScimGroups::Teams => ScimGroups::Teams,
+                raw::ScimGroups::AppGroups => ScimGroups::AppGroups,
+            },
+            matching: matching?,
+            idp: idp.ok()?,
+        })
+    }
+
+    /// M3.
+    fn scim_match(&mut self, scim: &raw::Scim) -> Option<ScimMatch> {
+        let at = steps!["scim", "match_claim"];
+        let claim = self.optional_name(scim.match_claim.as_ref(), at).ok()?;
+        match (scim.matching?, claim) {
+            (raw::ScimMatch::ExternalId, claim) => Some(ScimMatch::ExternalId { claim }),
+            (raw::ScimMatch::UserName, claim) => {
+                let claim = claim.unwrap_or_else(|| "preferred_username".to_owned());
+                Some(ScimMatch::UserName { claim })
+            }
+            (raw::ScimMatch::Email, None) => Some(ScimMatch::Email),
+            (raw::ScimMatch::Email, Some(_)) => {
+                let message =
+                    "`scim.match_claim` has no meaning with match = \"email\": the verified e-mail counts";
+                self.refuse(at, message, "leave it out");
+                None
+            }
+        }
+    }
+
+    fn scim_idp(&mut self, raw: &Raw, scim: &raw::Scim) -> Result<Option<IdpId>, Reported> {
+        let ids: Vec<&str> =
+            raw.idp.iter().flatten().filter_map(|idp| idp.id()).map(String::as_str).collect();
+        let at = steps!["scim", "idp"];
+        let Some(name) = &scim.idp else {
+            let by_email = scim.matching == Some(raw::ScimMatch::Email);
+            if ids.len() < 2 || by_email {
+                return Ok(None);
+            }
+            // SECURITY: F8. A second provider's people could take the accounts of the first one's by calling
+            // themselves so.
+            let message =
+                "`scim.idp` is missing: there are several [[idp]], and each could call its people anything";
+            let help = "name the one whose people the SCIM client pushes, or write match = \"email\"";
+            self.refuse(steps!["scim"], message, help);
+            return Err(Reported);
+        };
+        if !self.one_of("identity provider", name, &ids, at) {
+            return Err(Reported);
+        }
+        name.parse().map(Some).map_err(|_| Reported)
     }
 
     fn scim_tokens(&mut self, scim: &raw::Scim) -> Option<Vec<crate::model::Secret>> {

@@ -104,8 +104,7 @@ pub struct Provisioning {
     #[schemars(extend("default" = "skip"))]
     pub unknown_team: Option<UnknownTeam>,
     /// When an account's role, teams, groups, permissions and profile are made what the identity provider says: at the
-    /// account's creation only, at every sign-in, or some of them at every sign-in (["role", "teams", "groups",
-    /// "permissions", "profile"]).
+    /// account's creation only, at every sign-in, or those of a list at every sign-in.
     #[schemars(extend("default" = "create_only"))]
     pub sync: Option<Sync>,
     /// What sync takes away when the identity provider does not give it any more: what it had given, or also what was
@@ -120,7 +119,7 @@ pub struct Provisioning {
     pub rename: Option<bool>,
     /// What sync takes away, and accounts that deactivate_after_inactive ends, in an hour, all replicas together.
     /// Further ones wait, and the audit log says so.
-    #[schemars(extend("default" = 20), range(min = 0, max = 1000000))]
+    #[schemars(extend("default" = 20), range(min = 0, max = 1_000_000))]
     pub max_removals: Option<u32>,
     /// Accounts that are made while this is on are deleted when the person's last session ends. Needs a durable store.
     #[schemars(extend("default" = false))]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use url::Url;
 
 use super::TlsFiles;
-use crate::model::Secret;
+use crate::model::{IdpId, Secret};
 
 /// `[scim]`; there exactly where `provisioning.mode = "scim"` (M1).
 #[derive(Debug, Clone)]
@@ -16,4 +16,32 @@ pub struct Scim {
     pub tls: Option<TlsFiles>,
     /// Never empty; each admits.
     pub tokens: Vec<Secret>,
+    pub groups: ScimGroups,
+    /// (M3)
+    pub matching: ScimMatch,
+    /// Whose people are recognised; `None`: everybody's.
+    pub idp: Option<IdpId>,
+}
+
+/// What a pushed group gives beside what mapping rows say of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScimGroups {
+    Mapping,
+    /// The team of its name.
+    Teams,
+    /// The application group of its name.
+    AppGroups,
+}
+
+/// By what a pushed person is recognised at sign-in (M3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScimMatch {
+    /// `claim`: `None` is the subject.
+    ExternalId {
+        claim: Option<String>,
+    },
+    UserName {
+        claim: String,
+    },
+    Email,
 }

@@ -24,8 +24,9 @@ pub enum Actor {
     Person { idp: IdpId, subject: Subject },
     /// An identity provider, of its own accord.
     Provider(IdpId),
-    /// A person or program with a console role; by the name that the console knows.
-    Administrator { name: String },
+    /// A person or program with a console role, by the name that the console knows; with the identity, where that
+    /// is how the person came in.
+    Administrator { name: String, identity: Option<(IdpId, Subject)> },
     /// Whoever can run `narthex` on the machine.
     CommandLine,
 }
@@ -100,17 +101,17 @@ plain_from!(u16, u32, u64, usize, bool);
 #[derive(Debug, Clone)]
 #[must_use = "an entry is in the log once `Audit::record` has it"]
 pub struct Entry {
-    pub(super) event: Event,
-    pub(super) actor: Actor,
-    pub(super) member: Option<MemberId>,
-    pub(super) about: Option<(IdpId, Subject)>,
-    pub(super) source: Option<IpAddr>,
-    pub(super) error_id: Option<ErrorId>,
-    pub(super) code: Option<&'static str>,
+    pub(in crate::observe) event: Event,
+    pub(in crate::observe) actor: Actor,
+    pub(in crate::observe) member: Option<MemberId>,
+    pub(in crate::observe) about: Option<(IdpId, Subject)>,
+    pub(in crate::observe) source: Option<IpAddr>,
+    pub(in crate::observe) error_id: Option<ErrorId>,
+    pub(in crate::observe) code: Option<&'static str>,
     /// Of nobody.
-    pub(super) fields: Map<String, Value>,
+    pub(in crate::observe) fields: Map<String, Value>,
     /// Of the person that it is about.
-    pub(super) personal: Map<String, Value>,
+    pub(in crate::observe) personal: Map<String, Value>,
 }
 
 impl Entry {
@@ -264,8 +265,9 @@ impl Entry {
                 // What is about nobody else is about whoever did it.
                 whose.member = self.member.filter(|_| self.about.is_none());
             }
-            Actor::Administrator { name } => {
+            Actor::Administrator { name, identity } => {
                 said.insert("name".to_owned(), tidy(name).into());
+                whose.identity.clone_from(identity);
             }
             Actor::Narthex | Actor::Provider(_) | Actor::CommandLine => {}
         }
@@ -303,7 +305,7 @@ impl Entry {
             (None, Actor::Narthex | Actor::Administrator { .. } | Actor::CommandLine) => (None, None),
         };
         let administrator = match &self.actor {
-            Actor::Administrator { name } => Some(name.as_str()),
+            Actor::Administrator { name, .. } => Some(name.as_str()),
             Actor::Narthex | Actor::Person { .. } | Actor::Provider(_) | Actor::CommandLine => None,
         };
         let details =

@@ -88,6 +88,7 @@ events! {
     LoginRefused "login_refused" SignIn Notable "Somebody whom an identity provider vouched for was not let in; `code` says why."
     LoginsRefused "logins_refused" SignIn Notable "Sign-ins that ended before anybody was vouched for, counted by `code` and minute."
     ProvisioningRefused "provisioning_refused" SignIn Notable "Provisioning did not see to the person's account; `code` says why."
+    BlockedEmail "blocked_email" SignIn Notable "Somebody came with the e-mail address of a member who is blocked, and was not let in (G6)."
     Logout "logout" SignIn Usual "Somebody signed out, here, in the application or at the identity provider."
     SessionsEnded "sessions_ended" SignIn Notable "An administrator, or a rule, ended sessions."
 
@@ -96,6 +97,7 @@ events! {
     AccountAdopted "account_adopted" Accounts Usual "An account that was there before became a member's (F7)."
     AccountRecreated "account_recreated" Accounts Usual "A member's account was made anew (E3, E5)."
     AccountUpdated "account_updated" Accounts Usual "An account's profile or entitlements were changed."
+    ProfileKept "profile_not_updated" Accounts Notable "The application did not take a changed profile; the person came in with the former one."
     AccountDeactivated "account_deactivated" Accounts Notable "An account was deactivated."
     AccountReactivated "account_reactivated" Accounts Usual "An account that narthex had deactivated was activated again (G4)."
     AccountDeleted "account_deleted" Accounts Notable "An account was deleted."
@@ -106,6 +108,7 @@ events! {
     RoleBorrowed "role_borrowed" Accounts Usual "A session's entitlements were applied in the application (L2)."
     RoleRestored "role_restored" Accounts Usual "The entitlements from before the session were restored (L2)."
     RoleKept "role_kept" Accounts Notable "The entitlements were not restored: somebody had changed them meanwhile (L2)."
+    ShadowOutcome "shadow_outcome" Accounts Usual "What a sign-in would have changed; nothing was (M6)."
     DriftFound "drift_found" Accounts Notable "An account is not as its member's record says."
     DriftRepaired "drift_repaired" Accounts Notable "An account, or a member's record, was brought back in line."
 
@@ -113,6 +116,7 @@ events! {
     MemberChanged "member_changed" People Usual "A member was changed by an administrator."
     MemberBlocked "member_blocked" People Notable "A member was blocked (G6)."
     MemberUnblocked "member_unblocked" People Notable "A member is not blocked any more."
+    MemberAbsent "member_absent" People Notable "A member had not come for long enough to lose the account (E6)."
     AccessRevoked "access_revoked" People Notable "A member's access was revoked (E4)."
     MemberErased "member_erased" People Notable "What the log says of a person is erased, `parts` times; so were the member's records (E6)."
     CaseOpened "case_opened" People Notable "A sign-in waits for an administrator (F7, F8)."

@@ -70,7 +70,9 @@ fn kind(event: Event) -> Kind {
     };
     match event {
         Event::Login | Event::AdministratorLogin => (Authentication, 1, "Logon", true),
-        Event::LoginRefused | Event::LoginsRefused => (Authentication, 1, "Logon", false),
+        Event::LoginRefused | Event::LoginsRefused | Event::BlockedEmail => {
+            (Authentication, 1, "Logon", false)
+        }
         Event::Logout | Event::SessionsEnded => (Authentication, 2, "Logoff", true),
 
         Event::AccountCreated | Event::AccountRecreated => (AccountChange, 1, "Create", true),
@@ -85,8 +87,10 @@ fn kind(event: Event) -> Kind {
         | Event::AccountVanished
         | Event::MemberLinked
         | Event::MemberChanged
-        | Event::MemberErased => (AccountChange, OTHER, "Other", true),
-        Event::ProvisioningRefused => (AccountChange, OTHER, "Other", false),
+        | Event::MemberErased
+        | Event::MemberAbsent
+        | Event::ShadowOutcome => (AccountChange, OTHER, "Other", true),
+        Event::ProvisioningRefused | Event::ProfileKept => (AccountChange, OTHER, "Other", false),
 
         Event::RoleBorrowed => (UserAccess, 1, "Assign Privileges", true),
         Event::EntitlementSkipped => (UserAccess, 1, "Assign Privileges", false),

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use super::verify::{Fault, Finding, verify};
 use super::*;
 use crate::model::audit::{AuditQuery, PartKey};
+use crate::model::letter::Letter;
 use crate::model::{
     Account, AccountId, AccountProfile, AuditHead, AuditRecord, ChainId, Entitlements, ErrorId, Secret,
 };
@@ -60,9 +61,14 @@ impl Tampered {
 
 #[async_trait]
 impl AuditStore for Tampered {
-    async fn append_audit(&self, records: &[AuditRecord], links: &[AuditHead]) -> Result<(), StoreError> {
+    async fn append_audit_and_letters(
+        &self,
+        records: &[AuditRecord],
+        links: &[AuditHead],
+        letters: &[Letter],
+    ) -> Result<(), StoreError> {
         self.near()?;
-        self.inner.append_audit(records, links).await?;
+        self.inner.append_audit_and_letters(records, links, letters).await?;
         if self.deaf.swap(false, Ordering::SeqCst) {
             return Err(StoreError::Unavailable { act: "append_audit", reason: "no answer".to_owned() });
         }
@@ -318,7 +324,7 @@ async fn s3_changed_words_about_a_person_are_found() {
 async fn e6_an_erased_person_leaves_entries_that_verify_and_words_gone_otherwise_are_found() {
     let store = written().await;
     let (audit, writer) = Audit::start(store.clone(), platform(), Handle::current());
-    let by = Actor::Administrator { name: "root".to_owned() };
+    let by = Actor::Administrator { name: "root".to_owned(), identity: None };
     let identities = [(idp(), ada())];
     let erased = audit.erase_person(store.as_ref(), by, Some(member(7)), &identities).await.unwrap();
     assert_eq!(erased, 6);
@@ -346,7 +352,7 @@ async fn s3_while_the_store_is_away_entries_wait_and_a_gap_tells_of_those_beyond
     store.away.store(true, Ordering::SeqCst);
     // Nobody but those who wait has the store tried again.
     let pace = Pace { first_retry: Duration::from_hours(1), ..Pace::default() };
-    let (audit, writer) = Audit::paced(store.clone(), platform(), Handle::current(), 2, pace);
+    let (audit, writer) = Audit::paced(store.clone(), platform(), Handle::current(), None, (2, pace));
     // On one thread the writer takes nothing meanwhile.
     for _ in 0..5 {
         audit.record(login());
@@ -443,7 +449,7 @@ async fn s3_refusals_are_counted_up_and_heads_noted_without_anybody_asking() {
     let store = Arc::new(Tampered::default());
     let often =
         || Pace { linking: Duration::from_millis(1), counting: Duration::from_millis(1), ..Pace::default() };
-    let start = || Audit::paced(store.clone(), platform(), Handle::current(), QUEUE, often());
+    let start = || Audit::paced(store.clone(), platform(), Handle::current(), None, (QUEUE, often()));
     let (one, first) = start();
     let (other, second) = start();
     one.record_durably(login()).await.unwrap();

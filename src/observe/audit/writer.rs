@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::chain::{NOTHING_BEFORE, entry_hash, part_digest};
 use super::{AuditError, Entry, Event, Plain, Queued, Shared, Stamped};
 use crate::model::audit::{AuditPart, PartRole, Said, Whose};
+use crate::model::letter::Letter;
 use crate::model::{AuditHead, AuditRecord, ChainId};
 use crate::observe::metrics;
+use crate::observe::notify::Announcer;
 use crate::store::{AuditStore, StoreError};
 
 /// Entries of one transaction.
@@ -58,11 +60,14 @@ pub(super) struct Writer {
     /// It is time to note the heads of other chains.
     linking: bool,
     pace: Pace,
+    announcer: Option<Arc<Announcer>>,
 }
 
 struct Waiting {
     stamped: Stamped,
     told: Option<Told>,
+    /// Written once, however often the entry is tried.
+    letters: Vec<Letter>,
 }
 
 /// The chain as far as it is in the store.
@@ -105,6 +110,7 @@ impl From<AuditError> for Failed {
 struct Batch {
     records: Vec<AuditRecord>,
     links: Vec<AuditHead>,
+    letters: Vec<Letter>,
     /// How many of the first records are the writer's own.
     own: usize,
     /// What the batch's gap entry tells of.
@@ -117,6 +123,7 @@ impl Writer {
         shared: Arc<Shared>,
         queue: mpsc::Receiver<Queued>,
         pace: Pace,
+        announcer: Option<Arc<Announcer>>,
     ) -> Self {
         Self {
             store,
@@ -128,6 +135,7 @@ impl Writer {
             away: None,
             linking: false,
             pace,
+            announcer,
         }
     }
 
@@ -172,7 +180,8 @@ impl Writer {
         let waited_for = match queued {
             Queued::Entry(stamped, told) => {
                 let waited_for = told.is_some();
-                self.waiting.push_back(Waiting { stamped: *stamped, told });
+                let letters = self.letters(&stamped);
+                self.waiting.push_back(Waiting { stamped: *stamped, told, letters });
                 waited_for
             }
             Queued::Flush(told) => {
@@ -189,7 +198,17 @@ impl Writer {
 
     fn count_refusals(&mut self) {
         let counted = self.shared.counted_refusals();
-        self.waiting.extend(counted.into_iter().map(|stamped| Waiting { stamped, told: None }));
+        let waiting = |stamped| Waiting { stamped, told: None, letters: Vec::new() };
+        self.waiting.extend(counted.into_iter().map(waiting));
+    }
+
+    /// The notifications that tell of an entry.
+    fn letters(&self, Stamped { at, entry }: &Stamped) -> Vec<Letter> {
+        let Some(announcer) = &self.announcer else { return Vec::new() };
+        announcer.letters(entry, *at, self.shared.platform.entropy.as_ref()).unwrap_or_else(|error| {
+            tracing::error!(%error, event = entry.event.name(), "nobody can be notified of this");
+            Vec::new()
+        })
     }
 
     /// The process ends: what is there is written, if the store takes it now.
@@ -200,8 +219,8 @@ impl Writer {
         }
         self.count_refusals();
         if self.chain.is_some() || !self.waiting.is_empty() {
-            self.waiting
-                .push_back(Waiting { stamped: self.stamped(Entry::new(Event::ChainEnded)), told: None });
+            let stamped = self.stamped(Entry::new(Event::ChainEnded));
+            self.waiting.push_back(Waiting { stamped, told: None, letters: Vec::new() });
         }
         while !self.waiting.is_empty() {
             self.write().await;
@@ -241,7 +260,7 @@ impl Writer {
         self.resolve_doubt().await?;
         let batch = self.batch().await?;
         let Some(head) = batch.records.last().map(AuditRecord::head) else { return Ok(()) };
-        match self.store.append_audit(&batch.records, &batch.links).await {
+        match self.store.append_audit_and_letters(&batch.records, &batch.links, &batch.letters).await {
             Ok(()) => {
                 self.written(&batch, head);
                 Ok(())
@@ -291,6 +310,9 @@ impl Writer {
                 // Whoever asked may have gone.
                 let _gone = told.send(Ok(()));
             }
+        }
+        if let Some(announcer) = self.announcer.as_ref().filter(|_| !batch.letters.is_empty()) {
+            announcer.nudge();
         }
         if began || !batch.links.is_empty() {
             // Noted outside of the store, where whoever can write to the store cannot reach it.
@@ -355,12 +377,14 @@ impl Writer {
             gap.log();
             own.push(self.stamped(gap));
         }
+        let mut letters: Vec<Letter> = own.iter().flat_map(|stamped| self.letters(stamped)).collect();
+        letters.extend(self.waiting.iter().take(BATCH).flat_map(|one| one.letters.iter().cloned()));
         let count = own.len();
         let theirs = self.waiting.iter().take(BATCH).map(|one| &one.stamped);
         let records = self.chained(chain, own.iter().chain(theirs)).inspect_err(|_| {
             self.shared.lost.fetch_add(lost, Ordering::Relaxed);
         })?;
-        Ok(Batch { records, links, own: count, lost })
+        Ok(Batch { records, links, letters, own: count, lost })
     }
 
     fn chained<'a>(

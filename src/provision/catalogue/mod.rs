@@ -1,5 +1,6 @@
 //! The applications that narthex knows: one recipe each, shipped in the binary, or a file of one's own.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use url::Url;
 
 use crate::config::settings::{Application, Credential};
 use crate::model::Secret;
+use crate::platform::webhook::WebhookKeys;
 use crate::platform::{Outbound, Platform};
 
 use super::connector::{Connector, Features};
@@ -18,15 +20,19 @@ use super::rest::error::{RecipeError, nearest};
 use super::rest::load::{CREDENTIALS, MAX_RECIPE};
 use super::rest::recipe::{CredentialKind, Protocol, Recipe};
 use super::scim::ScimConnector;
+use super::webhook::connector::WebhookConnector;
 
 /// Name and text of every shipped recipe, in the order of their names.
-const SHIPPED: [(&str, &str); 6] = [
+const SHIPPED: [(&str, &str); 9] = [
     ("directus", include_str!("directus.toml")),
     ("gitea", include_str!("gitea.toml")),
+    ("grafana", include_str!("grafana.toml")),
     ("jupyterhub", include_str!("jupyterhub.toml")),
     ("miniflux", include_str!("miniflux.toml")),
     ("scim", include_str!("scim.toml")),
     ("synapse", include_str!("synapse.toml")),
+    ("webhook", include_str!("webhook.toml")),
+    ("zabbix", include_str!("zabbix.toml")),
 ];
 
 /// The names of the shipped recipes.
@@ -40,6 +46,20 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// [`RecipeError`] where there is none, or it is broken.
 pub fn features(name_or_path: &str) -> Result<Features, RecipeError> {
     load(name_or_path).map(|recipe| recipe.features)
+}
+
+/// The text of a shipped recipe, or of the one at a path.
+///
+/// # Errors
+/// [`RecipeError`] where there is none, or it cannot be read.
+pub fn source(name_or_path: &str) -> Result<String, RecipeError> {
+    text(name_or_path).map(|(_, text)| text.into_owned())
+}
+
+/// The JSON Schema of recipes.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    super::rest::schema::schema()
 }
 
 /// The connector that `application` asks for.
@@ -68,12 +88,30 @@ pub(super) fn assemble(
     Ok(match protocol {
         Protocol::Rest(rest) => Arc::new(RestConnector { features, privileged, rest, api, platform }),
         Protocol::Scim(options) => Arc::new(ScimConnector { features, privileged, options, api }),
+        Protocol::Webhook => {
+            let Credential::Signing(secret) = &application.credential else {
+                return Err(credential_kind(
+                    &features.name,
+                    CredentialKind::None,
+                    &[CredentialKind::Signing],
+                ));
+            };
+            let keys = WebhookKeys::new(secret)
+                .map_err(|fault| RecipeError::SigningSecret { connector: features.name.clone(), fault })?;
+            Arc::new(WebhookConnector { features, privileged, api, keys, platform })
+        }
     })
 }
 
 fn load(name_or_path: &str) -> Result<Recipe, RecipeError> {
+    let (file, text) = text(name_or_path)?;
+    Recipe::parse(&file, &text)
+}
+
+/// What errors call a recipe's file, and what stands in it.
+fn text(name_or_path: &str) -> Result<(String, Cow<'static, str>), RecipeError> {
     if let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == name_or_path) {
-        return Recipe::parse(&format!("{name}.toml"), text);
+        return Ok((format!("{name}.toml"), Cow::Borrowed(*text)));
     }
     let is_path =
         name_or_path.contains('/') || Path::new(name_or_path).extension().is_some_and(|e| e == "toml");
@@ -93,7 +131,7 @@ fn load(name_or_path: &str) -> Result<Recipe, RecipeError> {
         return Err(RecipeError::TooLarge { file: name_or_path.to_owned(), limit: MAX_RECIPE });
     }
     let text = std::fs::read_to_string(name_or_path).map_err(|error| unreadable(error.to_string()))?;
-    Recipe::parse(name_or_path, &text)
+    Ok((name_or_path.to_owned(), Cow::Owned(text)))
 }
 
 /// SECURITY: everything that is ever called lies below this URL, so it must be nothing but a place.
@@ -107,6 +145,17 @@ fn base(recipe: &Recipe, url: &Url) -> Result<Url, RecipeError> {
     if fits { Ok(url.clone()) } else { Err(RecipeError::Url { connector: recipe.features.name.clone() }) }
 }
 
+fn credential_kind(connector: &str, kind: CredentialKind, known: &[CredentialKind]) -> RecipeError {
+    let word = |kind: CredentialKind| {
+        CREDENTIALS.iter().find(|(_, known)| *known == kind).map_or("none", |(word, _)| *word)
+    };
+    RecipeError::CredentialKind {
+        connector: connector.to_owned(),
+        kind: word(kind),
+        known: known.iter().map(|kind| word(*kind)).collect::<Vec<_>>().join(", "),
+    }
+}
+
 fn auth(recipe: &Recipe, credential: &Credential, platform: &Platform) -> Result<Auth, RecipeError> {
     let name = &recipe.features.name;
     let kind = match credential {
@@ -116,21 +165,20 @@ fn auth(recipe: &Recipe, credential: &Credential, platform: &Platform) -> Result
         Credential::Header { .. } => CredentialKind::Header,
         Credential::ClientCredentials { .. } => CredentialKind::ClientCredentials,
         Credential::Login { .. } => CredentialKind::Login,
-    };
-    let word = |kind: CredentialKind| {
-        CREDENTIALS.iter().find(|(_, known)| *known == kind).map_or("none", |(word, _)| *word)
+        Credential::Signing(_) => CredentialKind::Signing,
     };
     if !recipe.credentials.contains(&kind) {
-        return Err(RecipeError::CredentialKind {
-            connector: name.clone(),
-            kind: word(kind),
-            known: recipe.credentials.iter().map(|kind| word(*kind)).collect::<Vec<_>>().join(", "),
-        });
+        return Err(credential_kind(name, kind, &recipe.credentials));
     }
     let unsendable = || RecipeError::CredentialUnsendable { connector: name.clone() };
     let mut known = Vec::new();
     let way = match credential {
         Credential::None => Way::None,
+        // Events are signed one by one; there is no header that stays the same.
+        Credential::Signing(secret) => {
+            known.extend(secret.expose().split_whitespace().map(Secret::new));
+            Way::None
+        }
         Credential::Bearer(token) => {
             known.push(token.clone());
             let value = recipe.bearer.value(token).ok_or_else(unsendable)?;
@@ -184,5 +232,48 @@ mod tests {
         assert_eq!(nearest.as_deref(), Some("gitea"));
         assert!(matches!(features("./nowhere.toml"), Err(RecipeError::Unreadable { .. })));
         assert!(matches!(features("/"), Err(RecipeError::Unreadable { .. })));
+    }
+
+    /// The table of docs/connectors.md.
+    fn table() -> String {
+        const LABELS: [&str; 10] = [
+            "JIT",
+            "roles",
+            "teams",
+            "groups",
+            "permissions",
+            "borrow",
+            "create teams",
+            "deactivate",
+            "transfer",
+            "delete",
+        ];
+        let mut table = format!("| connector | application | {} | tested against |\n", LABELS.join(" | "));
+        table += &format!("|---|---|{}---|\n", "---|".repeat(LABELS.len()));
+        for name in names() {
+            let features = features(name).unwrap();
+            let labels = features.labels();
+            let can = LABELS.map(|label| if labels.contains(&label) { "yes" } else { "" }).join(" | ");
+            let tested = features.tested_against.clone().unwrap_or_else(|| features.tested());
+            table += &format!("| `{name}` | {} | {can} | {tested} |\n", features.title);
+        }
+        table
+    }
+
+    #[test]
+    fn x3_the_documentations_connectors_table_is_fresh() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/connectors.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (head, rest) = text.split_once("connectors_table -->\n").unwrap();
+        let (_, tail) = rest.split_once("<!-- end -->").unwrap();
+        let fresh = format!("{head}connectors_table -->\n{}<!-- end -->{tail}", table());
+        if std::env::var_os("NARTHEX_BLESS").is_some() {
+            std::fs::write(path, &fresh).unwrap();
+        }
+        let now = std::fs::read_to_string(path).unwrap();
+        assert!(
+            now == fresh,
+            "docs/connectors.md is stale; run: NARTHEX_BLESS=1 cargo test --lib connectors_table"
+        );
     }
 }

@@ -1,16 +1,28 @@
 //! What a running provisioner goes by, exchanged whole (M4, F6).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Core, Provisioner};
-use crate::config::settings::Provisioning;
-use crate::model::ConsoleRole;
+use crate::config::settings::{Provisioning, Scim};
+use crate::model::{ConsoleRole, IdpId};
 use crate::provision::connector::Connector;
 use crate::provision::guard::Guarded;
-use crate::provision::invites;
+use crate::provision::push::Pushing;
 use crate::provision::shadow::{Reach, ReadOnly};
+use crate::provision::{invites, pushed};
 
 impl Provisioner {
+    /// Sees to what SCIM clients push, and recognises their people.
+    #[must_use]
+    pub fn pushed_by(self, scim: &Scim) -> Self {
+        self.core.rcu(|core| {
+            let pushing = Some(Pushing::new(scim, &core.settings));
+            Core { pushing, ..Core::clone(core) }
+        });
+        self
+    }
+
     /// Goes by these settings from the next login on (M4); those under way and live sessions are left alone (L5).
     pub fn change(&self, settings: &Provisioning) {
         self.core.rcu(|core| Core::clone(core).with_settings(settings));
@@ -28,6 +40,12 @@ impl Provisioner {
 }
 
 impl Core {
+    /// The same, but for what SCIM clients push: under other settings, and trusting the directory.
+    pub(in crate::provision) fn seeing_to_pushes(&self, settings: Provisioning) -> Self {
+        let authorities = BTreeMap::from([(IdpId::scim(), pushed::authority())]);
+        Self { settings, authorities, pushing: None, ..Self::clone(self) }
+    }
+
     /// The same by other settings.
     fn with_settings(self, settings: &Provisioning) -> Self {
         let connector = if self.settings.shadow == settings.shadow {
@@ -39,7 +57,8 @@ impl Core {
         } else {
             guarded(self.application.as_ref(), settings)
         };
-        Self { settings: settings.clone(), connector, ..self }
+        let pushing = self.pushing.map(|pushing| Pushing::new(&pushing.scim, settings));
+        Self { settings: settings.clone(), connector, pushing, ..self }
     }
 }
 

@@ -30,7 +30,7 @@ pub(in crate::provision) type LogIn<'a> =
 #[derive(Debug)]
 pub(in crate::provision) struct Call {
     pub(in crate::provision) method: Method,
-    /// Below the base URL; starts with `/`.
+    /// Below the base URL; starts with `/`, or is empty for the base URL itself.
     pub(in crate::provision) path: String,
     pub(in crate::provision) query: Vec<(String, String)>,
     pub(in crate::provision) headers: Vec<(HeaderName, HeaderValue)>,
@@ -42,6 +42,8 @@ pub(in crate::provision) enum Body {
     None,
     Json(Json),
     Form(Vec<(String, String)>),
+    /// As it is; its content type stands in the call's headers.
+    Text(String),
 }
 
 /// An answer, with what is needed to speak of it.
@@ -67,6 +69,12 @@ impl Call {
     #[must_use]
     pub(in crate::provision) fn json(mut self, body: Json) -> Self {
         self.body = Body::Json(body);
+        self
+    }
+
+    #[must_use]
+    pub(in crate::provision) fn text(mut self, body: String) -> Self {
+        self.body = Body::Text(body);
         self
     }
 
@@ -114,6 +122,7 @@ impl Api {
             }
             Body::Json(json) => request.json(json),
             Body::Form(pairs) => request.form(pairs),
+            Body::Text(text) => request.body(text.clone()),
         };
         let answer = self.outbound.send(request).await.map_err(|error| unreachable(operation, error))?;
         let secrets = self.auth.secrets().into_iter().chain(more.iter().cloned()).collect();
@@ -168,7 +177,10 @@ impl Api {
 
     /// The one place that makes a URL: the base's origin always, the base's path in front always.
     fn url(&self, operation: &'static str, call: &Call) -> Result<Url, ConnectorError> {
-        let path = format!("{}{}", self.base.path().trim_end_matches('/'), call.path);
+        let path = match call.path.as_str() {
+            "" => self.base.path().to_owned(),
+            below => format!("{}{below}", self.base.path().trim_end_matches('/')),
+        };
         let mut url = self.base.clone();
         url.set_path(&path);
         // SECURITY: a parser that still found something to normalise would send the request elsewhere.

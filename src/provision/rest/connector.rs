@@ -232,7 +232,7 @@ impl RestConnector {
 
     /// What the account holds beyond what its own object says.
     async fn add_memberships(&self, account: &mut Account) -> Result<(), ConnectorError> {
-        for op in [Op::TeamsOf, Op::AppGroupsOf, Op::PermissionsOf] {
+        for op in [Op::RoleOf, Op::TeamsOf, Op::AppGroupsOf, Op::PermissionsOf] {
             if !self.rest.operations.contains_key(&op) {
                 continue;
             }
@@ -242,6 +242,7 @@ impl RestConnector {
                 Err(error) => return Err(error),
             };
             match op {
+                Op::RoleOf => account.entitlements.role = names.into_iter().next().map(|item| item.name),
                 Op::TeamsOf => {
                     account.entitlements.teams.extend(names.into_iter().map(|item| (item.name, item.role)));
                 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::platform::webhook::BadWebhookSecret;
+
 /// A recipe, or the configuration of a connector, that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecipeError {
@@ -23,6 +25,8 @@ pub enum RecipeError {
         "the credential of {connector} contains characters that cannot be sent in a header (a line break at the end of its file?)"
     )]
     CredentialUnsendable { connector: String },
+    #[error("nothing can be signed with the signing_secret of {connector}: {fault}")]
+    SigningSecret { connector: String, fault: BadWebhookSecret },
     #[error(
         "the URL of {connector}'s admin API must be http or https with a host, without user, query and fragment"
     )]

@@ -24,7 +24,7 @@ const MAX_PAGES: usize = 200;
 
 /// Which kinds of entitlements a recipe declares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum KindName {
+pub(super) enum KindName {
     Role,
     Teams,
     TeamRoles,
@@ -33,7 +33,7 @@ enum KindName {
     Owner,
 }
 
-const KINDS: [(&str, KindName); 6] = [
+pub(super) const KINDS: [(&str, KindName); 6] = [
     ("role", KindName::Role),
     ("teams", KindName::Teams),
     ("team_roles", KindName::TeamRoles),
@@ -42,16 +42,70 @@ const KINDS: [(&str, KindName); 6] = [
     ("owner", KindName::Owner),
 ];
 
-pub(in crate::provision) const CREDENTIALS: [(&str, CredentialKind); 6] = [
+pub(in crate::provision) const CREDENTIALS: [(&str, CredentialKind); 7] = [
     ("none", CredentialKind::None),
     ("bearer", CredentialKind::Bearer),
     ("basic", CredentialKind::Basic),
     ("header", CredentialKind::Header),
     ("client_credentials", CredentialKind::ClientCredentials),
     ("login", CredentialKind::Login),
+    ("signing_secret", CredentialKind::Signing),
 ];
 
-const CASES: [(&str, CaseRule); 2] =
+pub(super) const PROTOCOLS: [(&str, ProtocolName); 3] =
+    [("rest", ProtocolName::Rest), ("scim", ProtocolName::Scim), ("webhook", ProtocolName::Webhook)];
+
+/// The protocols, as recipes name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProtocolName {
+    Rest,
+    Scim,
+    Webhook,
+}
+
+pub(super) const WEBHOOK_CAN: [(&str, WebhookCan); 4] = [
+    ("create_team", WebhookCan::CreateTeam),
+    ("deactivate", WebhookCan::Deactivate),
+    ("transfer", WebhookCan::Transfer),
+    ("delete", WebhookCan::Delete),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WebhookCan {
+    CreateTeam,
+    Deactivate,
+    Transfer,
+    Delete,
+}
+
+pub(super) const SHAPES: [(&str, AttributeShape); 5] = [
+    ("text", AttributeShape::Text),
+    ("email", AttributeShape::Email),
+    ("username", AttributeShape::Username),
+    ("lower_username", AttributeShape::LowerUsername),
+    ("url", AttributeShape::Url),
+];
+
+pub(super) const GROUPS: [(&str, ScimGroups); 3] =
+    [("teams", ScimGroups::Teams), ("app_groups", ScimGroups::AppGroups), ("none", ScimGroups::Unused)];
+
+pub(super) const STYLES: [(&str, StyleName); 4] = [
+    ("page", StyleName::Page),
+    ("offset", StyleName::Offset),
+    ("link", StyleName::Link),
+    ("cursor", StyleName::Cursor),
+];
+
+/// How the next page is asked for, as recipes name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StyleName {
+    Page,
+    Offset,
+    Link,
+    Cursor,
+}
+
+pub(super) const CASES: [(&str, CaseRule); 2] =
     [("sensitive", CaseRule::Sensitive), ("insensitive", CaseRule::Insensitive)];
 
 impl Recipe {
@@ -83,11 +137,24 @@ impl Recipe {
         let privileged = entitlements(&root, &mut features)?;
         features.attributes = attributes(&root)?;
         let (credentials, bearer) = authentication(&root.need("authentication")?)?;
-        let scim = root.get("protocol").map(|node| node.choice(&[("rest", false), ("scim", true)]));
-        let protocol = if scim.transpose()?.unwrap_or(false) {
-            Protocol::Scim(scim_options(&root, &mut features)?)
-        } else {
-            Protocol::Rest(Box::new(rest(&root, &mut features, &privileged, &credentials)?))
+        let named = root.get("protocol").map(|node| node.choice(&PROTOCOLS)).transpose()?;
+        let named = named.unwrap_or(ProtocolName::Rest);
+        // Only an event can be signed, and it is signed by nothing else.
+        let signed = credentials.contains(&CredentialKind::Signing);
+        if signed != (named == ProtocolName::Webhook) || (signed && credentials.len() > 1) {
+            let fault =
+                "the protocol \"webhook\" takes the credential \"signing_secret\", alone, and no other does";
+            return Err(root.need("authentication")?.fault(RecipeFault::Contradiction(fault.to_owned())));
+        }
+        let protocol = match named {
+            ProtocolName::Rest => {
+                Protocol::Rest(Box::new(rest(&root, &mut features, &privileged, &credentials)?))
+            }
+            ProtocolName::Scim => Protocol::Scim(scim_options(&root, &mut features)?),
+            ProtocolName::Webhook => {
+                webhook(&root, &mut features)?;
+                Protocol::Webhook
+            }
         };
         root.finish()?;
         Ok(Self { features, credentials, bearer, privileged, protocol })
@@ -166,13 +233,6 @@ fn entitlements(root: &Section<'_, '_>, features: &mut Features) -> Result<Privi
 }
 
 fn attributes(root: &Section<'_, '_>) -> Result<BTreeMap<String, AttributeSpec>, RecipeError> {
-    const SHAPES: [(&str, AttributeShape); 5] = [
-        ("text", AttributeShape::Text),
-        ("email", AttributeShape::Email),
-        ("username", AttributeShape::Username),
-        ("lower_username", AttributeShape::LowerUsername),
-        ("url", AttributeShape::Url),
-    ];
     let mut attributes = BTreeMap::new();
     for (name, node) in root.need("attributes")?.entries()? {
         let section = node.section()?;
@@ -209,8 +269,6 @@ fn authentication(node: &Node<'_, '_>) -> Result<(Vec<CredentialKind>, BearerFor
 }
 
 fn scim_options(root: &Section<'_, '_>, features: &mut Features) -> Result<ScimOptions, RecipeError> {
-    const GROUPS: [(&str, ScimGroups); 3] =
-        [("teams", ScimGroups::Teams), ("app_groups", ScimGroups::AppGroups), ("none", ScimGroups::Unused)];
     let section = root.need("scim")?.section()?;
     let groups = section.need("groups")?;
     let options = ScimOptions { groups: groups.choice(&GROUPS)? };
@@ -228,6 +286,28 @@ fn scim_options(root: &Section<'_, '_>, features: &mut Features) -> Result<ScimO
     features.can_create_team = features.teams;
     (features.can_deactivate, features.can_reactivate, features.can_delete) = (true, true, true);
     Ok(options)
+}
+
+/// What the receiver can do beyond finding, creating, updating and setting entitlements.
+fn webhook(root: &Section<'_, '_>, features: &mut Features) -> Result<(), RecipeError> {
+    let node = root.need("webhook")?;
+    let section = node.section()?;
+    for can in section.need("can")?.nodes()? {
+        match can.choice(&WEBHOOK_CAN)? {
+            WebhookCan::CreateTeam if !features.teams => {
+                let fault = "\"create_team\" needs \"teams\" among `kinds`".to_owned();
+                return Err(can.fault(RecipeFault::Contradiction(fault)));
+            }
+            WebhookCan::CreateTeam => features.can_create_team = true,
+            // G4: one goes with the other.
+            WebhookCan::Deactivate => {
+                (features.can_deactivate, features.can_reactivate) = (true, true);
+            }
+            WebhookCan::Transfer => features.can_transfer = true,
+            WebhookCan::Delete => features.can_delete = true,
+        }
+    }
+    section.finish()
 }
 
 fn rest(
@@ -268,6 +348,11 @@ fn rest(
         // G1 counts these accounts.
         (!privileged.roles.is_empty(), "a privileged role", vec![Op::ListPrivileged]),
         (features.roles, "the kind \"role\"", vec![Op::SetRole]),
+        (
+            features.roles && account.role.is_none(),
+            "the kind \"role\" without `account.role`",
+            vec![Op::RoleOf],
+        ),
         (
             features.roles && features.fixed_roles.is_empty(),
             "the kind \"role\" without `entitlements.roles`",
@@ -332,13 +417,8 @@ fn account(node: &Node<'_, '_>, features: &Features) -> Result<AccountReaders, R
         },
     };
     section.finish()?;
-    for (declared, there, key) in [
-        (features.roles, readers.role.is_some(), "account.role"),
-        (features.owner, readers.owner.is_some(), "account.owner"),
-    ] {
-        if declared && !there {
-            return Err(node.fault(RecipeFault::MissingKey(key.to_owned())));
-        }
+    if features.owner && readers.owner.is_none() {
+        return Err(node.fault(RecipeFault::MissingKey("account.owner".to_owned())));
     }
     Ok(readers)
 }
@@ -362,19 +442,18 @@ fn pagination(node: &Node<'_, '_>) -> Result<Pagination, RecipeError> {
     let names = Names::of(["item.*"]);
     let section = node.section()?;
     let text = |key: &'static str| Ok::<_, RecipeError>(section.need(key)?.text()?.to_owned());
-    let style =
-        match section.need("style")?.choice(&[("page", 0), ("offset", 1), ("link", 2), ("cursor", 3)])? {
-            0 => PageStyle::Page {
-                parameter: text("page")?,
-                first: section.get("first").map(|node| node.count()).transpose()?.unwrap_or(1),
-            },
-            1 => PageStyle::Offset { parameter: text("offset")? },
-            2 => PageStyle::Link,
-            _ => PageStyle::Cursor {
-                parameter: text("cursor")?,
-                next: Reader::load(&section.need("next")?, &names)?,
-            },
-        };
+    let style = match section.need("style")?.choice(&STYLES)? {
+        StyleName::Page => PageStyle::Page {
+            parameter: text("page")?,
+            first: section.get("first").map(|node| node.count()).transpose()?.unwrap_or(1),
+        },
+        StyleName::Offset => PageStyle::Offset { parameter: text("offset")? },
+        StyleName::Link => PageStyle::Link,
+        StyleName::Cursor => PageStyle::Cursor {
+            parameter: text("cursor")?,
+            next: Reader::load(&section.need("next")?, &names)?,
+        },
+    };
     let limit = match section.get("limit") {
         None => None,
         Some(node) => Some((node.text()?.to_owned(), section.need("size")?.count()?)),

@@ -12,6 +12,19 @@ use super::read::{self, Reader};
 use super::recipe::{Gives, Meaning, Op, Operation, Outcome, Step, StepBody};
 use super::text::{Formula, Leaf, Names, Piece, Tree, pieces};
 
+pub(super) const METHODS: [Method; 5] =
+    [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+pub(super) const MEANINGS: [(&str, Meaning); 7] = [
+    ("done", Meaning::Done),
+    ("next", Meaning::Next),
+    ("conflict", Meaning::Conflict),
+    ("not_found", Meaning::NotFound),
+    ("no_seats", Meaning::NoSeats),
+    ("credential", Meaning::Credential),
+    ("refused", Meaning::Refused),
+];
+
 /// What an operation is loaded against.
 pub(super) struct Context<'c> {
     pub(super) op: Op,
@@ -151,6 +164,7 @@ fn step(
         collect: section.get("collect").map(|node| node.text()).transpose()?.map(str::to_owned),
         each,
         when,
+        anonymous: section.get("anonymous").map(|node| node.flag()).transpose()?.unwrap_or(false),
     };
     if step.items.is_none() && (step.paged || step.keep.is_some() || step.collect.is_some()) {
         return Err(node.fault(RecipeFault::MissingKey("items".to_owned())));
@@ -169,7 +183,6 @@ fn formula(node: &Node<'_, '_>, names: &Names) -> Result<Formula, RecipeError> {
 
 /// `METHOD /path/{{ with }}/expressions`.
 fn request(node: &Node<'_, '_>, names: &Names) -> Result<(Method, Vec<Vec<Piece>>), RecipeError> {
-    const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let bad = |what: String| node.fault(RecipeFault::Request(what));
     let text = node.text()?;
     let (method, path) = text.split_once(' ').unwrap_or((text, ""));
@@ -294,15 +307,6 @@ fn statuses(node: &Node<'_, '_>) -> Result<Vec<u16>, RecipeError> {
 
 /// `{ status = 422, contains = "…", at = "$.message", means = "conflict" }`, in order; the first counts.
 pub(super) fn outcomes(node: &Node<'_, '_>) -> Result<Vec<Outcome>, RecipeError> {
-    const MEANINGS: [(&str, Meaning); 7] = [
-        ("done", Meaning::Done),
-        ("next", Meaning::Next),
-        ("conflict", Meaning::Conflict),
-        ("not_found", Meaning::NotFound),
-        ("no_seats", Meaning::NoSeats),
-        ("credential", Meaning::Credential),
-        ("refused", Meaning::Refused),
-    ];
     let one = |node: &Node<'_, '_>| {
         let section = node.section()?;
         let outcome = Outcome {

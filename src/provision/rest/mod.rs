@@ -17,6 +17,7 @@ mod node;
 pub(in crate::provision) mod read;
 pub(in crate::provision) mod recipe;
 mod run;
+pub(in crate::provision) mod schema;
 mod text;
 
 #[cfg(test)]

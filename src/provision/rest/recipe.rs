@@ -27,6 +27,8 @@ pub(in crate::provision) enum Protocol {
     Rest(Box<Rest>),
     /// SCIM 2.0, which needs no operations of its own.
     Scim(ScimOptions),
+    /// Signed events to a receiver of the operator's.
+    Webhook,
 }
 
 /// What a SCIM application makes of SCIM's own words.
@@ -62,6 +64,7 @@ pub(in crate::provision) enum CredentialKind {
     Header,
     ClientCredentials,
     Login,
+    Signing,
 }
 
 /// Names of either kind may be patterns: exact, `prefix*` or `*suffix`.
@@ -171,6 +174,8 @@ pub(super) struct Step {
     pub(super) collect: Option<String>,
     pub(super) each: Option<String>,
     pub(super) when: Option<Formula>,
+    /// Sent without the credential.
+    pub(super) anonymous: bool,
 }
 
 #[derive(Debug)]
@@ -234,6 +239,7 @@ operations! {
         ["account.id", "account.username", "account.email", "account.display_name", "wanted.username",
          "wanted.email", "wanted.display_name", "wanted.attributes.*"];
     SetRole "set_role" "set the role" Gives::Nothing, ["account.id", "account.username", "account.email", "role.name"];
+    RoleOf "role_of" "read the account's role" Gives::Names, ["account.id", "account.username", "account.email"];
     ListRoles "list_roles" "list the roles" Gives::Names, [];
     ListTeams "list_teams" "list the teams" Gives::Names, [];
     ListTeamRoles "list_team_roles" "list the team roles" Gives::Names, [];

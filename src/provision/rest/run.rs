@@ -172,7 +172,7 @@ impl Runner<'_> {
             if run.calls.fetch_add(1, Ordering::Relaxed) >= MAX_CALLS {
                 return Err(too_much(op, "more calls than are made in one operation"));
             }
-            let answer = self.answer(op, &request, run.secrets).await?;
+            let answer = self.answer(op, &request, step.anonymous, run.secrets).await?;
             match self.meaning(step, &answer)? {
                 Some(flow) => return Ok((flow, kept)),
                 None if step.expect.contains(&answer.status.as_u16()) => {}
@@ -260,8 +260,14 @@ impl Runner<'_> {
         })
     }
 
-    async fn answer(&self, op: Op, call: &Call, secrets: &[Secret]) -> Result<Answered, ConnectorError> {
-        if op == Op::Login {
+    async fn answer(
+        &self,
+        op: Op,
+        call: &Call,
+        anonymous: bool,
+        secrets: &[Secret],
+    ) -> Result<Answered, ConnectorError> {
+        if op == Op::Login || anonymous {
             return self.api.send(op.text(), call, None, secrets).await;
         }
         self.api
@@ -305,6 +311,7 @@ fn copy(call: &Call) -> Call {
         Body::None => Body::None,
         Body::Json(json) => Body::Json(json.clone()),
         Body::Form(pairs) => Body::Form(pairs.clone()),
+        Body::Text(text) => Body::Text(text.clone()),
     };
     Call {
         method: call.method.clone(),

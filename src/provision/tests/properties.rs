@@ -80,6 +80,7 @@ fn carried_out(plan: &Plan, start: Option<Account>) -> Option<Account> {
             entitlements: Entitlements { role: role.clone(), ..Entitlements::default() },
         }),
         Operation::Entitle(change) => account.map(|account| changed(account, change)),
+        Operation::Update(_) | Operation::Reactivate => account,
     })
 }
 

@@ -4,12 +4,25 @@ use serde_json::json;
 
 use super::fake::{Mishap, account};
 use super::*;
-use crate::config::settings::SyncRemoves;
+use crate::config::settings::{Attribute, AttributeSource, SyncRemoves};
 use crate::model::{Entitlements, Facet, Item, Source};
 use crate::provision::ConnectorError;
 
 fn syncing(facets: &[Facet]) -> Lifecycle {
     Lifecycle { sync: facets.iter().copied().collect(), ..Lifecycle::default() }
+}
+
+/// Ada, of whom the provider names no teams unless it is said.
+fn ada(changes: Value) -> Identity {
+    person("ada", changes)
+}
+
+fn person(name: &str, changes: Value) -> Identity {
+    let mut claims = json!({ "teams": [] });
+    for (claim, value) in changes.as_object().unwrap() {
+        claims[claim] = value.clone();
+    }
+    super::person(name, claims)
 }
 
 fn all() -> World {
@@ -176,13 +189,14 @@ async fn l7_groups_absent_none_takes_an_absent_claim_for_an_empty_one() {
 }
 
 #[tokio::test]
-async fn l7_an_absent_teams_claim_takes_no_team_away() {
-    let world = all();
+async fn l7_an_absent_teams_claim_takes_away_no_team_that_it_could_name() {
+    let mut world = all();
     world.login(&ada(json!({ "teams": ["public"] }))).await.unwrap();
-    world.login(&ada(json!({}))).await.unwrap();
-    assert!(world.held().teams.contains_key("public"));
-    world.login(&ada(json!({ "teams": [] }))).await.unwrap();
-    assert!(!world.held().teams.contains_key("public"));
+    world.settings.assignable_teams = vec!["public".to_owned()];
+    world.login(&ada(json!({ "teams": null, "groups": [] }))).await.unwrap();
+    assert_eq!(world.held().teams.into_keys().collect::<Vec<_>>(), ["public"]);
+    world.login(&ada(json!({ "groups": [] }))).await.unwrap();
+    assert!(world.held().teams.is_empty());
 }
 
 #[tokio::test]
@@ -272,10 +286,16 @@ async fn f8_a_name_or_email_that_another_account_has_refuses_nobody() {
 
 #[tokio::test]
 async fn f1_a_profile_is_synced_within_the_providers_authority_only() {
-    let world = World::living(syncing(&[Facet::Profile]));
-    world.login(&ada(json!({}))).await.unwrap();
-    world.login(&ada(json!({ "email": "ada@other.test" }))).await.unwrap();
-    assert_eq!(world.app.account("ada").profile.email.as_deref(), Some("ada@example.com"));
+    let mut world = World::living(syncing(&[Facet::Profile]));
+    let template = crate::expr::Template::compile("{{ claims.upn }}").unwrap();
+    let source = AttributeSource::Template(template);
+    world.settings.attributes.insert("email".to_owned(), Attribute { source, required: None, enabled: true });
+    let email = || world.app.account("ada").profile.email.unwrap();
+    world.login(&ada(json!({ "upn": "lovelace@example.com" }))).await.unwrap();
+    world.login(&ada(json!({ "upn": "ceo@other.test" }))).await.unwrap();
+    assert_eq!(email(), "lovelace@example.com");
+    world.login(&ada(json!({ "upn": "king@example.com" }))).await.unwrap();
+    assert_eq!(email(), "king@example.com");
 }
 
 #[tokio::test]

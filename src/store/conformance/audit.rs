@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{NOW, a_hundred_times};
 use crate::model::audit::{AuditPart, AuditQuery, PartKey, PartRole, Said, Whose};
+use crate::model::letter::{Channel, Letter};
 use crate::model::{AuditHead, AuditRecord, ChainId, IdpId, MemberId, Subject, UnixTime};
 use crate::store::{Store, StoreError};
 
@@ -66,7 +67,24 @@ pub(super) async fn s3_an_entry_is_read_as_it_was_appended(store: &Arc<dyn Store
     };
     let bare = entry(1, 2);
     store.append_audit(&[whole.clone(), bare.clone()], &[]).await.unwrap();
-    assert_eq!(everything(store).await, [whole, bare]);
+    assert_eq!(everything(store).await, [whole.clone(), bare.clone()]);
+    assert_eq!(store.list_audit(&AuditQuery::default()).await.unwrap(), [whole, bare]);
+}
+
+pub(super) async fn s4_letters_are_put_with_the_entries_that_they_tell_of(store: &Arc<dyn Store>) {
+    let letter = |number: u8| Letter {
+        id: uuid::Uuid::from_bytes([number; 16]),
+        channel: Channel::Email,
+        recipient: "root@example.com".to_owned(),
+        subject: "an account was made".to_owned(),
+        body: "text".to_owned(),
+        written_at: NOW,
+    };
+    store.append_audit_and_letters(&[entry(1, 1)], &[], &[letter(1), letter(2)]).await.unwrap();
+    assert!(conflict(store.append_audit_and_letters(&[entry(1, 1)], &[], &[letter(3)]).await));
+    let claimed = store.claim_letters(7, NOW, UnixTime(NOW.0 + 60), 10).await.unwrap();
+    let claimed: Vec<Letter> = claimed.into_iter().map(|one| one.letter).collect();
+    assert_eq!(claimed, [letter(1), letter(2)], "none of an entry that is not there");
 }
 
 pub(super) async fn s3_a_chain_is_appended_to_at_its_end_only(store: &Arc<dyn Store>) {

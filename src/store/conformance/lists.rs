@@ -131,7 +131,6 @@ pub(super) async fn all_sessions_end_at_once(store: &Arc<dyn Store>) {
 async fn member(store: &Arc<dyn Store>, number: u8, username: &str, email: Option<&str>) {
     let identities = vec![(idp("corp"), subject(username)), (idp("partner"), subject(&format!("p{number}")))];
     let member = Member {
-        id: id(number),
         identities,
         username: username.to_owned(),
         email: email.map(str::to_owned),

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{NOW, a_hundred_times};
-use crate::model::UnixTime;
 use crate::model::scim::{ScimKind, ScimLink, ScimResource};
-use crate::store::{ScimWhich, ScimWrite, Store};
+use crate::model::{IdpId, Member, Subject, Task, UnixTime};
+use crate::store::{JobOutcome, ScimWhich, ScimWrite, Store};
 
 fn user(id: &str, name: &str) -> ScimResource {
     ScimResource {
@@ -15,6 +15,7 @@ fn user(id: &str, name: &str) -> ScimResource {
         body: format!("{{\"userName\":\"{name}\"}}"),
         user_name: Some(name.to_owned()),
         external_id: Some(format!("X-{name}")),
+        email: Some(format!("{name}@example.com")),
         display_name: Some(name.to_uppercase()),
         display_key: Some(name.to_owned()),
         created_at: NOW,
@@ -23,7 +24,7 @@ fn user(id: &str, name: &str) -> ScimResource {
 }
 
 fn group(id: &str, name: &str) -> ScimResource {
-    ScimResource { kind: ScimKind::Group, user_name: None, external_id: None, ..user(id, name) }
+    ScimResource { kind: ScimKind::Group, user_name: None, external_id: None, email: None, ..user(id, name) }
 }
 
 fn ids(ids: &[&str]) -> Vec<String> {
@@ -203,6 +204,7 @@ pub(super) async fn resources_are_found_by_what_is_indexed(store: &Arc<dyn Store
         (ScimKind::User, ScimWhich::UserName("ADA".to_owned()), vec![]),
         (ScimKind::User, ScimWhich::ExternalId("X-bob".to_owned()), vec!["u2"]),
         (ScimKind::User, ScimWhich::ExternalId("x-bob".to_owned()), vec![]),
+        (ScimKind::User, ScimWhich::Email("bob@example.com".to_owned()), vec!["u2"]),
         (ScimKind::User, ScimWhich::DisplayName("ada".to_owned()), vec!["u1"]),
         (ScimKind::Group, ScimWhich::DisplayName("ada".to_owned()), vec!["g1"]),
         (ScimKind::Group, ScimWhich::WithMember("u2".to_owned()), vec!["g1"]),
@@ -238,4 +240,70 @@ pub(super) async fn links_are_told_of_either_side(store: &Arc<dyn Store>) {
     );
     let cut = store.list_scim_links(ScimKind::Group, &ids(&["g1", "g2"]), 2).await.unwrap();
     assert_eq!(cut.len(), 2);
+}
+
+/// The users whose accounts are to be seen to; their jobs are taken.
+async fn pushed(store: &Arc<dyn Store>) -> Vec<String> {
+    let mut users = Vec::new();
+    let later = UnixTime(NOW.0 + 1000);
+    while let Some(claimed) = store.claim_job(7, later, UnixTime(later.0 + 1)).await.unwrap() {
+        let Task::Push { user } = &claimed.job.task else { panic!("{claimed:?}") };
+        users.push(user.clone());
+        store.conclude_job(&claimed, &JobOutcome::Done).await.unwrap();
+    }
+    users.sort();
+    users
+}
+
+pub(super) async fn e2_each_write_puts_a_job_for_each_user_whom_it_concerns(store: &Arc<dyn Store>) {
+    for (id, name) in [("u1", "ada"), ("u2", "bob"), ("u3", "cleo")] {
+        made(store, &user(id, name), &[]).await;
+    }
+    assert_eq!(pushed(store).await, ["u1", "u2", "u3"]);
+    made(store, &group("g1", "makers"), &["u1", "u2"]).await;
+    assert_eq!(pushed(store).await, ["u1", "u2"]);
+    let replace = |resource: ScimResource, members: Option<Vec<String>>| async move {
+        let expected = resource.revision - 1;
+        store.replace_scim(&resource, expected, members.as_deref()).await.unwrap()
+    };
+    let makers = |revision, name: &str| ScimResource { revision, ..group("g1", name) };
+    assert_eq!(replace(makers(2, "makers"), Some(ids(&["u2", "u3"]))).await, ScimWrite::Done);
+    assert_eq!(pushed(store).await, ["u1", "u3"], "who left and who joined");
+    assert_eq!(replace(makers(3, "crafters"), None).await, ScimWrite::Done);
+    assert_eq!(pushed(store).await, ["u2", "u3"], "whose group is called otherwise");
+    assert_eq!(replace(makers(3, "x"), None).await, ScimWrite::Stale);
+    assert_eq!(
+        replace(makers(4, "x"), Some(ids(&["nobody"]))).await,
+        ScimWrite::NoSuchMember("nobody".to_owned())
+    );
+    assert_eq!(pushed(store).await, Vec::<String>::new(), "what is not written is not pushed");
+    assert_eq!(replace(ScimResource { revision: 2, ..user("u1", "ada") }, None).await, ScimWrite::Done);
+    assert_eq!(pushed(store).await, ["u1"]);
+    store.delete_scim(ScimKind::User, "u2", None, NOW).await.unwrap();
+    assert_eq!(pushed(store).await, ["u2"]);
+    store.delete_scim(ScimKind::Group, "g1", None, NOW).await.unwrap();
+    assert_eq!(pushed(store).await, ["u3"]);
+}
+
+pub(super) async fn an_identity_is_linked_to_one_member(store: &Arc<dyn Store>) {
+    let (idp, scim) = ("corp".parse().unwrap(), IdpId::scim());
+    let subject = |text: &str| Subject::parse(text).unwrap();
+    let mut all = Vec::new();
+    for (number, name) in [(1, "u1"), (2, "u2")] {
+        let member =
+            Member { identities: vec![(scim.clone(), subject(name))], ..Member::for_tests(number, NOW) };
+        let until = UnixTime(NOW.0 + 10);
+        store.begin_creation(&scim, &subject(name), 1, NOW, until).await.unwrap();
+        store.finish_creation(&member, 1, None).await.unwrap().unwrap();
+        all.push(member);
+    }
+    assert!(store.link_identity(all[0].id, &idp, &subject("ada")).await.unwrap());
+    assert!(!store.link_identity(all[0].id, &idp, &subject("ada")).await.unwrap());
+    assert!(!store.link_identity(all[1].id, &idp, &subject("ada")).await.unwrap());
+    let stranger = Member::for_tests(9, NOW).id;
+    assert!(!store.link_identity(stranger, &idp, &subject("eve")).await.unwrap());
+    let found = store.find_member(&idp, &subject("ada")).await.unwrap().unwrap();
+    assert_eq!(found.id, all[0].id);
+    assert_eq!(found.identities, [(scim, subject("u1")), (idp.clone(), subject("ada"))]);
+    assert_eq!(store.find_member(&idp, &subject("eve")).await.unwrap(), None);
 }

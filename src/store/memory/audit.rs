@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use super::Memory;
+use super::{Memory, Tables};
 use crate::model::audit::{AuditPart, AuditQuery, PartKey, PartRole, Said};
+use crate::model::letter::Letter;
 use crate::model::{AuditHead, AuditRecord, ChainId, IdpId, MemberId, Subject};
 use crate::store::{AuditStore, StoreError};
 
@@ -28,9 +29,14 @@ impl AuditTables {
 
 #[async_trait]
 impl AuditStore for Memory {
-    async fn append_audit(&self, records: &[AuditRecord], links: &[AuditHead]) -> Result<(), StoreError> {
+    async fn append_audit_and_letters(
+        &self,
+        records: &[AuditRecord],
+        links: &[AuditHead],
+        letters: &[Letter],
+    ) -> Result<(), StoreError> {
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
-        let audit = &mut self.tables().audit;
+        let Tables { audit, outbox, .. } = &mut *self.tables();
         let known = audit.heads.get(&last.chain);
         let fits = match known {
             None => first.sequence == 1,
@@ -40,6 +46,7 @@ impl AuditStore for Memory {
         if !fits || taken {
             return Err(StoreError::Conflict { act: "append_audit", what: "another end of this chain" });
         }
+        outbox.put(letters);
         let linked = known.map_or(0, |(_, linked)| *linked);
         audit.heads.insert(last.chain, (last.head(), linked));
         for record in records {

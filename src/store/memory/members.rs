@@ -50,6 +50,18 @@ impl Members {
         known.or_else(by_account).and_then(|id| self.rows.get(id)).map(|row| &row.member)
     }
 
+    /// Makes the identity one of the member's, unless it is anybody's.
+    pub(super) fn link(&mut self, id: MemberId, idp: &IdpId, subject: &Subject) -> bool {
+        let identity = (idp.clone(), subject.clone());
+        let Some(row) = self.rows.get_mut(&id) else { return false };
+        if self.by_identity.contains_key(&identity) {
+            return false;
+        }
+        row.member.identities.push(identity.clone());
+        self.by_identity.insert(identity, id);
+        true
+    }
+
     fn found(&self, id: Option<&MemberId>) -> Option<Member> {
         id.and_then(|id| self.rows.get(id)).map(|row| row.member.clone())
     }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
-use super::Memory;
-use crate::model::UnixTime;
+use super::{Memory, Tables};
 use crate::model::scim::{ScimKind, ScimLink, ScimResource};
+use crate::model::{IdpId, MemberId, Subject, Task, UnixTime};
 use crate::store::{ScimStore, ScimWhich, ScimWrite, StoreError};
 
 #[derive(Default)]
@@ -32,6 +32,10 @@ impl Scim {
         self.links.extend(members.iter().map(|user| (group.to_owned(), user.clone())));
     }
 
+    fn members_of(&self, group: &str) -> BTreeSet<String> {
+        self.links.iter().filter(|(linked, _)| linked == group).map(|(_, user)| user.clone()).collect()
+    }
+
     fn unfit(&self, kind: ScimKind, id: &str, expected: Option<i64>) -> Option<ScimWrite> {
         match self.rows.get(id).filter(|row| row.kind == kind) {
             None => Some(ScimWrite::Absent),
@@ -45,9 +49,19 @@ impl Scim {
             ScimWhich::All => true,
             ScimWhich::UserName(key) => row.user_name.as_ref() == Some(key),
             ScimWhich::ExternalId(key) => row.external_id.as_ref() == Some(key),
+            ScimWhich::Email(key) => row.email.as_ref() == Some(key),
             ScimWhich::DisplayName(key) => row.display_key.as_ref() == Some(key),
             ScimWhich::WithMember(user) => self.links.contains(&(row.id.clone(), user.clone())),
             ScimWhich::InGroup(group) => self.links.contains(&(group.clone(), row.id.clone())),
+        }
+    }
+}
+
+impl Tables {
+    /// Has the accounts of these users seen to.
+    fn push(&mut self, users: BTreeSet<String>, due_at: UnixTime) {
+        for user in users {
+            self.jobs.put(&Task::Push { user }, due_at);
         }
     }
 }
@@ -59,7 +73,8 @@ impl ScimStore for Memory {
         resource: &ScimResource,
         members: &[String],
     ) -> Result<ScimWrite, StoreError> {
-        let scim = &mut self.tables().scim;
+        let tables = &mut *self.tables();
+        let scim = &mut tables.scim;
         if scim.rows.contains_key(&resource.id) || scim.has_rival(resource) {
             return Ok(ScimWrite::Taken);
         }
@@ -68,6 +83,11 @@ impl ScimStore for Memory {
         }
         scim.rows.insert(resource.id.clone(), resource.clone());
         scim.link(&resource.id, members);
+        let concerned = match resource.kind {
+            ScimKind::User => BTreeSet::from([resource.id.clone()]),
+            ScimKind::Group => members.iter().cloned().collect(),
+        };
+        tables.push(concerned, resource.modified_at);
         Ok(ScimWrite::Done)
     }
 
@@ -77,7 +97,8 @@ impl ScimStore for Memory {
         expected: i64,
         members: Option<&[String]>,
     ) -> Result<ScimWrite, StoreError> {
-        let scim = &mut self.tables().scim;
+        let tables = &mut *self.tables();
+        let scim = &mut tables.scim;
         if let Some(why_not) = scim.unfit(resource.kind, &resource.id, Some(expected)) {
             return Ok(why_not);
         }
@@ -87,12 +108,22 @@ impl ScimStore for Memory {
         if let Some(missing) = members.and_then(|members| scim.missing(members)) {
             return Ok(missing);
         }
+        let former = scim.members_of(&resource.id);
         if let Some(members) = members {
             scim.link(&resource.id, members);
         }
+        let present = scim.members_of(&resource.id);
+        let mut renamed = false;
         if let Some(row) = scim.rows.get_mut(&resource.id) {
+            renamed = row.display_name != resource.display_name;
             *row = ScimResource { created_at: row.created_at, ..resource.clone() };
         }
+        let concerned = match resource.kind {
+            ScimKind::User => BTreeSet::from([resource.id.clone()]),
+            ScimKind::Group if renamed => &former | &present,
+            ScimKind::Group => &former ^ &present,
+        };
+        tables.push(concerned, resource.modified_at);
         Ok(ScimWrite::Done)
     }
 
@@ -103,10 +134,15 @@ impl ScimStore for Memory {
         expected: Option<i64>,
         now: UnixTime,
     ) -> Result<ScimWrite, StoreError> {
-        let scim = &mut self.tables().scim;
+        let tables = &mut *self.tables();
+        let scim = &mut tables.scim;
         if let Some(why_not) = scim.unfit(kind, id, expected) {
             return Ok(why_not);
         }
+        let concerned = match kind {
+            ScimKind::User => BTreeSet::from([id.to_owned()]),
+            ScimKind::Group => scim.members_of(id),
+        };
         for (group, _) in scim.links.iter().filter(|(_, user)| user == id) {
             if let Some(row) = scim.rows.get_mut(group) {
                 row.revision += 1;
@@ -115,6 +151,7 @@ impl ScimStore for Memory {
         }
         scim.links.retain(|(group, user)| group != id && user != id);
         scim.rows.remove(id);
+        tables.push(concerned, now);
         Ok(ScimWrite::Done)
     }
 
@@ -160,5 +197,13 @@ impl ScimStore for Memory {
         }
         links.truncate(limit);
         Ok(links)
+    }
+    async fn link_identity(
+        &self,
+        member: MemberId,
+        idp: &IdpId,
+        subject: &Subject,
+    ) -> Result<bool, StoreError> {
+        Ok(self.tables().members.link(member, idp, subject))
     }
 }

@@ -24,7 +24,7 @@ const LIMITS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
 const OLDEST: i32 = 13;
 /// Where the versions of the tables are; also what tells our schema from another program's.
 const VERSIONS: &str = "narthex_migrations";
-pub(super) const MIGRATIONS: [(i64, &str, &str); 10] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 11] = [
     (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
     (2, "saml", include_str!("../migrations/postgres/0002_saml.sql")),
     (3, "members", include_str!("../migrations/postgres/0003_members.sql")),
@@ -34,6 +34,7 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 10] = [
     (7, "invites", include_str!("../migrations/postgres/0007_invites.sql")),
     (8, "scim", include_str!("../migrations/postgres/0008_scim.sql")),
     (9, "shadow", include_str!("../migrations/postgres/0009_shadow.sql")),
+    (10, "outbox", include_str!("../migrations/postgres/0010_outbox.sql")),
     (11, "search", include_str!("../migrations/postgres/0011_search.sql")),
 ];
 
@@ -183,7 +184,8 @@ async fn prepare(pool: &PgPool) -> Result<(), Refusal> {
     let begin = format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = 0; \
          SET LOCAL lock_timeout = '5min'; SET LOCAL idle_in_transaction_session_timeout = 0; \
-         SET LOCAL synchronous_commit = on; {}",
+         SET LOCAL synchronous_commit = on; \
+         SET LOCAL client_min_messages = warning; {}",
         turns::migrating()
     );
     let (reads, version): (bool, i32) =

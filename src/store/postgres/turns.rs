@@ -33,6 +33,15 @@ const KNOWN: &[(&str, Turn)] = &[
     ("insert_session", Turn::Beside),
     // Waits for no row; see `note_seen`.
     ("touch_sessions", Turn::Beside),
+    // A chain is one process's: its head is moved by one statement whose condition the row keeps, its entries and
+    // letters are new rows, and what it notes of other chains is noted in the order of the chains by everybody.
+    ("append_audit", Turn::Beside),
+    // New rows, one row by its key.
+    ("put_letters", Turn::Beside),
+    ("put_off_letter", Turn::Beside),
+    ("drop_letter", Turn::Beside),
+    // Several rows, which two at once could lock in two orders.
+    ("claim_letters", Turn::One("outbox")),
     // Each inserts one row and drops the oldest, or drops several: rows locked in two orders would be a deadlock.
     ("put_login", Turn::One("logins")),
     ("park", Turn::One("logins")),
@@ -58,8 +67,8 @@ pub(super) fn turn(act: &str) -> Turn {
     KNOWN.iter().find(|(name, _)| *name == act).map_or(Turn::Alone, |(_, turn)| *turn)
 }
 
-/// The advisory lock of this family, whose key is empty, as SQL. Such locks are the whole database's, so the schema is in it: two narthex
-/// in one database do not wait for each other.
+/// The advisory lock of this family, whose key is empty, as SQL. Such locks are the whole database's, so the schema is
+/// in it: two narthex in one database do not wait for each other.
 fn lock(name: &str) -> String {
     format!("hashtextextended('narthex ' || current_schema() || ' {name} ', 0)")
 }
@@ -99,6 +108,7 @@ mod tests {
             include_str!("../sql/logins.rs"),
             include_str!("../sql/members.rs"),
             include_str!("../sql/rehearsals.rs"),
+            include_str!("../sql/outbox.rs"),
             include_str!("../sql/sessions.rs"),
             include_str!("../sql/sessions_list.rs"),
         ];

@@ -1,10 +1,13 @@
 //! The audit log.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{Database, Lasting, Transaction, hash, sql};
 use crate::model::audit::{AuditPart, AuditQuery, PartKey, PartRole, Said, Whose};
+use crate::model::letter::Letter;
 use crate::model::{AuditHead, AuditRecord, ChainId, IdpId, MemberId, Subject, UnixTime};
 use crate::store::{AuditStore, StoreError};
 
@@ -12,7 +15,12 @@ const ELSEWHERE: &str = "another end of this chain";
 
 #[async_trait]
 impl AuditStore for Database {
-    async fn append_audit(&self, records: &[AuditRecord], links: &[AuditHead]) -> Result<(), StoreError> {
+    async fn append_audit_and_letters(
+        &self,
+        records: &[AuditRecord],
+        links: &[AuditHead],
+        letters: &[Letter],
+    ) -> Result<(), StoreError> {
         let act = "append_audit";
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
         let mut tx = self.write(act, Lasting::PowerCut).await?;
@@ -43,13 +51,18 @@ impl AuditStore for Database {
         for record in records {
             self.insert_entry(act, &mut tx, record).await?;
         }
+        self.insert_letters(act, &mut tx, letters).await?;
+        // In their order, which is that of `loose_audit_heads`: two replicas that note the same heads lock them alike.
         for link in links {
-            sqlx::query("UPDATE audit_heads SET linked = $1 WHERE chain = $2 AND linked < $1")
-                .bind(number(link.sequence))
-                .bind(link.chain.to_string())
-                .execute(&mut *tx)
-                .await
-                .map_err(self.fails(act))?;
+            sqlx::query(
+                "INSERT INTO audit_links (chain, seq) VALUES ($1, $2) ON CONFLICT (chain) \
+                 DO UPDATE SET seq = excluded.seq WHERE audit_links.seq < excluded.seq",
+            )
+            .bind(link.chain.to_string())
+            .bind(number(link.sequence))
+            .execute(&mut *tx)
+            .await
+            .map_err(self.fails(act))?;
         }
         self.commit(act, tx).await
     }
@@ -64,7 +77,8 @@ impl AuditStore for Database {
 
     async fn loose_audit_heads(&self, own: ChainId, limit: usize) -> Result<Vec<AuditHead>, StoreError> {
         let rows: Vec<HeadRow> = sqlx::query_as(
-            "SELECT chain, seq, hash FROM audit_heads WHERE seq > linked AND chain <> $1 ORDER BY chain LIMIT $2",
+            "SELECT h.chain, h.seq, h.hash FROM audit_heads h LEFT JOIN audit_links l ON l.chain = h.chain \
+             WHERE h.chain <> $1 AND (l.seq IS NULL OR h.seq > l.seq) ORDER BY h.chain LIMIT $2",
         )
         .bind(own.to_string())
         .bind(sql(limit))
@@ -93,7 +107,28 @@ impl AuditStore for Database {
         .fetch_all(&self.readers)
         .await
         .map_err(self.fails("read_audit"))?;
-        self.with_parts("read_audit", rows).await
+        let mut records = rows.into_iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(records) };
+        let parts: Vec<PartRow> = sqlx::query_as(
+            "SELECT chain, seq, role, member, idp, subject, salt, said FROM audit_parts \
+             WHERE (chain, seq) >= ($1, $2) AND (chain, seq) <= ($3, $4)",
+        )
+        .bind(first.chain.to_string())
+        .bind(number(first.sequence))
+        .bind(last.chain.to_string())
+        .bind(number(last.sequence))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(self.fails("read_audit"))?;
+        let mut places: HashMap<(ChainId, u64), &mut AuditRecord> =
+            records.iter_mut().map(|record| ((record.chain, record.sequence), record)).collect();
+        for row in parts {
+            let (key, said) = part_said(row)?;
+            if let Some(record) = places.get_mut(&(key.chain, key.sequence)) {
+                put_said(record, key.role, said);
+            }
+        }
+        Ok(records)
     }
 
     async fn list_audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError> {
@@ -236,37 +271,21 @@ impl Database {
         rows: Vec<EntryRow>,
     ) -> Result<Vec<AuditRecord>, StoreError> {
         let mut records = Vec::with_capacity(rows.len());
-        for (chain, seq, at, event, member, body, actor, about, previous, own) in rows {
-            let mut record = AuditRecord {
-                chain: chain_id(&chain)?,
-                sequence: sequence(seq)?,
-                at: UnixTime(at),
-                event,
-                member: member_id(&member)?,
-                body,
-                actor: part(actor)?,
-                about: part(about)?,
-                previous: hash("audit entry", &previous)?,
-                hash: hash("audit entry", &own)?,
-            };
+        for row in rows {
+            let mut record = entry(row)?;
             if record.actor.is_some() || record.about.is_some() {
                 let parts: Vec<PartRow> = sqlx::query_as(
-                    "SELECT role, member, idp, subject, salt, said FROM audit_parts WHERE chain = $1 AND seq = $2",
+                    "SELECT chain, seq, role, member, idp, subject, salt, said FROM audit_parts \
+                     WHERE chain = $1 AND seq = $2",
                 )
-                .bind(&chain)
-                .bind(seq)
+                .bind(record.chain.to_string())
+                .bind(number(record.sequence))
                 .fetch_all(&self.readers)
                 .await
                 .map_err(self.fails(act))?;
                 for row in parts {
-                    let (role, said) = said(row)?;
-                    let part = match role {
-                        PartRole::Actor => record.actor.as_mut(),
-                        PartRole::About => record.about.as_mut(),
-                    };
-                    if let Some(part) = part {
-                        part.said = Some(said);
-                    }
+                    let (key, said) = part_said(row)?;
+                    put_said(&mut record, key.role, said);
                 }
             }
             records.push(record);
@@ -282,8 +301,35 @@ type KeyRow = (String, i64, String);
 /// chain, seq, at, event, member, body, actor_digest, about_digest, previous, hash
 type EntryRow =
     (String, i64, i64, String, String, String, Option<Vec<u8>>, Option<Vec<u8>>, Vec<u8>, Vec<u8>);
-/// role, member, idp, subject, salt, said
-type PartRow = (String, String, String, String, Vec<u8>, String);
+/// chain, seq, role, member, idp, subject, salt, said
+type PartRow = (String, i64, String, String, String, String, Vec<u8>, String);
+
+/// Without what it says of people.
+fn entry(row: EntryRow) -> Result<AuditRecord, StoreError> {
+    let (chain, seq, at, event, member, body, actor, about, previous, own) = row;
+    Ok(AuditRecord {
+        chain: chain_id(&chain)?,
+        sequence: sequence(seq)?,
+        at: UnixTime(at),
+        event,
+        member: member_id(&member)?,
+        body,
+        actor: part(actor)?,
+        about: part(about)?,
+        previous: hash("audit entry", &previous)?,
+        hash: hash("audit entry", &own)?,
+    })
+}
+
+fn put_said(record: &mut AuditRecord, role: PartRole, said: Said) {
+    let part = match role {
+        PartRole::Actor => record.actor.as_mut(),
+        PartRole::About => record.about.as_mut(),
+    };
+    if let Some(part) = part {
+        part.said = Some(said);
+    }
+}
 
 fn head((chain, seq, bytes): HeadRow) -> Result<AuditHead, StoreError> {
     Ok(AuditHead { chain: chain_id(&chain)?, sequence: sequence(seq)?, hash: hash("audit head", &bytes)? })
@@ -294,15 +340,17 @@ fn part(digest: Option<Vec<u8>>) -> Result<Option<AuditPart>, StoreError> {
     digest.map(part).transpose()
 }
 
-fn said((role, member, idp, subject, salt, text): PartRow) -> Result<(PartRole, Said), StoreError> {
+fn part_said(row: PartRow) -> Result<(PartKey, Said), StoreError> {
+    let (chain, seq, role, member, idp, subject, salt, text) = row;
     let identity = if idp.is_empty() && subject.is_empty() {
         None
     } else {
         let idp: IdpId = idp.parse().map_err(|_| unreadable("an identity provider's id"))?;
         Some((idp, Subject::parse(&subject).ok_or_else(|| unreadable("a subject"))?))
     };
+    let key = PartKey { chain: chain_id(&chain)?, sequence: sequence(seq)?, role: part_role(&role)? };
     let whose = Whose { member: member_id(&member)?, identity };
-    Ok((part_role(&role)?, Said { whose, salt: hash("audit part", &salt)?, text }))
+    Ok((key, Said { whose, salt: hash("audit part", &salt)?, text }))
 }
 
 fn part_role(text: &str) -> Result<PartRole, StoreError> {

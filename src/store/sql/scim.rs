@@ -5,14 +5,25 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use super::{Database, Lasting, Transaction, sql};
-use crate::model::UnixTime;
 use crate::model::scim::{ScimKind, ScimLink, ScimResource};
+use crate::model::{IdpId, MemberId, Subject, Task, UnixTime};
 use crate::store::columns::{read_word, word};
 use crate::store::{ScimStore, ScimWhich, ScimWrite, StoreError};
 
 /// The columns of a resource.
-type Row =
-    (String, String, i64, String, Option<String>, Option<String>, Option<String>, Option<String>, i64, i64);
+type Row = (
+    String,
+    String,
+    i64,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    i64,
+    i64,
+);
 
 #[async_trait]
 impl ScimStore for Database {
@@ -25,8 +36,8 @@ impl ScimStore for Database {
         let kind = word(act, &resource.kind)?;
         let mut tx = self.write(act, Lasting::PowerCut).await?;
         let inserted = sqlx::query(
-            "INSERT INTO scim_resources (id, kind, revision, body, user_name, external_id, display_name, \
-             display_key, created_at, modified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+            "INSERT INTO scim_resources (id, kind, revision, body, user_name, external_id, email, display_name, \
+             display_key, created_at, modified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
              ON CONFLICT DO NOTHING",
         )
         .bind(&resource.id)
@@ -35,6 +46,7 @@ impl ScimStore for Database {
         .bind(&resource.body)
         .bind(&resource.user_name)
         .bind(&resource.external_id)
+        .bind(&resource.email)
         .bind(&resource.display_name)
         .bind(&resource.display_key)
         .bind(resource.created_at.0)
@@ -46,9 +58,14 @@ impl ScimStore for Database {
             return Ok(ScimWrite::Taken);
         }
         let members: BTreeSet<&str> = members.iter().map(String::as_str).collect();
-        if let Some(missing) = self.link(act, &mut tx, &resource.id, members).await? {
+        if let Some(missing) = self.link(act, &mut tx, &resource.id, members.clone()).await? {
             return Ok(ScimWrite::NoSuchMember(missing));
         }
+        let concerned = match resource.kind {
+            ScimKind::User => BTreeSet::from([resource.id.as_str()]),
+            ScimKind::Group => members,
+        };
+        self.push(act, &mut tx, concerned, resource.modified_at).await?;
         self.commit(act, tx).await?;
         Ok(ScimWrite::Done)
     }
@@ -74,26 +91,43 @@ impl ScimStore for Database {
         if rivals > 0 {
             return Ok(ScimWrite::Taken);
         }
+        let (former_name,): (Option<String>,) =
+            sqlx::query_as("SELECT display_name FROM scim_resources WHERE id = $1")
+                .bind(&resource.id)
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(self.fails(act))?;
+        let former = self.members_of(act, &mut tx, &resource.id).await?;
         sqlx::query(
             "UPDATE scim_resources SET revision = $2, body = $3, user_name = $4, external_id = $5, \
-             display_name = $6, display_key = $7, modified_at = $8 WHERE id = $1",
+             email = $6, display_name = $7, display_key = $8, modified_at = $9 WHERE id = $1",
         )
         .bind(&resource.id)
         .bind(resource.revision)
         .bind(&resource.body)
         .bind(&resource.user_name)
         .bind(&resource.external_id)
+        .bind(&resource.email)
         .bind(&resource.display_name)
         .bind(&resource.display_key)
         .bind(resource.modified_at.0)
         .execute(&mut *tx)
         .await
         .map_err(self.fails(act))?;
-        if let Some(members) = members
-            && let Some(missing) = self.relink(act, &mut tx, &resource.id, members).await?
-        {
+        let former: BTreeSet<&str> = former.iter().map(String::as_str).collect();
+        let present = match members {
+            Some(members) => members.iter().map(String::as_str).collect(),
+            None => former.clone(),
+        };
+        if let Some(missing) = self.relink(act, &mut tx, &resource.id, &former, &present).await? {
             return Ok(ScimWrite::NoSuchMember(missing));
         }
+        let concerned = match resource.kind {
+            ScimKind::User => BTreeSet::from([resource.id.as_str()]),
+            ScimKind::Group if former_name != resource.display_name => &former | &present,
+            ScimKind::Group => &former ^ &present,
+        };
+        self.push(act, &mut tx, concerned, resource.modified_at).await?;
         self.commit(act, tx).await?;
         Ok(ScimWrite::Done)
     }
@@ -119,6 +153,12 @@ impl ScimStore for Database {
         .execute(&mut *tx)
         .await
         .map_err(self.fails(act))?;
+        let members = self.members_of(act, &mut tx, id).await?;
+        let concerned = match kind {
+            ScimKind::User => BTreeSet::from([id]),
+            ScimKind::Group => members.iter().map(String::as_str).collect(),
+        };
+        self.push(act, &mut tx, concerned, now).await?;
         // The links go with it.
         sqlx::query("DELETE FROM scim_resources WHERE id = $1")
             .bind(id)
@@ -132,8 +172,8 @@ impl ScimStore for Database {
     async fn find_scim(&self, kind: ScimKind, id: &str) -> Result<Option<ScimResource>, StoreError> {
         let act = "find_scim";
         let row: Option<Row> = sqlx::query_as(
-            "SELECT id, kind, revision, body, user_name, external_id, display_name, display_key, created_at, \
-             modified_at FROM scim_resources WHERE id = $1 AND kind = $2",
+            "SELECT id, kind, revision, body, user_name, external_id, email, display_name, display_key, \
+             created_at, modified_at FROM scim_resources WHERE id = $1 AND kind = $2",
         )
         .bind(id)
         .bind(word(act, &kind)?)
@@ -154,38 +194,44 @@ impl ScimStore for Database {
         let act = "list_scim";
         let (text, key) = match which {
             ScimWhich::All => (
-                "SELECT id, kind, revision, body, user_name, external_id, display_name, display_key, \
+                "SELECT id, kind, revision, body, user_name, external_id, email, display_name, display_key, \
                  created_at, modified_at FROM scim_resources \
                  WHERE kind = $1 AND id > $2 AND $3 = '' ORDER BY id LIMIT $4 OFFSET $5",
                 "",
             ),
             ScimWhich::UserName(key) => (
-                "SELECT id, kind, revision, body, user_name, external_id, display_name, display_key, \
+                "SELECT id, kind, revision, body, user_name, external_id, email, display_name, display_key, \
                  created_at, modified_at FROM scim_resources \
                  WHERE kind = $1 AND id > $2 AND user_name = $3 ORDER BY id LIMIT $4 OFFSET $5",
                 key.as_str(),
             ),
             ScimWhich::ExternalId(key) => (
-                "SELECT id, kind, revision, body, user_name, external_id, display_name, display_key, \
+                "SELECT id, kind, revision, body, user_name, external_id, email, display_name, display_key, \
                  created_at, modified_at FROM scim_resources \
                  WHERE kind = $1 AND id > $2 AND external_id = $3 ORDER BY id LIMIT $4 OFFSET $5",
                 key.as_str(),
             ),
+            ScimWhich::Email(key) => (
+                "SELECT id, kind, revision, body, user_name, external_id, email, display_name, display_key, \
+                 created_at, modified_at FROM scim_resources \
+                 WHERE kind = $1 AND id > $2 AND email = $3 ORDER BY id LIMIT $4 OFFSET $5",
+                key.as_str(),
+            ),
             ScimWhich::DisplayName(key) => (
-                "SELECT id, kind, revision, body, user_name, external_id, display_name, display_key, \
+                "SELECT id, kind, revision, body, user_name, external_id, email, display_name, display_key, \
                  created_at, modified_at FROM scim_resources \
                  WHERE kind = $1 AND id > $2 AND display_key = $3 ORDER BY id LIMIT $4 OFFSET $5",
                 key.as_str(),
             ),
             ScimWhich::WithMember(key) => (
-                "SELECT id, kind, revision, body, user_name, external_id, display_name, display_key, \
+                "SELECT id, kind, revision, body, user_name, external_id, email, display_name, display_key, \
                  created_at, modified_at FROM scim_resources WHERE kind = $1 AND id > $2 \
                  AND id IN (SELECT group_id FROM scim_members WHERE user_id = $3) \
                  ORDER BY id LIMIT $4 OFFSET $5",
                 key.as_str(),
             ),
             ScimWhich::InGroup(key) => (
-                "SELECT id, kind, revision, body, user_name, external_id, display_name, display_key, \
+                "SELECT id, kind, revision, body, user_name, external_id, email, display_name, display_key, \
                  created_at, modified_at FROM scim_resources WHERE kind = $1 AND id > $2 \
                  AND id IN (SELECT user_id FROM scim_members WHERE group_id = $3) \
                  ORDER BY id LIMIT $4 OFFSET $5",
@@ -249,6 +295,29 @@ impl ScimStore for Database {
         }
         Ok(links)
     }
+
+    async fn link_identity(
+        &self,
+        member: MemberId,
+        idp: &IdpId,
+        subject: &Subject,
+    ) -> Result<bool, StoreError> {
+        let act = "link_identity";
+        let mut tx = self.write(act, Lasting::PowerCut).await?;
+        let linked = sqlx::query(
+            "INSERT INTO identities (idp, subject, member, place) SELECT $1, $2, id, \
+             (SELECT COUNT(*) FROM identities WHERE member = $3) FROM members WHERE id = $3 \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(idp.as_str())
+        .bind(subject.as_str())
+        .bind(member.to_string())
+        .execute(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
+        self.commit(act, tx).await?;
+        Ok(linked.rows_affected() > 0)
+    }
 }
 
 impl Database {
@@ -303,22 +372,16 @@ impl Database {
         Ok(None)
     }
 
-    /// Makes these users, and no others, the group's.
+    /// Makes those of `present`, and no others, the group's.
     async fn relink(
         &self,
         act: &'static str,
         tx: &mut Transaction,
         group: &str,
-        users: &[String],
+        former: &BTreeSet<&str>,
+        present: &BTreeSet<&str>,
     ) -> Result<Option<String>, StoreError> {
-        let rows: Vec<(String,)> = sqlx::query_as("SELECT user_id FROM scim_members WHERE group_id = $1")
-            .bind(group)
-            .fetch_all(&mut **tx)
-            .await
-            .map_err(self.fails(act))?;
-        let there: BTreeSet<&str> = rows.iter().map(|(user,)| user.as_str()).collect();
-        let wanted: BTreeSet<&str> = users.iter().map(String::as_str).collect();
-        for gone in there.difference(&wanted) {
+        for gone in former.difference(present) {
             sqlx::query("DELETE FROM scim_members WHERE group_id = $1 AND user_id = $2")
                 .bind(group)
                 .bind(*gone)
@@ -326,13 +389,52 @@ impl Database {
                 .await
                 .map_err(self.fails(act))?;
         }
-        self.link(act, tx, group, wanted.difference(&there).copied().collect()).await
+        self.link(act, tx, group, present.difference(former).copied().collect()).await
+    }
+
+    async fn members_of(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        group: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<(String,)> = sqlx::query_as("SELECT user_id FROM scim_members WHERE group_id = $1")
+            .bind(group)
+            .fetch_all(&mut **tx)
+            .await
+            .map_err(self.fails(act))?;
+        Ok(rows.into_iter().map(|(user,)| user).collect())
+    }
+
+    /// Has the accounts of these users seen to.
+    async fn push(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        users: BTreeSet<&str>,
+        due_at: UnixTime,
+    ) -> Result<(), StoreError> {
+        for user in users {
+            self.put(act, tx, &Task::Push { user: user.to_owned() }, due_at).await?;
+        }
+        Ok(())
     }
 }
 
 fn resource(row: Row) -> Result<ScimResource, StoreError> {
-    let (id, kind, revision, body, user_name, external_id, display_name, display_key, created, modified) =
-        row;
+    let (
+        id,
+        kind,
+        revision,
+        body,
+        user_name,
+        external_id,
+        email,
+        display_name,
+        display_key,
+        created,
+        modified,
+    ) = row;
     Ok(ScimResource {
         id,
         kind: read_word("SCIM resource", kind, "kind")?,
@@ -340,6 +442,7 @@ fn resource(row: Row) -> Result<ScimResource, StoreError> {
         body,
         user_name,
         external_id,
+        email,
         display_name,
         display_key,
         created_at: UnixTime(created),

@@ -34,6 +34,8 @@ mod logins;
 mod members;
 #[path = "../sql/members_list.rs"]
 mod members_list;
+#[path = "../sql/outbox.rs"]
+mod outbox;
 #[path = "../sql/rehearsals.rs"]
 mod rehearsals;
 #[path = "../sql/scim.rs"]

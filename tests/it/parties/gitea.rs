@@ -2,6 +2,11 @@
 
 use futures_util::future::join_all;
 use http::Method;
+use narthex::config::settings::{Application, Credential};
+use narthex::model::Secret;
+use narthex::platform::{Outbound, Platform};
+use narthex::provision::catalogue;
+use narthex::provision::connector::{ConnectorError, FindBy};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use toml::{Table, Value as Toml};
@@ -17,12 +22,12 @@ static SHARED: OnceCell<Gitea> = OnceCell::const_new();
 
 /// One Gitea serves all tests; each has people of its own. There is an organisation `acme` with the teams
 /// `developers` and `readers`.
-struct Gitea {
+pub struct Gitea {
     party: Party,
 }
 
 impl Gitea {
-    async fn shared() -> &'static Self {
+    pub async fn shared() -> &'static Self {
         SHARED
             .get_or_init(|| async {
                 let gitea = Self { party: Party::start("gitea").await };
@@ -53,13 +58,13 @@ impl Gitea {
     }
 
     /// The account of this name as the API has it.
-    async fn user(&self, name: &str) -> Option<Value> {
+    pub async fn user(&self, name: &str) -> Option<Value> {
         let page = self.api(Method::GET, &format!("/users/{name}"), None).await;
         (page.status == 200).then(|| page.json())
     }
 
     /// "org/team" of each team that the account is in, sorted.
-    async fn teams_of(&self, name: &str) -> Vec<String> {
+    pub async fn teams_of(&self, name: &str) -> Vec<String> {
         let page = self.api(Method::GET, &format!("/user/teams?sudo={name}"), None).await;
         let teams = page.json();
         let name_of = |team: &Value| {
@@ -68,6 +73,11 @@ impl Gitea {
         let mut teams: Vec<String> = teams.as_array().unwrap().iter().map(name_of).collect();
         teams.sort();
         teams
+    }
+
+    /// Where it is, and a credential for its admin API.
+    pub fn reach(&self) -> (&str, &str) {
+        (self.party.url(), self.party.at("token"))
     }
 
     /// narthex in front of it; the admin API is reached through the recorder.
@@ -290,6 +300,42 @@ async fn forged_identity_headers_stay_without_effect() {
         assert_eq!(stranger.status, 303, "{name}: {}", stranger.text());
         assert!(stranger.header("location").unwrap().contains("/.narthex/"), "{:?}", stranger.headers);
     }
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn e6_what_somebody_owns_is_handed_over_whole_and_then_they_can_go() {
+    let gitea = Gitea::shared().await;
+    for name in ["leah", "heidi"] {
+        let user = json!({
+            "username": name, "email": format!("{name}@example.com"), "must_change_password": false,
+            "password": "a long and winding password",
+        });
+        gitea.post("/admin/users", user).await;
+    }
+    for (name, private) in [("thesis", false), ("diary", true)] {
+        gitea.post("/admin/users/leah/repos", json!({"name": name, "private": private})).await;
+    }
+    let application = Application {
+        connector: "gitea".to_owned(),
+        url: gitea.party.url().parse().unwrap(),
+        credential: Credential::Bearer(Secret::new(gitea.party.at("token"))),
+    };
+    let outbound = Outbound::new(b"").unwrap();
+    let connector = catalogue::connector(&application, outbound, Platform::system()).unwrap();
+    let leah = connector.find(FindBy::Username("leah")).await.unwrap().remove(0);
+    let heidi = connector.find(FindBy::Username("heidi")).await.unwrap().remove(0);
+    let kept = connector.delete(&leah).await;
+    assert!(matches!(kept, Err(ConnectorError::Refused { .. })), "{kept:?}");
+    for _ in 0..2 {
+        connector.transfer(&leah, &heidi).await.unwrap();
+    }
+    for name in ["thesis", "diary"] {
+        let page = gitea.api(Method::GET, &format!("/repos/heidi/{name}"), None).await;
+        assert_eq!((page.status.as_u16(), &page.json()["owner"]["login"]), (200, &json!("heidi")), "{name}");
+    }
+    connector.delete(&leah).await.unwrap();
+    assert_eq!(gitea.user("leah").await, None);
 }
 
 #[tokio::test]

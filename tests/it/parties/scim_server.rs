@@ -1,8 +1,10 @@
 //! The SCIM server against clients that others wrote, and against narthex's own SCIM connector.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use http::Method;
 use narthex::app::connector;
@@ -14,6 +16,7 @@ use serde_json::{Value as Json, json};
 use toml::Table;
 
 use super::front::Front;
+use super::gitea::Gitea;
 use crate::support::stack::load;
 use crate::support::{Browser, Page};
 
@@ -179,4 +182,82 @@ async fn the_scim_connector_works_against_the_scim_server() {
         connector.delete(&ada).await.unwrap();
     }
     assert!(connector.find(FindBy::Id(&ada.id)).await.unwrap().is_empty());
+}
+
+/// Asks until there is an answer: what is pushed is done by a job, some moments later.
+async fn told<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+    let asking = async {
+        let mut look = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            look.tick().await;
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+        }
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(60), asking).await;
+    answer.unwrap_or_else(|_| panic!("{what} did not happen"))
+}
+
+/// A SCIM front for an application that has only an API of its own.
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn e2_gitea_gets_by_its_own_api_what_a_scim_client_pushes() {
+    let gitea = Gitea::shared().await;
+    let (url, token) = gitea.reach();
+    let mut config = config();
+    for (key, value) in [
+        ("upstream.url", url),
+        ("application.connector", "gitea"),
+        ("application.url", url),
+        ("application.credential.bearer", token),
+        ("provisioning.default_role", "user"),
+        ("provisioning.time_budget", "60s"),
+        ("provisioning.leaver", "delete"),
+        ("scim.groups", "teams"),
+    ] {
+        crate::support::stack::put(&mut config, key, value);
+    }
+    let front = Front::start(config).await;
+    let user = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "scimmed", "externalId": "1",
+        "displayName": "Made by SCIM", "emails": [{ "value": "scimmed@example.com", "primary": true }],
+    });
+    let made = ask(&front, Method::POST, "/Users", Some(user)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let there = told("an account", || gitea.user("scimmed")).await;
+    assert_eq!(
+        (&there["email"], &there["full_name"]),
+        (&json!("scimmed@example.com"), &json!("Made by SCIM"))
+    );
+
+    let group = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "acme/developers",
+        "members": [{ "value": id }],
+    });
+    let made = ask(&front, Method::POST, "/Groups", Some(group)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let in_team =
+        async || Some(gitea.teams_of("scimmed").await).filter(|teams| *teams == ["acme/developers"]);
+    told("the team", in_team).await;
+
+    let patch = |path: &str, value: Json| {
+        Some(json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{ "op": "Replace", "path": path, "value": value }],
+        }))
+    };
+    let path = format!("/Users/{id}");
+    ask(&front, Method::PATCH, &path, patch("displayName", json!("Another"))).await;
+    let renamed = async || gitea.user("scimmed").await.filter(|user| user["full_name"] == "Another");
+    told("the new name", renamed).await;
+    for active in [false, true] {
+        ask(&front, Method::PATCH, &path, patch("active", json!(active))).await;
+        let so = async || gitea.user("scimmed").await.filter(|user| user["prohibit_login"] == json!(!active));
+        told("(de)activation", so).await;
+    }
+    assert_eq!(ask(&front, Method::DELETE, &path, None).await.status, 204);
+    let gone = async || gitea.user("scimmed").await.is_none().then_some(());
+    told("the deletion", gone).await;
 }

@@ -74,12 +74,6 @@ impl Party {
         self.at("url")
     }
 
-    /// Sends a signal to the process that its `ready.json` names.
-    pub fn signal(&self, name: &str) {
-        let kill = Command::new("kill").arg(format!("-{name}")).arg(self.ready["pid"].to_string()).status();
-        assert!(kill.unwrap().success(), "{} is not there", self.name);
-    }
-
     async fn wait(&mut self) {
         let began = Instant::now();
         let mut pulse = tokio::time::interval(Duration::from_millis(100));

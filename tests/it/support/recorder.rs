@@ -7,30 +7,38 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
 use http::{Method, header};
+use serde_json::Value;
 
 use super::{free_port, party};
 
 /// Relays to one server.
 pub struct Recorder {
     pub url: String,
-    calls: Arc<Mutex<Vec<(Method, String)>>>,
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+struct Call {
+    method: Method,
+    path: String,
+    body: Vec<u8>,
 }
 
 impl Recorder {
     /// In front of the server at this address.
     #[expect(clippy::disallowed_methods, reason = "ends with the test's own runtime")]
     pub async fn of(server: &str) -> Self {
-        let calls = Arc::<Mutex<Vec<(Method, String)>>>::default();
+        let calls = Arc::<Mutex<Vec<Call>>>::default();
         let (noted, http, server) = (Arc::clone(&calls), party::client(), server.to_owned());
         let relay = move |request: Request| {
             let (noted, http, server) = (Arc::clone(&noted), http.clone(), server.clone());
             async move {
                 let (parts, body) = request.into_parts();
                 let path = parts.uri.path_and_query().unwrap().as_str().to_owned();
-                noted.lock().unwrap().push((parts.method.clone(), path.clone()));
                 let mut headers = parts.headers;
                 headers.remove(header::HOST);
                 let body = to_bytes(body, usize::MAX).await.unwrap();
+                let call = Call { method: parts.method.clone(), path: path.clone(), body: body.to_vec() };
+                noted.lock().unwrap().push(call);
                 let request = http.request(parts.method, format!("{server}{path}")).headers(headers);
                 let answer = request.body(body).send().await.unwrap();
                 let (status, mut headers) = (answer.status(), answer.headers().clone());
@@ -50,8 +58,14 @@ impl Recorder {
     /// The calls that are not GET, as "METHOD path", in order.
     pub fn writes(&self) -> Vec<String> {
         let calls = self.calls.lock().unwrap();
-        let writes = calls.iter().filter(|(method, _)| *method != Method::GET);
-        writes.map(|(method, path)| format!("{method} {path}")).collect()
+        let writes = calls.iter().filter(|call| call.method != Method::GET);
+        writes.map(|call| format!("{} {}", call.method, call.path)).collect()
+    }
+
+    /// What was sent, as JSON, in order.
+    pub fn bodies(&self) -> Vec<Value> {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().map(|call| serde_json::from_slice(&call.body).unwrap()).collect()
     }
 
     pub fn forget(&self) {

@@ -226,6 +226,7 @@ pub fn replaced(resource: &ResourceType, current: &Object, mut written: Object) 
 pub struct Keys {
     pub user_name: Option<String>,
     pub external_id: Option<String>,
+    pub email: Option<String>,
     pub display_name: Option<String>,
     pub display_key: Option<String>,
 }
@@ -237,9 +238,19 @@ pub fn keys(sound: &Object) -> Keys {
     Keys {
         user_name: text("userName").map(folded),
         external_id: text("externalId").map(str::to_owned),
+        // SECURITY: F7. Non-ASCII local parts never match by folding.
+        email: preferred(sound, "emails").map(str::to_ascii_lowercase),
         display_name: text("displayName").map(str::to_owned),
         display_key: text("displayName").map(folded),
     }
+}
+
+/// The value of a multi-valued attribute that counts where one is wanted: the primary one, else the first.
+#[must_use]
+pub fn preferred<'a>(sound: &'a Object, attribute: &str) -> Option<&'a str> {
+    let elements = sound.get(attribute)?.as_array()?;
+    let one = elements.iter().find(|element| is_primary(element)).or_else(|| elements.first())?;
+    one.get("value")?.as_str()
 }
 
 /// The ids in a group's `members`, each once.

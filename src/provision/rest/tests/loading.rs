@@ -175,3 +175,19 @@ fn what_contradicts_itself_is_refused() {
     let (fault, _) = super::loading::fault("kinds = [\"role\", ", "kinds = [");
     assert!(matches!(fault, RecipeFault::Contradiction(_)), "{fault:?}");
 }
+
+#[test]
+fn g4_whoever_deactivates_must_be_able_to_reactivate() {
+    let deactivate =
+        "\n[operations.deactivate]\nsteps = [{ request = \"PUT /users/{{ account.id }}/off\" }]\n";
+    let (fault, place) = fault("\n[operations.delete]", &format!("{deactivate}\n[operations.delete]"));
+    let RecipeFault::MissingOperation { operation, .. } = fault else { panic!("{fault:?}") };
+    assert_eq!((operation, place.is_empty()), ("reactivate", false));
+}
+
+#[test]
+fn only_what_lists_names_says_which_are_privileged() {
+    let steps = "steps = [{ request = \"PUT /owner/{{ account.id }}\" }]";
+    let (fault, _) = fault(steps, &format!("{steps}\nprivileged = \"$.admin\""));
+    assert!(matches!(fault, RecipeFault::UnknownKey { .. }), "{fault:?}");
+}

@@ -4,8 +4,10 @@ mod answers;
 pub(in crate::provision) mod fake;
 mod gitea;
 mod loading;
+mod newer;
 mod others;
 mod paging;
+mod schema;
 mod signing_in;
 
 /// A small application, for what the shipped recipes do not use.

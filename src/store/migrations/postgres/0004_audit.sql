@@ -38,7 +38,11 @@ CREATE INDEX audit_parts_by_identity ON audit_parts (subject, idp);
 CREATE TABLE audit_heads (
     chain TEXT NOT NULL PRIMARY KEY,
     seq BIGINT NOT NULL,
-    hash BYTEA NOT NULL,
-    -- Up to there another chain has noted it.
-    linked BIGINT NOT NULL DEFAULT 0
+    hash BYTEA NOT NULL
+);
+
+-- Up to where another chain has noted this one. Beside audit_heads, so that a process locks no head but its own.
+CREATE TABLE audit_links (
+    chain TEXT NOT NULL PRIMARY KEY,
+    seq BIGINT NOT NULL
 );

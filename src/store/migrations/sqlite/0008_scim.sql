@@ -8,6 +8,7 @@ CREATE TABLE scim_resources (
     -- Folded; of users only.
     user_name TEXT UNIQUE,
     external_id TEXT,
+    email TEXT,
     display_name TEXT,
     -- Folded.
     display_key TEXT,
@@ -15,6 +16,7 @@ CREATE TABLE scim_resources (
     modified_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX scim_by_kind ON scim_resources (kind, id);
+CREATE INDEX scim_by_email ON scim_resources (email, kind);
 CREATE INDEX scim_by_external_id ON scim_resources (external_id, kind);
 CREATE INDEX scim_by_display_key ON scim_resources (display_key, kind);
 
