@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::Settings;
-use crate::config::settings::{Mode, Provisioning, Scim, Unprovisioned};
+use crate::config::settings::{Mode, Provisioning, Unprovisioned};
 use crate::identify::Verified;
 use crate::model::{Account, ConsoleRole, ErrorId, Grant, Identity, IdpId, Member, SessionHash};
 use crate::platform::{Platform, Tasks};
@@ -30,7 +30,7 @@ use super::names::{self, NameCache, Names};
 use super::push::Pushing;
 use super::rehearse::Telling;
 use super::resolve::{Decision, Question, Resolved, Wanted, names_missing, resolve};
-use super::{ProvisionError, Provisioned, existing, invites, measures, pushed};
+use super::{ProvisionError, Provisioned, existing, invites, measures};
 
 /// Sees to accounts. Cheap to clone.
 #[derive(Clone)]
@@ -167,21 +167,6 @@ impl Provisioner {
     /// What a login goes by from its beginning to its end.
     pub(super) fn core(&self) -> Arc<Core> {
         self.core.load_full()
-    }
-
-    /// A process that dies where `faults` says.
-    #[cfg(test)]
-    pub(super) fn dying(self, faults: Arc<super::faults::Faults>) -> Self {
-        self.core.rcu(|core| Core { faults: faults.clone(), ..Core::clone(core) });
-        self
-    }
-
-    /// Has `told` hear of sessions that end because of their members' accounts. Once; a second time changes nothing.
-    #[must_use]
-    pub fn ending(self, told: Box<OnEnded>) -> Self {
-        // The first one stays.
-        let _ = self.core().on_ended.set(told);
-        self
     }
 
     /// Sees to the person's account; the session can be made from the result only (F10).

@@ -37,11 +37,7 @@ pub enum ScimGroups {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScimMatch {
     /// `claim`: `None` is the subject.
-    ExternalId {
-        claim: Option<String>,
-    },
-    UserName {
-        claim: String,
-    },
+    ExternalId { claim: Option<String> },
+    UserName { claim: String },
     Email,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Core, Provisioner};
+use super::{Core, OnEnded, Provisioner};
 use crate::config::settings::{Provisioning, Scim};
 use crate::model::{ConsoleRole, IdpId};
 use crate::provision::connector::Connector;
@@ -35,6 +35,21 @@ impl Provisioner {
         grantors.extend(administrators);
         let grantors = Arc::new(grantors);
         self.core.rcu(|core| Core { grantors: grantors.clone(), ..Core::clone(core) });
+        self
+    }
+
+    /// A process that dies where `faults` says.
+    #[cfg(test)]
+    pub(in crate::provision) fn dying(self, faults: Arc<crate::provision::faults::Faults>) -> Self {
+        self.core.rcu(|core| Core { faults: faults.clone(), ..Core::clone(core) });
+        self
+    }
+
+    /// Has `told` hear of sessions that end because of their members' accounts. Once; a second time changes nothing.
+    #[must_use]
+    pub fn ending(self, told: Box<OnEnded>) -> Self {
+        // The first one stays.
+        let _ = self.core().on_ended.set(told);
         self
     }
 }

@@ -166,11 +166,9 @@ async fn l3_a_later_push_changes_the_account_and_takes_what_the_directory_gave()
 
 #[tokio::test]
 async fn f5_groups_give_teams_or_application_groups_of_their_name_unless_privileged() {
-    for (groups, team, app_group) in [
-        (ScimGroups::Teams, true, false),
-        (ScimGroups::AppGroups, false, true),
-        (ScimGroups::Mapping, false, false),
-    ] {
+    for (groups, team, app_group) in
+        [(ScimGroups::Teams, true, false), (ScimGroups::AppGroups, false, true), (ScimGroups::Mapping, false, false)]
+    {
         let mut directory = Directory::new();
         directory.scim.groups = groups;
         directory.user("bob", json!({})).await;
