@@ -3,11 +3,11 @@
 mod administration;
 pub mod audit;
 mod changes;
-mod health;
 mod housekeeping;
 mod invites;
 mod notify;
 mod opened;
+mod probes;
 mod providers;
 pub mod rehearsal;
 mod scim;
@@ -19,7 +19,6 @@ use http::{HeaderName, HeaderValue};
 
 pub use self::administration::{Beside, bootstrap, refusal, settings_in_force};
 use self::changes::Listeners;
-use self::notify::Notifying;
 use self::opened::OpenStore;
 use self::providers::Providers;
 use crate::admin::live::{Live, LiveError};
@@ -130,21 +129,14 @@ impl App {
         let opened = OpenStore::open(&settings).await?;
         let store = opened.store();
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
-        let notifying = Notifying::new(&settings, &outbound)?;
-        let (audit, audit_writer) = Audit::start_announcing(
-            store.clone(),
-            platform.clone(),
-            tokio::runtime::Handle::current(),
-            notifying.announcer.clone(),
-        );
-        notifying.spawn(&store, &platform, &audit, &tasks);
+        let (audit, audit_writer) = notify::begin_audit(&settings, &outbound, &store, &platform, &tasks)?;
 
         let connector = connector(&settings, &platform)?;
         let connector = connector.map(|connector| Breaker::around(connector, platform.clock.clone()));
         let features = connector.as_ref().map(|connector| connector.features().clone()).unwrap_or_default();
         let live = administration::live(&settings, &store).await?;
         let settings = Settings { provisioning: live.now().settings.clone(), ..settings };
-        let wanted = providers::wanted(&settings.provisioning, &features);
+        let wanted = providers::wanted(&settings, &features);
         let providers = Providers::start(&settings, &wanted, &outbound, &store, &platform, &tasks)?;
         let names = CookieNames::of(&settings.server.public_url);
         let sessions = Arc::new(Sessions::new(
@@ -166,7 +158,7 @@ impl App {
             provisioner.explaining(telling).ending(Box::new(move |ended| ending.forget_ended(ended)));
         provisioner.run_jobs(&tasks);
         let provisioner = Arc::new(provisioner);
-        administration::follow(&live, provisioner.clone(), wanted, features.clone());
+        administration::follow(&live, provisioner.clone(), wanted, settings.scim.clone(), features.clone());
         let (admin, administration) = administration::prepare(
             &settings,
             admin_socket,
@@ -218,7 +210,7 @@ impl App {
             Parts { cookies, features, sessions: sessions.clone(), endpoints, signing_keys, platform, audit },
             &tasks,
         )?;
-        let probes = health::of(&sessions);
+        let probes = probes::health(&sessions);
         let health = health_socket.local_addr().map_err(ListenError::Listener)?;
         health_socket.set_nonblocking(true).map_err(ListenError::Listener)?;
         let health_listener =

@@ -280,6 +280,12 @@ impl From<&SessionError> for Problem {
         match error {
             SessionError::Store(_) => Self::internal("store_away"),
             SessionError::StoreAwayTooLong { .. } => Self::internal("store_away_too_long"),
+            SessionError::AccountChanged => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "account_changed",
+                "Please sign in again",
+                "Your account was changed while you signed in. Please sign in again.",
+            ),
             SessionError::NoEntropy(_) => Self::internal("no_entropy"),
         }
     }

@@ -58,7 +58,7 @@ impl Principal {
         if *self == Self::command_line() {
             return Actor::CommandLine;
         }
-        Actor::Administrator { name: self.name.clone() }
+        Actor::Administrator { name: self.name.clone(), identity: None }
     }
 
     /// Whoever can run commands beside the store: the operating system let them.

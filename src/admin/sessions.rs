@@ -149,5 +149,6 @@ pub(super) fn store_error(error: SessionError) -> AdminError {
         SessionError::StoreAwayTooLong { since } => {
             AdminError::Conflict(format!("the store has been away since {since}"))
         }
+        error @ SessionError::AccountChanged => AdminError::Conflict(error.to_string()),
     }
 }

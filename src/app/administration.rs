@@ -13,6 +13,7 @@ use crate::admin::principal::{self, BootstrapError};
 use crate::admin::sessions::{self, SessionView};
 use crate::admin::{Admin, Parts};
 use crate::config::Settings;
+use crate::config::settings::Scim;
 use crate::identify::oidc::WantedClaims;
 use crate::identify::refused::Refused;
 use crate::listen::accept::ListenError;
@@ -203,9 +204,15 @@ pub(super) async fn live(settings: &Settings, store: &Arc<dyn Store>) -> Result<
 }
 
 /// Has everything that goes by the settings follow them.
-pub(super) fn follow(live: &Live, provisioner: Arc<Provisioner>, wanted: WantedClaims, features: Features) {
+pub(super) fn follow(
+    live: &Live,
+    provisioner: Arc<Provisioner>,
+    wanted: WantedClaims,
+    scim: Option<Scim>,
+    features: Features,
+) {
     live.on_change(Box::new(move |settings| {
-        wanted.store(Arc::new(wanted_claims(settings, &features)));
+        wanted.store(Arc::new(wanted_claims(settings, scim.as_ref(), &features)));
         provisioner.change(settings);
     }));
 }

@@ -7,45 +7,36 @@ use tokio::sync::Notify;
 use super::StartError;
 use crate::config::Settings;
 use crate::config::settings::{Smtp, SmtpSecurity};
-use crate::observe::Audit;
+use crate::observe::audit::{Audit, AuditWriter};
 use crate::observe::notify::{Announcer, Courier, Webhook};
 use crate::platform::smtp::{Mailer, Security, Server};
 use crate::platform::{Outbound, Platform, Tasks};
 use crate::store::Store;
 
-/// What writes and sends notifications.
-pub(super) struct Notifying {
-    pub(super) announcer: Option<Arc<Announcer>>,
-    mailer: Option<Mailer>,
-    webhook: Option<Webhook>,
-    nudge: Arc<Notify>,
-}
-
-impl Notifying {
-    /// # Errors
-    /// Where TLS for mail cannot be set up.
-    pub(super) fn new(settings: &Settings, outbound: &Outbound) -> Result<Self, StartError> {
-        let nudge = Arc::new(Notify::new());
-        let notify = &settings.notify;
-        let mailer = notify.smtp.as_ref().map(|smtp| mailer(smtp, settings)).transpose()?;
-        let webhook = notify.webhook.as_ref();
-        Ok(Self {
-            announcer: Announcer::of(notify, &settings.server.public_url, nudge.clone()).map(Arc::new),
-            mailer,
-            webhook: webhook.map(|to| Webhook::new(to.url.clone(), to.secret.clone(), outbound.clone())),
-            nudge,
-        })
-    }
-
-    /// Sends from now on, where there is a way to.
-    pub(super) fn spawn(self, store: &Arc<dyn Store>, platform: &Platform, audit: &Audit, tasks: &Tasks) {
-        if self.mailer.is_none() && self.webhook.is_none() {
-            return;
-        }
-        let Self { mailer, webhook, nudge, .. } = self;
+/// Begins the audit log; administrators are told of what the settings say.
+///
+/// # Errors
+/// Where TLS for mail cannot be set up.
+pub(super) fn begin_audit(
+    settings: &Settings,
+    outbound: &Outbound,
+    store: &Arc<dyn Store>,
+    platform: &Platform,
+    tasks: &Tasks,
+) -> Result<(Audit, AuditWriter), StartError> {
+    let notify = &settings.notify;
+    let nudge = Arc::new(Notify::new());
+    let mailer = notify.smtp.as_ref().map(|smtp| mailer(smtp, settings)).transpose()?;
+    let webhook = notify.webhook.as_ref();
+    let webhook = webhook.map(|to| Webhook::new(to.url.clone(), to.secret.clone(), outbound.clone()));
+    let announcer = Announcer::of(notify, &settings.server.public_url, nudge.clone()).map(Arc::new);
+    let runtime = tokio::runtime::Handle::current();
+    let (audit, writer) = Audit::start_announcing(store.clone(), platform.clone(), runtime, announcer);
+    if mailer.is_some() || webhook.is_some() {
         let courier = Courier::new(store.clone(), mailer, webhook, platform.clone(), audit.clone(), nudge);
         tasks.spawn(courier.run(tasks.stopping().clone()));
     }
+    Ok((audit, writer))
 }
 
 fn mailer(smtp: &Smtp, settings: &Settings) -> Result<Mailer, StartError> {

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::admin::IsReady;
 use crate::config::Settings;
-use crate::config::settings::{AttributeSource, Idp, OidcIdp, Provisioning, SamlIdp};
+use crate::config::settings::{AttributeSource, Idp, OidcIdp, Provisioning, SamlIdp, Scim};
 use crate::identify::IdentityProtocol;
 use crate::identify::oidc::{Oidc, WantedClaims};
 use crate::identify::saml::{Addresses, Saml, UnusableKey};
@@ -75,12 +75,17 @@ impl Providers {
 }
 
 /// What `wanted_claims` gives, to be changed when the settings are.
-pub(super) fn wanted(provisioning: &Provisioning, features: &Features) -> WantedClaims {
-    Arc::new(ArcSwap::from_pointee(wanted_claims(provisioning, features)))
+pub(super) fn wanted(settings: &Settings, features: &Features) -> WantedClaims {
+    let wanted = wanted_claims(&settings.provisioning, settings.scim.as_ref(), features);
+    Arc::new(ArcSwap::from_pointee(wanted))
 }
 
 /// The claims that the configuration refers to: where an ID token lacks one, the provider is asked for more.
-pub(super) fn wanted_claims(provisioning: &Provisioning, features: &Features) -> Vec<String> {
+pub(super) fn wanted_claims(
+    provisioning: &Provisioning,
+    scim: Option<&Scim>,
+    features: &Features,
+) -> Vec<String> {
     let mut wanted: Vec<String> = vec!["email".to_owned()];
     wanted.extend(provisioning.role_claim.clone());
     wanted.extend(provisioning.groups_claim.clone());
@@ -91,6 +96,7 @@ pub(super) fn wanted_claims(provisioning: &Provisioning, features: &Features) ->
         AttributeSource::Claims(claims) => claims.first().cloned(),
         AttributeSource::Connector | AttributeSource::Constant(_) | AttributeSource::Template(_) => None,
     }));
+    wanted.extend(scim.and_then(|scim| scim.matching.claim().map(str::to_owned)));
     let required = features.attributes.values().filter(|attribute| attribute.required);
     wanted.extend(required.filter_map(|attribute| attribute.claims.first().cloned()));
     wanted.sort();

@@ -85,6 +85,9 @@ pub enum SessionError {
     Store(#[from] StoreError),
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
+    /// Between provisioning and the session's begin the account went, or its member was blocked.
+    #[error("the account was deleted, deactivated or blocked while its session was about to begin")]
+    AccountChanged,
     /// The store is away for longer than `session.offline_grace`.
     #[error("the store has been away since {since}, longer than session.offline_grace")]
     StoreAwayTooLong { since: UnixTime },
@@ -258,6 +261,9 @@ impl Sessions {
         };
         let inserted = self.store.insert_session(&record, self.settings.max_per_member).await;
         self.note_store(&inserted);
+        if let Err(StoreError::Gone { .. }) = &inserted {
+            return Err(SessionError::AccountChanged);
+        }
         for ended in inserted? {
             self.forget(&ended, true);
         }

@@ -17,7 +17,7 @@ use crate::model::{EmailAddress, Secret, UnixTime};
 /// The server has this long for each answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// One message takes at most this long, however many answers it wants.
-const WHOLE: Duration = Duration::from_secs(60);
+const WHOLE: Duration = Duration::from_mins(1);
 
 /// How the connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,8 @@ use super::connector::{
 };
 use super::existing::is_protected;
 
+const SET_ENTITLEMENTS: &str = "set entitlements";
+
 /// A connector that refuses what no caller may do.
 pub struct Guarded {
     inner: Arc<dyn Connector>,
@@ -48,7 +50,11 @@ impl Guarded {
     }
 
     /// G2.
-    async fn untouchable(&self, operation: &'static str, account: &Account) -> Result<(), ConnectorError> {
+    pub(super) async fn untouchable(
+        &self,
+        operation: &'static str,
+        account: &Account,
+    ) -> Result<(), ConnectorError> {
         let stop = |what: &str| {
             let what = format!("`{}` {what}", account.profile.username);
             Err(ConnectorError::Guarded { operation, rule: "G2", what })
@@ -60,6 +66,32 @@ impl Guarded {
             return stop("is the account whose credential narthex uses");
         }
         Ok(())
+    }
+
+    /// Whether `change` would get as far as the application if the account were like this; only reads.
+    ///
+    /// # Errors
+    /// [`ConnectorError::Guarded`] and [`ConnectorError::Unsendable`], as the change itself would.
+    pub async fn would_allow(
+        &self,
+        account: &Account,
+        change: &EntitlementChange,
+    ) -> Result<(), ConnectorError> {
+        self.touchable(account, change).await?;
+        if may_demote(change) && is_privileged(account) && account.active {
+            return self.not_the_last(SET_ENTITLEMENTS, account).await;
+        }
+        Ok(())
+    }
+
+    /// G2, G5.
+    async fn touchable(&self, account: &Account, change: &EntitlementChange) -> Result<(), ConnectorError> {
+        sendable_entitlements(SET_ENTITLEMENTS, &change.add)?;
+        sendable_entitlements(SET_ENTITLEMENTS, &change.remove)?;
+        if let Some(role) = &change.role {
+            sendable(SET_ENTITLEMENTS, "role", role, Place::Name)?;
+        }
+        self.untouchable(SET_ENTITLEMENTS, account).await
     }
 
     /// G1: whether another active privileged account remains. The account is read again, since what the
@@ -80,6 +112,10 @@ impl Guarded {
         if now.is_none() && !account.privileged || !is_privileged(held) || !held.active {
             return Ok(());
         }
+        self.not_the_last(operation, account).await
+    }
+
+    async fn not_the_last(&self, operation: &'static str, account: &Account) -> Result<(), ConnectorError> {
         let privileged = self.inner.find(FindBy::Privileged).await?;
         let another =
             privileged.iter().any(|other| other.id != account.id && other.active && is_privileged(other));
@@ -140,18 +176,12 @@ impl Connector for Guarded {
         account: &Account,
         change: &EntitlementChange,
     ) -> Result<(), ConnectorError> {
-        const OPERATION: &str = "set entitlements";
-        sendable_entitlements(OPERATION, &change.add)?;
-        sendable_entitlements(OPERATION, &change.remove)?;
-        if let Some(role) = &change.role {
-            sendable(OPERATION, "role", role, Place::Name)?;
-        }
-        self.untouchable(OPERATION, account).await?;
+        self.touchable(account, change).await?;
         if !may_demote(change) {
             return self.inner.set_entitlements(account, change).await;
         }
         let _one_at_a_time = self.privileges.lock().await;
-        self.another_remains(OPERATION, account).await?;
+        self.another_remains(SET_ENTITLEMENTS, account).await?;
         self.inner.set_entitlements(account, change).await
     }
 

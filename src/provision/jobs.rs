@@ -100,7 +100,7 @@ impl Core {
             }
             Task::Push { user } => {
                 let again = self.in_time(deadline, self.push(user, deadline)).await;
-                again.map(|again| again.map_or(Went::Done, |now| Went::Again(now.after(BUSY))))
+                again.map(|again| again.map_or(Went::Done, Went::Again))
             }
         };
         match result {

@@ -46,10 +46,10 @@ pub struct Provisioner {
 pub(super) struct Core {
     pub(super) settings: Provisioning,
     authorities: BTreeMap<IdpId, Authority>,
-    /// Without any guard around it.
-    application: Option<Arc<dyn Connector>>,
     /// With mode `scim`.
     pub(super) pushing: Option<Pushing>,
+    /// Without any guard around it.
+    application: Option<Arc<dyn Connector>>,
     pub(super) connector: Option<Arc<Guarded>>,
     /// F6: by administrators' names, what they may grant.
     pub(super) grantors: Arc<BTreeMap<String, ConsoleRole>>,

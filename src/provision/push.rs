@@ -5,6 +5,7 @@
 //! meanwhile puts it anew.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -14,10 +15,15 @@ use crate::model::{AccountState, Identity, IdpId, Leaving, Member, UnixTime};
 use crate::store::{OnUpdate, StoreError, Update};
 
 use super::provisioner::Core;
+use super::settle::{REMOVALS_WITHIN, report_paused};
 use super::{ProvisionError, eligibility, pushed};
 
 /// Groups of one user; of more, the rest give nothing.
 const MAX_GROUPS: usize = 1000;
+/// Before somebody else's work on the same member is looked at again.
+const BUSY: Duration = Duration::from_secs(1);
+/// Before it is looked whether a removal may go on.
+const PAUSED: Duration = Duration::from_mins(10);
 
 /// How pushes are seen to.
 #[derive(Clone)]
@@ -33,7 +39,7 @@ impl Pushing {
 }
 
 impl Core {
-    /// The job of one user; `Some`: there will be something to do then.
+    /// The job of one user; `Some`: there will be something to do then, not before.
     pub(super) async fn push(
         self: &Arc<Self>,
         user: &str,
@@ -73,6 +79,16 @@ impl Core {
         if is_so || member.account.is_none() {
             return Ok(None);
         }
+        let max = self.settings.lifecycle.max_removals;
+        if member.leaving != Some(how) && !self.store.take_removals(1, now, REMOVALS_WITHIN, max).await? {
+            // G3: a directory that lost its people takes nobody's account away at once. They are out all the same.
+            report_paused(&member, "scim", 1);
+            let update = Update { holder: None, sessions: OnUpdate::End, settle_at: None };
+            if let Ok(updated) = self.store.update_member(&member, update).await {
+                self.tell_ended(&updated.ended);
+            }
+            return Ok(Some(now.after(PAUSED)));
+        }
         let leaving = Member { leaving: Some(how), ..member };
         let update = Update { holder: None, sessions: OnUpdate::End, settle_at: Some(now) };
         match self.store.update_member(&leaving, update).await {
@@ -85,7 +101,7 @@ impl Core {
                 Ok(None)
             }
             // Somebody works on the member just now.
-            Err(StoreError::Conflict { .. } | StoreError::Gone { .. }) => Ok(Some(now)),
+            Err(StoreError::Conflict { .. } | StoreError::Gone { .. }) => Ok(Some(now.after(BUSY))),
             Err(error) => Err(error.into()),
         }
     }

@@ -14,11 +14,13 @@ use crate::model::{
 };
 use crate::store::rehearsals::RehearsalStore;
 
+use super::connector::{Connector, ConnectorError, Kind};
 use super::creation::Creation;
 use super::explain::{Admitted, Ending, Explanation, Found, Refusal, UNBORN, expected};
 use super::grant::grant;
 use super::members::{self, Birth};
-use super::plan::{Operation, Situation, plan};
+use super::names::Standing;
+use super::plan::{Operation, Situation, changed, plan, updated};
 use super::provisioner::{Core, How, Settled};
 use super::resolve::{Decision, Question, Resolved, resolve};
 use super::sync::Removals;
@@ -144,7 +146,10 @@ impl Core {
                 Unprovisioned::Forward => Ok(Ending::WithoutAccount { headers: Vec::new() }),
             };
         }
-        let member = self.store.find_member(&identity.idp, &identity.subject).await?;
+        let member = match self.settings.mode {
+            Mode::Scim => self.pushed_member(identity).await?,
+            Mode::Jit | Mode::Off => self.store.find_member(&identity.idp, &identity.subject).await?,
+        };
         if let Some(member) = &member
             && let Some(account) = self.account_of(member, deadline).await?
         {
@@ -159,21 +164,23 @@ impl Core {
             }
             told.plan.operations.extend(reactivated.then_some(Operation::Reactivate));
             let resolved = self.resolved(identity, Some(member), deadline).await?;
-            *standing = Some((member.clone(), account.clone()));
-            return self.fitted(identity, member, (How::Existing, account), resolved, told);
+            *standing = (!reactivated).then(|| (member.clone(), account.clone()));
+            return self.fitted(identity, member, (How::Existing, account), resolved, deadline, told).await;
         }
-        if self.settings.mode == Mode::Off {
-            return Err(if member.is_some() {
-                ProvisionError::AccountVanished
-            } else {
-                ProvisionError::NotProvisioned
-            });
+        match &member {
+            Some(member) => self.recreates(member)?,
+            None if self.settings.mode != Mode::Jit => return Err(ProvisionError::NotProvisioned),
+            None => {}
         }
         let mut resolved = self.resolved(identity, None, deadline).await?;
         let wanted = resolved.wanted.take().ok_or(ProvisionError::Interrupted)?;
         told.wanted = Some(wanted.clone());
         told.session = Some(resolved.session.clone());
         self.not_protected(&wanted)?;
+        let verified = wanted.email.as_ref().map(|email| email.address.to_string());
+        for email in [wanted.profile.profile.email.as_deref(), verified.as_deref()] {
+            self.email_is_admitted(identity, email).await?;
+        }
         let existing = Creation::new(self, identity, deadline)?.existing(&wanted).await?;
         if let Some(account) = existing {
             told.found = Found::Existing(Box::new(account.clone()));
@@ -188,7 +195,8 @@ impl Core {
             let unborn = members::first(MemberId(uuid::Uuid::nil()), identity, &birth);
             let later = self.resolved(identity, Some(&unborn), deadline).await?;
             resolved.profile = later.profile;
-            return self.fitted(identity, &unborn, (How::Adopted, account.clone()), resolved, told);
+            let adopted = (How::Adopted, account.clone());
+            return self.fitted(identity, &unborn, adopted, resolved, deadline, told).await;
         }
         told.found = Found::Nothing;
         told.plan = plan(&wanted, Situation::Absent);
@@ -198,23 +206,65 @@ impl Core {
     }
 
     /// L2, L3: as the sign-in would have the account, where it may change it at all.
-    fn fitted(
+    async fn fitted(
         &self,
         identity: &Identity,
         member: &Member,
-        (how, account): (How, Account),
+        (how, mut account): (How, Account),
         resolved: Resolved,
+        deadline: Instant,
         told: &mut Explanation,
     ) -> Result<Ending, ProvisionError> {
         if !self.adjusts() && member.borrowed.is_empty() {
             return Ok(self.admitted(how, account.profile, account.entitlements, resolved, told));
         }
         let appraisal = self.appraise(identity, member, &account, &resolved, Removals::Allowed);
-        told.plan.operations.extend(appraisal.plan.operations);
         told.session = Some(resolved.session);
-        let (profile, holds) = expected(&told.plan, Some(&account)).ok_or(ProvisionError::Interrupted)?;
+        for operation in appraisal.plan.operations {
+            // What a guard would stop is not done, and the sign-in goes on without it (G1, G2).
+            if let Some(later) = self.after(account.clone(), &operation, deadline).await? {
+                account = later;
+                told.plan.operations.push(operation);
+            }
+        }
+        let Account { profile, entitlements: holds, .. } = account;
         let grant = appraisal.grant;
         Ok(Ending::Admitted(Box::new(Admitted { how, profile, holds, grant, headers: Vec::new() })))
+    }
+
+    /// The account as it is after `operation`; `None`: a guard would stop that.
+    async fn after(
+        &self,
+        account: Account,
+        operation: &Operation,
+        deadline: Instant,
+    ) -> Result<Option<Account>, ProvisionError> {
+        let connector = self.guarded()?;
+        let calls = self.calls(connector, deadline);
+        let allowed = match operation {
+            Operation::Entitle(change) => calls.patiently(|| connector.would_allow(&account, change)).await,
+            Operation::Update(_) => calls.patiently(|| connector.untouchable("update", &account)).await,
+            Operation::CreateTeam(_) | Operation::Create { .. } | Operation::Reactivate => Ok(()),
+        };
+        match allowed {
+            Ok(()) => {}
+            Err(ConnectorError::Guarded { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let names = self.names.known().await;
+        Ok(Some(match operation {
+            Operation::Entitle(change) => {
+                let mut later = changed(account, change);
+                if let Some(role) = &change.role {
+                    let listed = names.map(|names| names.standing(Kind::Role, role));
+                    later.privileged = listed == Some(Standing::Privileged)
+                        || connector.features().is_privileged(Kind::Role, role);
+                }
+                later
+            }
+            Operation::Update(fields) => updated(account, fields),
+            Operation::CreateTeam(_) | Operation::Create { .. } | Operation::Reactivate => account,
+        }))
     }
 
     fn admitted(
@@ -288,7 +338,7 @@ impl Core {
 }
 
 fn connector_features(connector: &super::guard::Guarded) -> &super::connector::Features {
-    super::Connector::features(connector)
+    connector.features()
 }
 
 /// The headers of a session, for [`Telling`], from any renderer of names and values.

@@ -133,7 +133,7 @@ impl Core {
     }
 
     /// E3, E5.
-    fn recreates(&self, member: &Member) -> Result<(), ProvisionError> {
+    pub(super) fn recreates(&self, member: &Member) -> Result<(), ProvisionError> {
         let by_us = member.account_state != AccountState::Present;
         let may = by_us || self.settings.lifecycle.on_missing == OnMissing::Recreate;
         if may && self.settings.mode == Mode::Jit { Ok(()) } else { Err(ProvisionError::AccountVanished) }

@@ -135,16 +135,19 @@ impl Core {
             member = self.update(before, holder, ending, settle_at).await?;
         }
         fault_point!(self, LoansRecorded);
-        let mut done = Plan::default();
+        let (mut done, mut whole) = (Plan::default(), true);
         for operation in plan.operations {
             let before = account.clone();
             account = self.carry_out(&member, account, &operation, deadline).await?;
             // What a guard or the application stopped was not done.
             if before != account || matches!(operation, Operation::CreateTeam(_)) {
                 done.operations.push(operation);
+            } else {
+                whole &= !matches!(operation, Operation::Entitle(_));
             }
         }
-        if let Some(after) = settlement.after(&member) {
+        // What a guard kept from going back is still lent, and what it kept from being taken still narthex's.
+        if let Some(after) = settlement.after(&member).filter(|_| whole) {
             member = self.update(after, holder, OnUpdate::Stay, None).await?;
         }
         fault_point!(self, ChangesRecorded);

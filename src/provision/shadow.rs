@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::config::settings::SessionRoles;
 use crate::identify::Verified;
 use crate::model::{Account, AccountProfile, Grant, IdpId, Subject, UnixTime};
 use crate::store::StoreError;
@@ -130,9 +131,16 @@ impl Provisioner {
             (Err(error), _, _) => Err(error),
             (Ok(_), Some((member, account)), None) => {
                 let said = explanation.session.clone().unwrap_or_default();
-                let grant = grant(&account.entitlements, &said, core.settings.session_roles);
+                // What is not written in the application cannot be borrowed there.
+                let roles = match core.settings.session_roles {
+                    SessionRoles::Borrow => SessionRoles::Off,
+                    other => other,
+                };
+                let grant = grant(&account.entitlements, &said, roles);
                 Ok((Provisioned::with_account(verified, &member, &account, grant), "existing"))
             }
+            // G6 holds, whatever account there is or is not.
+            (Ok(_), _, Some(error @ ProvisionError::Blocked)) => Err(error),
             // G4 holds too: whose account was deactivated is kept out.
             (Ok(_), _, Some(error @ ProvisionError::AccountDeactivated { .. }))
                 if matches!(explanation.found, Found::Member(_)) =>

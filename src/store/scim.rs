@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::model::{IdpId, MemberId, Subject, UnixTime};
 use crate::model::scim::{ScimKind, ScimLink, ScimResource};
+use crate::model::{IdpId, MemberId, Subject, UnixTime};
 
 /// Users, groups, and who is in which.
 ///

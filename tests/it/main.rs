@@ -16,6 +16,7 @@ mod data_plane;
 mod demo_recipe;
 mod firewall;
 mod full;
+mod lifecycle;
 mod login;
 mod main_job;
 mod parties;

@@ -82,7 +82,8 @@ async fn x1_a_sign_in_is_explained_by_the_login_id_of_the_audit_log_and_a_refusa
     let (log, stack) = (Log::begin(), Stack::start().await);
     let page = sign_in(&stack, "carol").await;
     let event = log.events().into_iter().find(|event| event["event"] == "login").unwrap();
-    let id = event["login_id"].as_str().unwrap().to_owned();
+    let details: Value = serde_json::from_str(event["details"].as_str().unwrap()).unwrap();
+    let id = details["login_id"].as_str().unwrap().to_owned();
     let (code, said, _) = stack.program(&["explain", "--error", &id]);
     assert_eq!(code, 0);
     assert!(said.contains("(what this sign-in did)") && said.contains("account adopted: carol"), "{said}");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SpanRelativeTo;
 use serde_json::Value;
 use url::Url;
 
@@ -312,10 +313,11 @@ fn not_synced(whole: &Value, wanted: &Entitlements) -> Result<(), AdminError> {
 
 fn lifetime(request: &InviteRequest) -> Result<Option<Duration>, AdminError> {
     let Some(text) = &request.expires_in else { return Ok(None) };
-    let parsed = jiff::fmt::friendly::SpanParser::new().parse_duration(text).ok();
+    let span = jiff::fmt::friendly::SpanParser::new().parse_span(text).ok();
+    let parsed = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
     let fits = parsed.and_then(|duration| Duration::try_from(duration).ok());
     match fits.filter(|lifetime| (Duration::from_mins(1)..=LONGEST).contains(lifetime)) {
         Some(lifetime) => Ok(Some(lifetime)),
-        None => Err(AdminError::BadRequest(format!("expires_in is from \"1m\" to \"2160h\", not {text:?}"))),
+        None => Err(AdminError::BadRequest(format!("expires_in is from \"1m\" to \"90d\", not {text:?}"))),
     }
 }

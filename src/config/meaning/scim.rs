@@ -115,7 +115,8 @@ impl Meaning<'_> {
             }
             (raw::ScimMatch::Email, None) => Some(ScimMatch::Email),
             (raw::ScimMatch::Email, Some(_)) => {
-                let message = "`scim.match_claim` has no meaning with match = \"email\": the verified e-mail counts";
+                let message =
+                    "`scim.match_claim` has no meaning with match = \"email\": the verified e-mail counts";
                 self.refuse(at, message, "leave it out");
                 None
             }
@@ -133,7 +134,8 @@ impl Meaning<'_> {
             }
             // SECURITY: F8. A second provider's people could take the accounts of the first one's by calling
             // themselves so.
-            let message = "`scim.idp` is missing: there are several [[idp]], and each could call its people anything";
+            let message =
+                "`scim.idp` is missing: there are several [[idp]], and each could call its people anything";
             let help = "name the one whose people the SCIM client pushes, or write match = \"email\"";
             self.refuse(steps!["scim"], message, help);
             return Err(Reported);

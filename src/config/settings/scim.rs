@@ -37,7 +37,23 @@ pub enum ScimGroups {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScimMatch {
     /// `claim`: `None` is the subject.
-    ExternalId { claim: Option<String> },
-    UserName { claim: String },
+    ExternalId {
+        claim: Option<String>,
+    },
+    UserName {
+        claim: String,
+    },
     Email,
+}
+
+impl ScimMatch {
+    /// The claim that is compared, where it is one of its own.
+    #[must_use]
+    pub fn claim(&self) -> Option<&str> {
+        match self {
+            Self::ExternalId { claim } => claim.as_deref(),
+            Self::UserName { claim } => Some(claim),
+            Self::Email => None,
+        }
+    }
 }

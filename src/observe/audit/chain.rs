@@ -118,9 +118,9 @@ mod tests {
             |r| r.previous = [9; 32],
         ];
         for (number, change) in changes.iter().enumerate() {
-            let mut changed = record();
-            change(&mut changed);
-            assert_ne!(entry_hash(&changed), good, "change {number}");
+            let mut other = record();
+            change(&mut other);
+            assert_ne!(entry_hash(&other), good, "change {number}");
         }
         let mut erased = record();
         erased.actor.as_mut().unwrap().said = None;
@@ -138,9 +138,9 @@ mod tests {
             |s| s.whose.identity = None,
         ];
         for (number, change) in changes.iter().enumerate() {
-            let mut changed = said();
-            change(&mut changed);
-            assert_ne!(part_digest(PartRole::Actor, &changed), good, "change {number}");
+            let mut other = said();
+            change(&mut other);
+            assert_ne!(part_digest(PartRole::Actor, &other), good, "change {number}");
         }
     }
 

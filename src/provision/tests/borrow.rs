@@ -205,6 +205,20 @@ async fn g1_a_borrowed_role_that_is_the_last_administrators_waits_for_an_adminis
 }
 
 #[tokio::test]
+async fn g1_a_sign_in_that_cannot_give_back_leaves_the_loan_on_record() {
+    let world = at_home().await;
+    world.sign_in(&ada(json!({ "groups": ["platform-admins"] })), 2).await.unwrap();
+    world.sign_in(&ada(json!({})), 3).await.unwrap();
+    assert_eq!(role(&world), "admin", "the last administrator");
+    assert!(!world.member(&auditor()).await.unwrap().borrowed.is_empty());
+    world.app.has(Account { privileged: true, ..account("9", "root", "root@example.com") });
+    world.sign_out(3).await;
+    world.run_jobs().await;
+    assert_eq!(role(&world), "user");
+    assert!(world.member(&auditor()).await.unwrap().borrowed.is_empty());
+}
+
+#[tokio::test]
 async fn l2_turning_it_off_gives_back_what_is_borrowed() {
     let mut world = at_home().await;
     world.sign_in(&auditor(), 2).await.unwrap();

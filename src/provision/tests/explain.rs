@@ -62,7 +62,7 @@ fn written(plan: &[Operation]) -> Vec<&'static str> {
     plan.iter()
         .map(|operation| match operation {
             Operation::Create { .. } => "!create",
-            Operation::CreateTeam(_) => "!team",
+            Operation::CreateTeam(_) => "!create_team",
             Operation::Entitle(_) => "!entitle",
             Operation::Update(_) => "!update",
             Operation::Reactivate => "!reactivate",

@@ -166,9 +166,11 @@ async fn l3_a_later_push_changes_the_account_and_takes_what_the_directory_gave()
 
 #[tokio::test]
 async fn f5_groups_give_teams_or_application_groups_of_their_name_unless_privileged() {
-    for (groups, team, app_group) in
-        [(ScimGroups::Teams, true, false), (ScimGroups::AppGroups, false, true), (ScimGroups::Mapping, false, false)]
-    {
+    for (groups, team, app_group) in [
+        (ScimGroups::Teams, true, false),
+        (ScimGroups::AppGroups, false, true),
+        (ScimGroups::Mapping, false, false),
+    ] {
         let mut directory = Directory::new();
         directory.scim.groups = groups;
         directory.user("bob", json!({})).await;
@@ -384,4 +386,31 @@ async fn m5_what_scim_made_stays_when_the_mode_is_another() {
     let member = directory.pushed_member("ada").await.unwrap();
     assert_eq!(member.account_state, AccountState::Present);
     assert_eq!(directory.world.app.account("ada").profile.display_name.as_deref(), Some("ada"));
+}
+
+#[tokio::test]
+async fn g3_a_directory_that_lost_its_people_takes_few_accounts_away_and_all_sessions() {
+    let mut directory = Directory::new();
+    directory.world.settings.lifecycle.max_removals = 1;
+    let people = [(1, "ada"), (2, "bob")];
+    for (number, name) in people {
+        directory.user(name, json!({})).await;
+        directory.run_jobs().await;
+        let provisioned = directory.login(&person(name, json!({}))).await.unwrap();
+        directory.world.begin_session(&provisioned, number).await.unwrap();
+    }
+    for (_, name) in people {
+        directory.user(name, json!({ "active": false })).await;
+    }
+    directory.run_jobs().await;
+    let active = || directory.world.app.accounts().iter().filter(|account| account.active).count();
+    assert_eq!(active(), 1);
+    for (number, name) in people {
+        assert!(!directory.world.has_session(number).await, "{name}");
+        directory.login(&person(name, json!({}))).await.unwrap_err();
+    }
+    directory.world.later(Duration::from_hours(2));
+    directory.run_jobs().await;
+    assert_eq!(active(), 0);
+    assert_eq!(directory.world.jobs().await, []);
 }

@@ -6,10 +6,12 @@ use serde_json::json;
 use super::explain::as_done;
 use super::fake::{account, unreachable};
 use super::*;
-use crate::model::{Account, AccountProfile};
+use crate::model::{Account, AccountProfile, Facet, MemberStatus};
 use crate::provision::connector::{EntitlementChange, FindBy, Kind};
+use crate::provision::explain::Explanation;
 use crate::provision::shadow::{Reach, ReadOnly, Report, report};
 use crate::provision::{Connector, ConnectorError};
+use crate::store::{StandingStore, Update};
 
 fn shadowing() -> Provisioning {
     Provisioning { shadow: true, ..settings() }
@@ -93,6 +95,82 @@ async fn m6_a_member_signs_in_to_the_account_as_it_is() {
     assert_eq!(told.summary().outcome, "existing");
 }
 
+fn syncing(settings: Provisioning) -> Provisioning {
+    Provisioning { lifecycle: Lifecycle { sync: Facet::ALL.into(), ..Lifecycle::default() }, ..settings }
+}
+
+/// In shadow mode and then for real: the same, and in shadow mode nothing is written.
+async fn shadowed_and_real(world: &mut World, identity: &Identity) -> Explanation {
+    let before = world.app.accounts();
+    world.app.forget_calls();
+    world.settings = syncing(shadowing());
+    let (result, shadowed) = world.told_login(identity, 1).await;
+    assert_eq!(result.unwrap().account().unwrap().profile.username, "ada");
+    assert_eq!((world.app.writes(), world.app.accounts()), (vec![], before));
+    assert_eq!(reported(world).await.people[0].summary, shadowed.summary());
+    world.settings = syncing(settings());
+    let (_, real) = world.told_login(identity, 2).await;
+    assert_eq!(as_done(shadowed), real);
+    real
+}
+
+#[tokio::test]
+async fn m6_with_sync_the_report_says_who_would_lose_what() {
+    let mut world = World::new();
+    world.login(&ada(json!({}))).await.unwrap();
+    let identity = ada(json!({ "groups": ["auditors"], "teams": [] }));
+    let summary = shadowed_and_real(&mut world, &identity).await.summary();
+    assert_eq!(summary.outcome, "existing");
+    // The role for the team, the group and the permission.
+    assert_eq!((summary.gains.len(), summary.loses.len()), (1, 4), "{summary:?}");
+    let held = world.app.account("ada").entitlements;
+    assert_eq!((held.role.as_deref(), held.teams.len()), (Some("reader"), 0));
+}
+
+#[tokio::test]
+async fn m6_with_sync_the_report_knows_that_g1_keeps_the_last_administrator() {
+    let mut world = World::new();
+    world.login(&ada(json!({ "groups": ["platform-admins", "engineers"] }))).await.unwrap();
+    let real = shadowed_and_real(&mut world, &ada(json!({ "groups": [], "teams": [] }))).await;
+    assert_eq!(real.plan.operations, []);
+    assert_eq!(real.summary().loses, []);
+    assert_eq!(world.app.account("ada").entitlements.role.as_deref(), Some("admin"));
+}
+
+#[tokio::test]
+async fn m6_nothing_is_borrowed_and_no_job_runs_in_shadow_mode() {
+    let mut world = World::with(Provisioning { session_roles: SessionRoles::Borrow, ..settings() });
+    world.login(&ada(json!({}))).await.unwrap();
+    world.later(Duration::from_mins(1));
+    world.app.forget_calls();
+    world.settings.shadow = true;
+    let (result, told) = world.told_login(&ada(json!({ "role": "reader" })), 1).await;
+    let provisioned = result.unwrap();
+    assert_eq!(provisioned.grant().entitlements.role.as_deref(), Some("user"));
+    assert_eq!(told.summary().gains.len(), 1, "{:?}", told.summary());
+    let tasks = Tasks::on(tokio::runtime::Handle::current());
+    world.process().run_jobs(&tasks);
+    tasks.finish().await;
+    assert_eq!(world.app.writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn g6_who_is_blocked_is_kept_out_in_shadow_mode_too() {
+    let mut world = World::new();
+    world.login(&ada(json!({}))).await.unwrap();
+    let member = world.member(&ada(json!({}))).await.unwrap();
+    let blocked = Member { status: MemberStatus::Blocked, ..member };
+    world.store.update_member(&blocked, Update::default()).await.unwrap();
+    world.settings = shadowing();
+    // By another identity with the same e-mail too.
+    let other = Identity { subject: Subject::parse("sub-other").unwrap(), ..ada(json!({})) };
+    for (number, identity) in [(1, ada(json!({}))), (2, other)] {
+        let (result, told) = world.told_login(&identity, number).await;
+        assert!(matches!(result, Err(ProvisionError::Blocked)), "{result:?}");
+        assert_eq!(told.summary().refusal.unwrap().code, ProvisionError::Blocked.code());
+    }
+}
+
 #[tokio::test]
 async fn g4_a_deactivated_account_is_refused_in_shadow_mode_too() {
     let mut world = World::new();
@@ -131,6 +209,8 @@ async fn m6_a_read_only_connector_refuses_every_write() {
             connector.set_entitlements(&held, &change).await,
             connector.create_team("acme/new").await,
             connector.deactivate(&held).await,
+            connector.reactivate(&held).await,
+            connector.transfer(&held, &held).await,
             connector.delete(&held).await,
         ];
         for result in refused {

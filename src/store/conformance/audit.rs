@@ -44,7 +44,7 @@ fn entry(of: u8, sequence: u8) -> AuditRecord {
     }
 }
 
-fn conflict(result: Result<(), StoreError>) -> bool {
+fn conflict(result: &Result<(), StoreError>) -> bool {
     matches!(result, Err(StoreError::Conflict { act: "append_audit", .. }))
 }
 
@@ -81,14 +81,14 @@ pub(super) async fn s4_letters_are_put_with_the_entries_that_they_tell_of(store:
         written_at: NOW,
     };
     store.append_audit_and_letters(&[entry(1, 1)], &[], &[letter(1), letter(2)]).await.unwrap();
-    assert!(conflict(store.append_audit_and_letters(&[entry(1, 1)], &[], &[letter(3)]).await));
+    assert!(conflict(&store.append_audit_and_letters(&[entry(1, 1)], &[], &[letter(3)]).await));
     let claimed = store.claim_letters(7, NOW, UnixTime(NOW.0 + 60), 10).await.unwrap();
     let claimed: Vec<Letter> = claimed.into_iter().map(|one| one.letter).collect();
     assert_eq!(claimed, [letter(1), letter(2)], "none of an entry that is not there");
 }
 
 pub(super) async fn s3_a_chain_is_appended_to_at_its_end_only(store: &Arc<dyn Store>) {
-    assert!(conflict(store.append_audit(&[entry(1, 2)], &[]).await), "a chain begins with its first");
+    assert!(conflict(&store.append_audit(&[entry(1, 2)], &[]).await), "a chain begins with its first");
     store.append_audit(&[entry(1, 1), entry(1, 2)], &[]).await.unwrap();
     for (why, wrong) in [
         ("the first again", entry(1, 1)),
@@ -96,7 +96,7 @@ pub(super) async fn s3_a_chain_is_appended_to_at_its_end_only(store: &Arc<dyn St
         ("a gap", entry(1, 4)),
         ("another predecessor", AuditRecord { previous: [9; 32], ..entry(1, 3) }),
     ] {
-        assert!(conflict(store.append_audit(&[wrong], &[]).await), "{why}");
+        assert!(conflict(&store.append_audit(&[wrong], &[]).await), "{why}");
     }
     assert_eq!(everything(store).await.len(), 2);
     store.append_audit(&[entry(1, 3)], &[]).await.unwrap();
@@ -143,7 +143,7 @@ pub(super) async fn s3_a_head_is_loose_until_another_chain_has_noted_it(store: &
     assert_eq!(loose(3).await, [0_u8; 0]);
     store.append_audit(&[entry(1, 2)], &[]).await.unwrap();
     assert_eq!(loose(3).await, [1], "it has moved on");
-    assert!(conflict(store.append_audit(&[entry(3, 3)], &[entry(1, 2).head()]).await));
+    assert!(conflict(&store.append_audit(&[entry(3, 3)], &[entry(1, 2).head()]).await));
     assert_eq!(loose(3).await, [1], "what is not appended notes nothing");
     store.append_audit(&[entry(3, 2)], &[entry(1, 1).head()]).await.unwrap();
     assert_eq!(loose(3).await, [1], "an older head takes nothing back");

@@ -22,7 +22,7 @@ fn letter(number: u8) -> Letter {
 }
 
 async fn claimed(store: &Arc<dyn Store>, holder: u64, now: UnixTime) -> Vec<(u8, u32)> {
-    let found = store.claim_letters(holder, now, now.after(Duration::from_secs(60)), 10).await.unwrap();
+    let found = store.claim_letters(holder, now, now.after(Duration::from_mins(1)), 10).await.unwrap();
     found.iter().map(|one| (one.letter.id.as_bytes()[0], one.attempts)).collect()
 }
 

@@ -272,7 +272,10 @@ pub(super) async fn e2_each_write_puts_a_job_for_each_user_whom_it_concerns(stor
     assert_eq!(replace(makers(3, "crafters"), None).await, ScimWrite::Done);
     assert_eq!(pushed(store).await, ["u2", "u3"], "whose group is called otherwise");
     assert_eq!(replace(makers(3, "x"), None).await, ScimWrite::Stale);
-    assert_eq!(replace(makers(4, "x"), Some(ids(&["nobody"]))).await, ScimWrite::NoSuchMember("nobody".to_owned()));
+    assert_eq!(
+        replace(makers(4, "x"), Some(ids(&["nobody"]))).await,
+        ScimWrite::NoSuchMember("nobody".to_owned())
+    );
     assert_eq!(pushed(store).await, Vec::<String>::new(), "what is not written is not pushed");
     assert_eq!(replace(ScimResource { revision: 2, ..user("u1", "ada") }, None).await, ScimWrite::Done);
     assert_eq!(pushed(store).await, ["u1"]);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 
 use super::{Memory, Tables};
-use crate::model::{IdpId, MemberId, Subject, Task, UnixTime};
 use crate::model::scim::{ScimKind, ScimLink, ScimResource};
+use crate::model::{IdpId, MemberId, Subject, Task, UnixTime};
 use crate::store::{ScimStore, ScimWhich, ScimWrite, StoreError};
 
 #[derive(Default)]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use super::{Database, Lasting, Transaction, sql};
-use crate::model::{IdpId, MemberId, Subject, Task, UnixTime};
 use crate::model::scim::{ScimKind, ScimLink, ScimResource};
+use crate::model::{IdpId, MemberId, Subject, Task, UnixTime};
 use crate::store::columns::{read_word, word};
 use crate::store::{ScimStore, ScimWhich, ScimWrite, StoreError};
 
@@ -422,8 +422,19 @@ impl Database {
 }
 
 fn resource(row: Row) -> Result<ScimResource, StoreError> {
-    let (id, kind, revision, body, user_name, external_id, email, display_name, display_key, created, modified) =
-        row;
+    let (
+        id,
+        kind,
+        revision,
+        body,
+        user_name,
+        external_id,
+        email,
+        display_name,
+        display_key,
+        created,
+        modified,
+    ) = row;
     Ok(ScimResource {
         id,
         kind: read_word("SCIM resource", kind, "kind")?,

@@ -149,6 +149,44 @@ async fn sign_in(stack: &Stack, login: &str) -> Page {
     stack.sign_in_at(&Browser::new(), login, "/explore/users").await
 }
 
+/// Gitea's last administrator is the one whose token narthex uses: without that one nothing could be changed at all.
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn g1_the_last_administrator_of_gitea_survives_a_mapping_that_would_demote_them() {
+    let gitea = InUse { party: Party::start("gitea").await };
+    gitea.call(Method::POST, "/orgs", json!({ "username": "acme" })).await;
+    let mut stack = Stack::with(|config| {
+        gitea.settle_in(config);
+        put(config, "provisioning.sync", "every_login");
+    })
+    .await;
+    let groups = |stack: &Stack, login: &str, groups: &[&str]| {
+        let groups: Vec<String> = groups.iter().map(|&group| group.to_owned()).collect();
+        stack.parties.idp.edit(login, |person| person.groups = Some(groups));
+    };
+    let is_admin = async |name: &str| {
+        let user = gitea.call(Method::GET, &format!("/users/{name}"), Value::Null).await;
+        (user["is_admin"].as_bool().unwrap(), user["restricted"].as_bool().unwrap())
+    };
+    groups(&stack, "gitea_admin", &["guests"]);
+    assert_eq!(sign_in(&stack, "gitea_admin").await.status, 200);
+    let (_, said, _) = stack.program(&["shadow", "--json"]);
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["counts"], json!({ "refused": 1 }), "{said}");
+
+    stack.restart_with(|config| put(config, "provisioning.shadow", false)).await;
+    assert_eq!(sign_in(&stack, "gitea_admin").await.status, 403);
+    assert_eq!(is_admin("gitea_admin").await, (true, false));
+
+    // An administrator who is not the last one follows the mapping.
+    groups(&stack, "boss1", &["platform-admins"]);
+    assert_eq!(sign_in(&stack, "boss1").await.status, 200);
+    assert_eq!(is_admin("boss1").await, (true, false));
+    groups(&stack, "boss1", &["guests"]);
+    assert_eq!(sign_in(&stack, "boss1").await.status, 200);
+    assert_eq!(is_admin("boss1").await, (false, true));
+}
+
 #[tokio::test]
 #[ignore = "real parties: tests/run"]
 async fn m6_a_shadow_rollout_on_a_gitea_in_use_changes_nothing_and_for_real_it_is_exactly_as_reported() {

@@ -227,7 +227,10 @@ async fn e2_gitea_gets_by_its_own_api_what_a_scim_client_pushes() {
     assert_eq!(made.status, 201, "{}", made.text());
     let id = made.json()["id"].as_str().unwrap().to_owned();
     let there = told("an account", || gitea.user("scimmed")).await;
-    assert_eq!((&there["email"], &there["full_name"]), (&json!("scimmed@example.com"), &json!("Made by SCIM")));
+    assert_eq!(
+        (&there["email"], &there["full_name"]),
+        (&json!("scimmed@example.com"), &json!("Made by SCIM"))
+    );
 
     let group = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "acme/developers",
@@ -235,7 +238,8 @@ async fn e2_gitea_gets_by_its_own_api_what_a_scim_client_pushes() {
     });
     let made = ask(&front, Method::POST, "/Groups", Some(group)).await;
     assert_eq!(made.status, 201, "{}", made.text());
-    let in_team = async || Some(gitea.teams_of("scimmed").await).filter(|teams| *teams == ["acme/developers"]);
+    let in_team =
+        async || Some(gitea.teams_of("scimmed").await).filter(|teams| *teams == ["acme/developers"]);
     told("the team", in_team).await;
 
     let patch = |path: &str, value: Json| {

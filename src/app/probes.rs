@@ -1,4 +1,4 @@
-//! What the health listener shows, put together.
+//! What the health listener asks about.
 
 use std::sync::Arc;
 
@@ -7,8 +7,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use crate::identify::session::Sessions;
 use crate::observe::health::Health;
 
-/// The probes of an app with these sessions.
-pub(super) fn of(sessions: &Arc<Sessions>) -> Health {
+pub(super) fn health(sessions: &Arc<Sessions>) -> Health {
     let sessions = sessions.clone();
     let store = move || sessions.store_away_since().map(|since| format!("the store is away since {since}"));
     Health::new(metrics_handle(), Arc::new(store))
