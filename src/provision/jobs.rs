@@ -82,7 +82,7 @@ impl Provisioner {
         let Ok(holder) = core.platform.entropy.bytes().map(u64::from_be_bytes) else { return Ok(false) };
         let Some(claimed) = core.store.claim_job(holder, now, until).await? else { return Ok(false) };
         fault_point!(core, JobClaimed);
-        let outcome = core.work_on(&claimed).await;
+        let outcome = Box::pin(core.work_on(&claimed)).await;
         measures::job(claimed.job.task.kind(), &outcome);
         core.store.conclude_job(&claimed, &outcome).await?;
         fault_point!(core, JobConcluded);
@@ -99,7 +99,7 @@ impl Core {
                 self.clean_up(idp, subject, email.as_deref(), deadline).await
             }
             Task::Push { user } => {
-                let again = self.in_time(deadline, self.push(user, deadline)).await;
+                let again = self.in_time(deadline, Box::pin(self.push(user, deadline))).await;
                 again.map(|again| again.map_or(Went::Done, Went::Again))
             }
         };

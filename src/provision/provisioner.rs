@@ -197,10 +197,10 @@ impl Provisioner {
         let started = Instant::now();
         let identity = verified.identity().clone();
         let (result, explanation) = if self.core().settings.shadow {
-            let (result, explanation) = self.shadowed(verified, started).await;
+            let (result, explanation) = Box::pin(self.shadowed(verified, started)).await;
             (result, Some(explanation))
         } else {
-            match self.provisioned(verified, started).await {
+            match Box::pin(self.provisioned(verified, started)).await {
                 Ok((provisioned, outcome, explanation)) => (Ok((provisioned, outcome)), Some(explanation)),
                 Err(error) => (Err(error), None),
             }

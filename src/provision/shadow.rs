@@ -128,8 +128,9 @@ impl Provisioner {
         self.record_outcome(&explanation).await;
         let may = core.let_in(&identity).await;
         let result = match (may, standing, error) {
-            (Err(error), _, _) => Err(error),
-            (Ok(_), Some((member, account)), None) => {
+            // G6 holds, whatever account there is or is not.
+            (Err(error), _, _) | (Ok(()), _, Some(error @ ProvisionError::Blocked)) => Err(error),
+            (Ok(()), Some((member, account)), None) => {
                 let said = explanation.session.clone().unwrap_or_default();
                 // What is not written in the application cannot be borrowed there.
                 let roles = match core.settings.session_roles {
