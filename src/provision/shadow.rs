@@ -140,15 +140,13 @@ impl Provisioner {
                 let grant = grant(&account.entitlements, &said, roles);
                 Ok((Provisioned::with_account(verified, &member, &account, grant), "existing"))
             }
-            // G6 holds, whatever account there is or is not.
-            (Ok(_), _, Some(error @ ProvisionError::Blocked)) => Err(error),
             // G4 holds too: whose account was deactivated is kept out.
-            (Ok(_), _, Some(error @ ProvisionError::AccountDeactivated { .. }))
+            (Ok(()), _, Some(error @ ProvisionError::AccountDeactivated { .. }))
                 if matches!(explanation.found, Found::Member(_)) =>
             {
                 Err(error)
             }
-            (Ok(_), _, _) => Ok((Provisioned::without_account(verified, Grant::default()), "shadowed")),
+            (Ok(()), _, _) => Ok((Provisioned::without_account(verified, Grant::default()), "shadowed")),
         };
         (result, explanation)
     }
