@@ -117,6 +117,7 @@ impl App {
     /// # Errors
     /// [`StartError`]: whatever an operator has to mend. An identity provider or application that is down is
     /// none of these (SECURITY.md 39).
+    #[expect(clippy::too_many_lines, reason = "what stands on what, read from the top to the bottom")]
     pub async fn start(settings: Settings, platform: Platform, sockets: Sockets) -> Result<Self, StartError> {
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let public = bind(sockets.public, "server.listen", settings.server.listen)?;
@@ -169,6 +170,7 @@ impl App {
                 sessions: sessions.clone(),
                 connector,
                 live: live.clone(),
+                provisioner: provisioner.clone(),
                 is_ready: providers.is_ready(),
                 keys: keys.clone(),
                 audit: audit.clone(),

@@ -117,11 +117,7 @@ const RULES: &[(&str, &str, &[Rule])] = &[
 /// Rules, or parts of one, that are not there: since when that is known, and why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("M1", "2026-11-22", "not built yet"),
-    ("M2", "2026-11-22", "not built yet"),
-    ("M4", "2026-11-22", "not built yet"),
-    ("F6", "2026-11-22", "not built yet"),
     ("L3", "2026-11-22", "not built yet"),
-    ("L5", "2026-11-22", "not built yet"),
     ("G3", "2026-11-22", "not built yet"),
     ("G6", "2026-11-22", "not built yet"),
     ("E1", "2026-11-22", "not built yet"),

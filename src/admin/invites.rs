@@ -221,6 +221,13 @@ pub(super) async fn revoke(admin: &Admin, call: &Call) -> Result<Answer, AdminEr
     shown(admin, invite)
 }
 
+pub(super) async fn send(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
+    let invite = admin.desk.find(id(call)?).await?;
+    let invite = admin.desk.send(invite).await?;
+    admin.audit.record(entry(call, Event::InviteSent, &invite));
+    shown(admin, invite)
+}
+
 fn entry(call: &Call, event: Event, invite: &Invite) -> crate::observe::audit::Entry {
     call.entry(event)
         .field("invite", crate::observe::audit::Plain::name(&invite.id.to_string()))

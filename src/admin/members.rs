@@ -10,6 +10,8 @@ use super::error::AdminError;
 use super::routes::Example;
 use super::sessions::identity;
 use crate::model::{AccountId, MemberId, MemberStatus, Origin};
+use crate::observe::audit::Event;
+use crate::provision::ProvisionError;
 use crate::store::lists::{MemberRow, MembersLike};
 
 /// One member.
@@ -127,4 +129,35 @@ pub(super) async fn named(admin: &Admin, call: &Call) -> Result<MemberRow, Admin
     let id = MemberId(call.part("member", WHAT)?);
     let found = admin.store.list_members(&MembersLike::Id(id), None, 1).await?;
     found.into_iter().next().ok_or(AdminError::NoSuch(WHAT))
+}
+
+/// E4.
+pub(super) async fn revoke(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
+    let member = named(admin, call).await?;
+    admin.provisioner.revoke(member.id).await.map_err(refused)?;
+    admin.audit.record(call.entry(Event::AccessRevoked).member(member.id));
+    show(admin, call).await
+}
+
+/// G6.
+pub(super) async fn block(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
+    let member = named(admin, call).await?;
+    admin.provisioner.block(member.id).await.map_err(refused)?;
+    admin.audit.record(call.entry(Event::MemberBlocked).member(member.id));
+    show(admin, call).await
+}
+
+/// G6, taken back.
+pub(super) async fn unblock(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
+    let member = named(admin, call).await?;
+    admin.provisioner.unblock(member.id).await.map_err(refused)?;
+    admin.audit.record(call.entry(Event::MemberUnblocked).member(member.id));
+    show(admin, call).await
+}
+
+fn refused(error: ProvisionError) -> AdminError {
+    match error {
+        ProvisionError::Store(error) => error.into(),
+        other => AdminError::Conflict(other.to_string()),
+    }
 }

@@ -54,7 +54,7 @@ use crate::observe::Audit;
 use crate::observe::audit::Event;
 use crate::platform::{KeyRing, Platform};
 use crate::problem::Problem;
-use crate::provision::Connector;
+use crate::provision::{Connector, Provisioner};
 use crate::store::Store;
 
 /// What the admin API works with.
@@ -66,6 +66,7 @@ pub struct Admin {
     connector: Option<Arc<dyn Connector>>,
     providers: Vec<Provider>,
     live: Arc<Live>,
+    provisioner: Arc<Provisioner>,
     confirmations: Confirmations,
     desk: Desk,
     audit: Audit,
@@ -97,6 +98,7 @@ pub struct Parts {
     /// `None` without an `[application]`.
     pub connector: Option<Arc<dyn Connector>>,
     pub live: Arc<Live>,
+    pub provisioner: Arc<Provisioner>,
     pub is_ready: Arc<IsReady>,
     pub keys: KeyRing,
     pub audit: Audit,
@@ -128,6 +130,7 @@ impl Admin {
             connector: parts.connector,
             providers: providers.collect(),
             live: parts.live,
+            provisioner: parts.provisioner,
             confirmations: Confirmations::new(&parts.keys),
             desk,
             audit: parts.audit,

@@ -189,6 +189,36 @@ pub static ROUTES: &[Route] = &[
         ..READ
     },
     Route {
+        method: Method::POST,
+        path: "/members/{member}/revoke",
+        operation: "revoke_member",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Revoke access: end the member's sessions at once, and deactivate or delete the account (provisioning.leaver).",
+        gives: Some(Gives::Json(shape::<members::MemberView>())),
+        act: |admin, call| Box::pin(members::revoke(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::POST,
+        path: "/members/{member}/block",
+        operation: "block_member",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Revoke access, and let this account, these identities and this e-mail address in no more.",
+        gives: Some(Gives::Json(shape::<members::MemberView>())),
+        act: |admin, call| Box::pin(members::block(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::POST,
+        path: "/members/{member}/unblock",
+        operation: "unblock_member",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Take a block back; the account comes back with the next sign-in.",
+        gives: Some(Gives::Json(shape::<members::MemberView>())),
+        act: |admin, call| Box::pin(members::unblock(admin, call)),
+        ..READ
+    },
+    Route {
         path: "/sessions",
         operation: "list_sessions",
         access: Access::Needs(Permission::MembersView),
@@ -324,6 +354,16 @@ pub static ROUTES: &[Route] = &[
         summary: "Take an invite back that was not used yet.",
         gives: Some(Gives::Versioned(shape::<invites::InviteView>())),
         act: |admin, call| Box::pin(invites::revoke(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::POST,
+        path: "/invites/{invite}/send",
+        operation: "send_invite",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Send an invite by mail, again or for the first time.",
+        gives: Some(Gives::Versioned(shape::<invites::InviteView>())),
+        act: |admin, call| Box::pin(invites::send(admin, call)),
         ..READ
     },
     Route {

@@ -103,9 +103,8 @@ async fn catch_up(reader: &mut FeedReader, listeners: &Listeners) -> Result<(), 
 
 async fn refresh(live: &Live) -> Result<(), StoreError> {
     match live.refresh().await {
-        Ok(_) => Ok(()),
         Err(LiveError::Store(error)) => Err(error),
-        // Told already, and those from before go on.
-        Err(LiveError::Unsound { .. } | LiveError::Unreadable { .. }) => Ok(()),
+        // What does not fit was told already, and the settings from before go on.
+        Ok(_) | Err(LiveError::Unsound { .. } | LiveError::Unreadable { .. }) => Ok(()),
     }
 }

@@ -89,4 +89,12 @@ impl Invites<'_> {
         self.note(Event::InviteRevoked, &invite).await;
         Ok(self.shown(invite))
     }
+
+    /// # Errors
+    /// As [`Desk::send`].
+    pub async fn send(&self, id: InviteId) -> Result<InviteView, AdminError> {
+        let invite = self.desk.send(self.desk.find(id).await?).await?;
+        self.note(Event::InviteSent, &invite).await;
+        Ok(self.shown(invite))
+    }
 }

@@ -1,4 +1,4 @@
-//! `narthex invite create | list | show | edit | revoke`, at the store of a running narthex.
+//! `narthex invite create | list | show | edit | resend | revoke`, at the store of a running narthex.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -45,6 +45,13 @@ pub(super) enum InviteCommand {
         invite: uuid::Uuid,
         #[command(flatten)]
         terms: Terms,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send an invite by mail, again or for the first time
+    Resend {
+        /// Its id, as `invite list` shows it
+        invite: uuid::Uuid,
         #[arg(long)]
         json: bool,
     },
@@ -145,6 +152,7 @@ async fn done(
         InviteCommand::Edit { invite, terms, json } => {
             (vec![office.change(InviteId(invite), &terms.request()).await?], json, true)
         }
+        InviteCommand::Resend { invite, json } => (vec![office.send(InviteId(invite)).await?], json, true),
         InviteCommand::Revoke { invite, json } => (vec![office.revoke(InviteId(invite)).await?], json, true),
     })
 }

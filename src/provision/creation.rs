@@ -16,7 +16,6 @@ use crate::store::{CreationIntent, CreationLease, OnUpdate};
 
 use super::apply::{Calls, TRIES};
 use super::connector::{Connector, ConnectorError, FindBy};
-use super::deciding::report_skipped;
 use super::explain::{Found, Story};
 use super::faults::fault_point;
 use super::guard::Guarded;

@@ -39,12 +39,10 @@ enum Went {
 impl Provisioner {
     /// Works on jobs until the process is asked to end.
     pub fn run_jobs(&self, tasks: &crate::platform::Tasks) {
-        // M6: in shadow mode nothing is written, so what is due waits.
-        let core = self.core();
-        if !core.has_application() || core.settings.shadow {
+        if !self.core().has_application() {
             return;
         }
-        if core.settings.lifecycle.deactivate_after_inactive.is_some() {
+        if self.core().settings.lifecycle.deactivate_after_inactive.is_some() {
             let (this, stopping) = (self.clone(), tasks.stopping().clone());
             tasks.spawn(async move {
                 let mut look = tokio::time::interval(LOOK_FOR_ABSENT);
@@ -76,12 +74,16 @@ impl Provisioner {
     /// Where the store cannot be asked. What goes wrong with the job itself is on record with it.
     pub async fn run_due_job(&self) -> Result<bool, StoreError> {
         let core = self.core();
+        // M6: in shadow mode nothing is written, so what is due waits.
+        if core.settings.shadow {
+            return Ok(false);
+        }
         let now = core.platform.clock.now();
         let until = now.after(core.settings.time_budget + MARGIN);
         let Ok(holder) = core.platform.entropy.bytes().map(u64::from_be_bytes) else { return Ok(false) };
         let Some(claimed) = core.store.claim_job(holder, now, until).await? else { return Ok(false) };
         fault_point!(core, JobClaimed);
-        let outcome = core.work_on(&claimed).await;
+        let outcome = Box::pin(core.work_on(&claimed)).await;
         measures::job(claimed.job.task.kind(), &outcome);
         core.store.conclude_job(&claimed, &outcome).await?;
         fault_point!(core, JobConcluded);
@@ -98,7 +100,7 @@ impl Core {
                 self.clean_up(idp, subject, email.as_deref(), deadline).await
             }
             Task::Push { user } => {
-                let again = self.in_time(deadline, self.push(user, deadline)).await;
+                let again = self.in_time(deadline, Box::pin(self.push(user, deadline))).await;
                 again.map(|again| again.map_or(Went::Done, Went::Again))
             }
         };

@@ -13,14 +13,13 @@ use crate::config::Settings;
 use crate::config::settings::{Mode, Provisioning, Unprovisioned};
 use crate::identify::Verified;
 use crate::model::{Account, ConsoleRole, ErrorId, Grant, Identity, IdpId, Member, SessionHash};
-use crate::observe::audit::{Audit, Entry, Event, Plain};
+use crate::observe::audit::{Audit, Entry, Event};
 use crate::platform::{Platform, Tasks};
 use crate::store::Store;
 
 use super::apply::Calls;
 use super::connector::{Connector, ConnectorError, FindBy};
 use super::creation::Creation;
-use super::deciding::report_skipped;
 use super::eligibility::Authority;
 use super::explain::{Explanation, Story};
 use super::flights::{Flights, NameLocks};
@@ -140,8 +139,8 @@ impl Provisioner {
         let core = Core {
             settings,
             authorities,
-            pushing: None,
             application,
+            pushing: None,
             connector,
             grantors: Arc::new(invites::always_grantors()),
             store,
@@ -169,28 +168,6 @@ impl Provisioner {
     /// What a login goes by from its beginning to its end.
     pub(super) fn core(&self) -> Arc<Core> {
         self.core.load_full()
-    }
-
-    /// A process that dies where `faults` says.
-    #[cfg(test)]
-    pub(super) fn dying(self, faults: Arc<super::faults::Faults>) -> Self {
-        self.core.rcu(|core| Core { faults: faults.clone(), ..Core::clone(core) });
-        self
-    }
-
-    /// Has what is done kept in this log.
-    #[must_use]
-    pub fn auditing(self, audit: Audit) -> Self {
-        self.core.rcu(|core| Core { audit: audit.clone(), ..Core::clone(core) });
-        self
-    }
-
-    /// Has `told` hear of sessions that end because of their members' accounts. Once; a second time changes nothing.
-    #[must_use]
-    pub fn ending(self, told: Box<OnEnded>) -> Self {
-        // The first one stays.
-        let _ = self.core().on_ended.set(told);
-        self
     }
 
     /// Sees to the person's account; the session can be made from the result only (F10).
@@ -221,10 +198,10 @@ impl Provisioner {
         let started = Instant::now();
         let identity = verified.identity().clone();
         let (result, explanation) = if self.core().settings.shadow {
-            let (result, explanation) = self.shadowed(verified, started).await;
+            let (result, explanation) = Box::pin(self.shadowed(verified, started)).await;
             (result, Some(explanation))
         } else {
-            match self.provisioned(verified, started).await {
+            match Box::pin(self.provisioned(verified, started)).await {
                 Ok((provisioned, outcome, explanation)) => (Ok((provisioned, outcome)), Some(explanation)),
                 Err(error) => (Err(error), None),
             }

@@ -4,7 +4,6 @@
 //! an account under `sync = "every_login"` is done. What the job finds when it runs is what counts; a change that comes
 //! meanwhile puts it anew.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use crate::store::{OnUpdate, StoreError, Update};
 
 use super::provisioner::Core;
 use super::settle::REMOVALS_WITHIN;
-use super::{ProvisionError, Provisioner, eligibility, pushed};
+use super::{ProvisionError, eligibility, pushed};
 
 /// Groups of one user; of more, the rest give nothing.
 const MAX_GROUPS: usize = 1000;
@@ -40,22 +39,7 @@ impl Pushing {
     }
 }
 
-impl Provisioner {
-    /// Sees to what SCIM clients push, and recognises their people.
-    #[must_use]
-    pub fn pushed_by(self, scim: &Scim) -> Self {
-        self.core.rcu(|core| Core { pushing: Some(Pushing::new(scim, &core.settings)), ..Core::clone(core) });
-        self
-    }
-}
-
 impl Core {
-    /// The same, but for what SCIM clients push: under other settings, and trusting the directory.
-    fn seeing_to_pushes(&self, settings: Provisioning) -> Self {
-        let authorities = BTreeMap::from([(IdpId::scim(), pushed::authority())]);
-        Self { settings, authorities, pushing: None, ..self.clone() }
-    }
-
     /// The job of one user; `Some`: there will be something to do then, not before.
     pub(super) async fn push(
         self: &Arc<Self>,

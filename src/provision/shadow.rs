@@ -129,8 +129,9 @@ impl Provisioner {
         self.record_outcome(&explanation).await;
         let may = core.let_in(&identity).await;
         let result = match (may, standing, error) {
-            (Err(error), _, _) => Err(error),
-            (Ok(_), Some((member, account)), None) => {
+            // G6 holds, whatever account there is or is not.
+            (Err(error), _, _) | (Ok(()), _, Some(error @ ProvisionError::Blocked)) => Err(error),
+            (Ok(()), Some((member, account)), None) => {
                 let said = explanation.session.clone().unwrap_or_default();
                 // What is not written in the application cannot be borrowed there.
                 let roles = match core.settings.session_roles {
@@ -140,15 +141,13 @@ impl Provisioner {
                 let grant = grant(&account.entitlements, &said, roles);
                 Ok((Provisioned::with_account(verified, &member, &account, grant), "existing"))
             }
-            // G6 holds, whatever account there is or is not.
-            (Ok(_), _, Some(error @ ProvisionError::Blocked)) => Err(error),
             // G4 holds too: whose account was deactivated is kept out.
-            (Ok(_), _, Some(error @ ProvisionError::AccountDeactivated { .. }))
+            (Ok(()), _, Some(error @ ProvisionError::AccountDeactivated { .. }))
                 if matches!(explanation.found, Found::Member(_)) =>
             {
                 Err(error)
             }
-            (Ok(_), _, _) => Ok((Provisioned::without_account(verified, Grant::default()), "shadowed")),
+            (Ok(()), _, _) => Ok((Provisioned::without_account(verified, Grant::default()), "shadowed")),
         };
         (result, explanation)
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SpanRelativeTo;
 use serde_json::Value;
 use url::Url;
 
@@ -12,6 +13,7 @@ use crate::admin::live::Live;
 use crate::admin::principal::Principal;
 use crate::config::Settings;
 use crate::model::invite::{Invite, InviteId, InviteState, InviteTerms};
+use crate::model::letter::{Channel, Letter};
 use crate::model::{EmailAddress, Entitlements, IdpId, UnixTime};
 use crate::platform::Platform;
 use crate::provision::connector::{FindBy, Kind, Named};
@@ -31,6 +33,8 @@ pub struct Desk {
     providers: Vec<IdpId>,
     /// The sign-in page.
     login: Url,
+    /// There is a mail server.
+    mails: bool,
     platform: Platform,
 }
 
@@ -46,7 +50,8 @@ impl Desk {
         let mut login = settings.server.public_url.clone();
         login.set_path(&format!("{}/login", settings.server.prefix));
         let providers = settings.idps.iter().map(|idp| idp.id().clone()).collect();
-        Self { store, connector, live, providers, login, platform }
+        let mails = settings.notify.smtp.is_some();
+        Self { store, connector, live, providers, login, mails, platform }
     }
 
     /// Now, by the clock that invites expire by.
@@ -87,6 +92,37 @@ impl Desk {
             sent_at: None,
         };
         self.store.add_invite(&invite).await?;
+        if self.mails { self.send(invite).await } else { Ok(invite) }
+    }
+
+    /// Sends it by mail, or sends it again: writes the letter, which goes out as soon as the mail server takes it.
+    ///
+    /// # Errors
+    /// [`AdminError::Conflict`] where no mail server is set up, or the invite is not open.
+    pub async fn send(&self, invite: Invite) -> Result<Invite, AdminError> {
+        if !self.mails {
+            let text = "no mail server is set up ([notify] smtp): hand the link over yourself";
+            return Err(AdminError::Conflict(text.to_owned()));
+        }
+        self.still_open(&invite)?;
+        let now = self.now();
+        let sends = invite.sends.saturating_add(1);
+        let invite = self.put(Invite { sends, sent_at: Some(now), ..invite }).await?;
+        let site = self.login.host_str().unwrap_or_default();
+        let (email, link) = (invite.terms.email.to_string(), self.link(&invite));
+        let letter = Letter {
+            id: self.platform.entropy.uuid(now)?,
+            channel: Channel::Email,
+            subject: format!("You are invited to {site}"),
+            body: format!(
+                "Hello,\n\nyou are invited to {site}. Sign in with this address ({email}) here:\n\n{link}\n\nThe \
+                 invitation is good until {}. If you did not expect it, you need not do anything.\n",
+                invite.expires_at
+            ),
+            recipient: email,
+            written_at: now,
+        };
+        self.store.put_letters(&[letter]).await?;
         Ok(invite)
     }
 
@@ -277,10 +313,11 @@ fn not_synced(whole: &Value, wanted: &Entitlements) -> Result<(), AdminError> {
 
 fn lifetime(request: &InviteRequest) -> Result<Option<Duration>, AdminError> {
     let Some(text) = &request.expires_in else { return Ok(None) };
-    let parsed = jiff::fmt::friendly::SpanParser::new().parse_duration(text).ok();
+    let span = jiff::fmt::friendly::SpanParser::new().parse_span(text).ok();
+    let parsed = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
     let fits = parsed.and_then(|duration| Duration::try_from(duration).ok());
     match fits.filter(|lifetime| (Duration::from_mins(1)..=LONGEST).contains(lifetime)) {
         Some(lifetime) => Ok(Some(lifetime)),
-        None => Err(AdminError::BadRequest(format!("expires_in is from \"1m\" to \"2160h\", not {text:?}"))),
+        None => Err(AdminError::BadRequest(format!("expires_in is from \"1m\" to \"90d\", not {text:?}"))),
     }
 }

@@ -100,6 +100,12 @@ pub fn misfits(document: &Value, schema: &Value, value: &Value, at: &str, found:
                     found.push(format!("{at}: {value} is more than {wanted}"));
                 }
             }
+            "uniqueItems" => {
+                let items = value.as_array().unwrap();
+                if items.iter().enumerate().any(|(place, item)| items[..place].contains(item)) {
+                    found.push(format!("{at}: an item is there twice"));
+                }
+            }
             "title" | "description" | "default" | "format" | "$schema" => {}
             other => panic!("{at}: the document uses {other}, which is not checked here"),
         }

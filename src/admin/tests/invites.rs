@@ -133,3 +133,20 @@ async fn f6_f1_holds_unless_external_ones_are_allowed_and_l3_for_synced_facets()
     let free = json!({ "email": "g@example.com", "role": "reader" });
     assert_eq!(invite(&server, ANNA, free).await.status, StatusCode::CREATED);
 }
+
+#[tokio::test]
+async fn f6_an_invite_is_sent_by_mail_where_there_is_a_mail_server_and_again_when_asked() {
+    let without = server().await;
+    let made = invite(&without, OLAF, json!({ "email": "g@example.com" })).await.json();
+    assert_eq!(made["sends"], 0);
+    let path = format!("/invites/{}/send", made["id"].as_str().unwrap());
+    assert_eq!(without.call(OLAF, "POST", &path, None).await.code(), "conflict");
+
+    let mail = "[notify]\nsmtp = { host = \"mail.example.com\", from = \"narthex@example.com\" }\n";
+    let server = server_with(|config| format!("{config}{mail}")).await;
+    let made = invite(&server, OLAF, json!({ "email": "g@example.com" })).await.json();
+    assert_eq!(made["sends"], 1, "{made}");
+    let path = format!("/invites/{}/send", made["id"].as_str().unwrap());
+    let again = server.call(OLAF, "POST", &path, None).await.json();
+    assert_eq!((&again["sends"], &again["revision"]), (&json!(2), &json!(3)));
+}

@@ -221,3 +221,20 @@ async fn s3_what_administrators_do_is_in_the_audit_log() {
     let next = server.get("/audit?limit=1").await.json()["next"].as_str().unwrap().to_owned();
     assert_eq!(server.get(&format!("/audit?after={next}")).await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn e4_access_is_revoked_and_g6_a_member_is_blocked_and_unblocked() {
+    let server = three().await;
+    let path = |act: &str| format!("/members/{}/{act}", member_id(2));
+    let operator = ConsoleRole::Operator;
+    let revoked = server.call(operator, "POST", &path("revoke"), None).await;
+    assert_eq!(revoked.status, StatusCode::OK, "{revoked:?}");
+    let left = server.get("/sessions").await.json();
+    assert_eq!(names(&left), ["user3", "user3", "user1", "user1"]);
+    let status =
+        async |act: &str| server.call(operator, "POST", &path(act), None).await.json()["status"].clone();
+    assert_eq!(status("block").await, "blocked");
+    assert_eq!(status("unblock").await, "active");
+    let none = format!("/members/{}/block", member_id(9));
+    assert_eq!(server.call(operator, "POST", &none, None).await.code(), "no_such_thing");
+}

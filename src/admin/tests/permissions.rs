@@ -57,7 +57,8 @@ async fn s5_without_credentials_every_route_is_closed_but_those_for_anybody() {
         }
         let wrong = [host, ("authorization", "Bearer wrong")];
         let reply = server.send(request(route.method.as_str(), &filled(route.path), &wrong)).await;
-        let closed = reply.status == StatusCode::UNAUTHORIZED;
+        // There are more routes than wrong tokens that one address may send in a minute.
+        let closed = matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(closed, route.access != Access::Anybody, "{}: {reply:?}", route.operation);
     }
 }

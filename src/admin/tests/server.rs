@@ -22,7 +22,7 @@ use crate::model::ConsoleRole;
 use crate::observe::Audit;
 use crate::platform::{KeyRing, Platform};
 use crate::provision::connector::Features;
-use crate::provision::{Connector, catalogue};
+use crate::provision::{Connector, Provisioner, catalogue};
 use crate::store::Store;
 use crate::store::memory::Memory;
 
@@ -149,10 +149,15 @@ impl Server {
         let is_ready = ready.clone();
         let runtime = tokio::runtime::Handle::current();
         let (audit, _writer) = Audit::start(store.clone(), platform.clone(), runtime);
+        let connector = application.unwrap_or(connector);
+        let tasks = crate::platform::Tasks::on(tokio::runtime::Handle::current());
+        let provisioner =
+            Provisioner::new(&settings, Some(connector.clone()), store.clone(), platform.clone(), tasks);
         let parts = Parts {
             store: store.clone(),
             sessions,
-            connector: Some(application.unwrap_or(connector)),
+            connector: Some(connector),
+            provisioner: Arc::new(provisioner),
             live: live.clone(),
             is_ready: Arc::new(move |_| is_ready.load(Ordering::SeqCst)),
             keys,

@@ -1,20 +1,39 @@
 //! What a running provisioner goes by, exchanged whole (M4, F6).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Core, Provisioner};
-use crate::config::settings::Provisioning;
-use crate::model::ConsoleRole;
+use super::{Core, OnEnded, Provisioner};
+use crate::config::settings::{Provisioning, Scim};
+use crate::model::{ConsoleRole, IdpId};
+use crate::observe::audit::Audit;
 use crate::provision::connector::Connector;
 use crate::provision::guard::Guarded;
-use crate::provision::invites;
 use crate::provision::push::Pushing;
 use crate::provision::shadow::{Reach, ReadOnly};
+use crate::provision::{invites, pushed};
 
 impl Provisioner {
+    /// Sees to what SCIM clients push, and recognises their people.
+    #[must_use]
+    pub fn pushed_by(self, scim: &Scim) -> Self {
+        self.core.rcu(|core| {
+            let pushing = Some(Pushing::new(scim, &core.settings));
+            Core { pushing, ..Core::clone(core) }
+        });
+        self
+    }
+
     /// Goes by these settings from the next login on (M4); those under way and live sessions are left alone (L5).
     pub fn change(&self, settings: &Provisioning) {
         self.core.rcu(|core| Core::clone(core).with_settings(settings));
+    }
+
+    /// Has what is done kept in this log.
+    #[must_use]
+    pub fn auditing(self, audit: Audit) -> Self {
+        self.core.rcu(|core| Core { audit: audit.clone(), ..Core::clone(core) });
+        self
     }
 
     /// F6: invites of these administrators may be used, as far as their roles go.
@@ -26,9 +45,30 @@ impl Provisioner {
         self.core.rcu(|core| Core { grantors: grantors.clone(), ..Core::clone(core) });
         self
     }
+
+    /// A process that dies where `faults` says.
+    #[cfg(test)]
+    pub(in crate::provision) fn dying(self, faults: Arc<crate::provision::faults::Faults>) -> Self {
+        self.core.rcu(|core| Core { faults: faults.clone(), ..Core::clone(core) });
+        self
+    }
+
+    /// Has `told` hear of sessions that end because of their members' accounts. Once; a second time changes nothing.
+    #[must_use]
+    pub fn ending(self, told: Box<OnEnded>) -> Self {
+        // The first one stays.
+        let _ = self.core().on_ended.set(told);
+        self
+    }
 }
 
 impl Core {
+    /// The same, but for what SCIM clients push: under other settings, and trusting the directory.
+    pub(in crate::provision) fn seeing_to_pushes(&self, settings: Provisioning) -> Self {
+        let authorities = BTreeMap::from([(IdpId::scim(), pushed::authority())]);
+        Self { settings, authorities, pushing: None, ..Self::clone(self) }
+    }
+
     /// The same by other settings.
     fn with_settings(self, settings: &Provisioning) -> Self {
         let connector = if self.settings.shadow == settings.shadow {
