@@ -157,7 +157,7 @@ impl App {
         let ending = sessions.clone();
         let provisioner = provisioner
             .explaining(telling)
-            .auditing(audit.clone())
+            .auditing(&audit)
             .ending(Box::new(move |ended| ending.forget_ended(ended)));
         provisioner.run_jobs(&tasks);
         let provisioner = Arc::new(provisioner);

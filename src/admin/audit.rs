@@ -93,6 +93,7 @@ fn place(text: &str) -> Option<(UnixTime, ChainId, u64)> {
     Some((UnixTime(at.parse().ok()?), ChainId(chain.parse().ok()?), sequence.parse().ok()?))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn viewed(row: AuditRecord) -> AuditView {
     let part = |role| row.part(role).map(said);
     AuditView {

@@ -356,7 +356,7 @@ fn admissible(admin: &Admin, now: &InForce, provisioning: &Value) -> Result<Soun
         )));
     }
     // M2
-    if from != "jit" && to == "jit" && !admin.providers.iter().any(|provider| provider.is_ready()) {
+    if from != "jit" && to == "jit" && !admin.providers.iter().any(super::Provider::is_ready) {
         let text =
             "no identity provider's metadata or discovery document has been read yet: nobody could sign in";
         return Err(AdminError::Conflict(text.to_owned()));
@@ -368,6 +368,7 @@ fn mode(whole: &Value) -> &str {
     whole.get("mode").and_then(Value::as_str).unwrap_or("off")
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn unsound(errors: ConfigErrors) -> AdminError {
     AdminError::Unsound { problems: problems(&errors.report) }
 }

@@ -138,13 +138,13 @@ async fn revoke(
     out: &mut (dyn Write + Send),
 ) -> Result<u8, StoreError> {
     let ended = match (session, member) {
-        (Some(text), _) => match SessionHash::from_hex(text) {
-            Some(hash) => usize::from(beside.end_session(&hash).await?),
-            None => {
+        (Some(text), _) => {
+            let Some(hash) = SessionHash::from_hex(text) else {
                 complain("a session's id has 64 hexadecimal digits; `narthex session list` shows them");
                 return Ok(CANNOT);
-            }
-        },
+            };
+            usize::from(beside.end_session(&hash).await?)
+        }
         (None, Some(member)) => beside.end_sessions_of(member).await?,
         (None, None) => 0,
     };

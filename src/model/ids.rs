@@ -1,6 +1,7 @@
 //! Identifiers as types of their own, so that one kind never stands where another is wanted.
 
 use std::fmt;
+use std::fmt::Write as _;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -110,7 +111,10 @@ impl SessionHash {
     /// 64 hexadecimal digits, as administrators name a session.
     #[must_use]
     pub fn to_hex(self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.0.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 
     /// The reverse of [`SessionHash::to_hex`].

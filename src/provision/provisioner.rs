@@ -321,13 +321,12 @@ impl Core {
         deadline: Instant,
         work: impl Future<Output = Result<T, ProvisionError>>,
     ) -> Result<T, ProvisionError> {
-        match tokio::time::timeout_at(deadline, work).await {
-            Ok(done) => done,
-            Err(_) => {
-                #[cfg(test)]
-                self.faults.stay_dead().await;
-                Err(ProvisionError::TimeBudget { seconds: self.settings.time_budget.as_secs() })
-            }
+        if let Ok(done) = tokio::time::timeout_at(deadline, work).await {
+            done
+        } else {
+            #[cfg(test)]
+            self.faults.stay_dead().await;
+            Err(ProvisionError::TimeBudget { seconds: self.settings.time_budget.as_secs() })
         }
     }
 

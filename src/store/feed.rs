@@ -4,6 +4,7 @@
 //! changes from then until it is committed (`families::CHANGES`). So whoever has seen number 7 has seen all before it,
 //! and knows by a gap that it missed something.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -44,7 +45,10 @@ pub enum Changed {
 /// A session as the key of its change.
 #[must_use]
 pub fn session_key(hash: &SessionHash) -> String {
-    hash.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.0.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The session of a change's key.
@@ -77,7 +81,7 @@ pub trait FeedStore: Send + Sync {
 
     /// Returns when there may be something new, or never: only a hint, to be quick.
     async fn hint(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

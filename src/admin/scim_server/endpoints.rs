@@ -85,7 +85,7 @@ async fn route(directory: &Directory, asked: &Asked) -> Result<Answer, ScimError
         .ok_or_else(unknown)?
         .split('/')
         .filter(|segment| !segment.is_empty())
-        .map(|segment| percent_decode_str(segment).decode_utf8().ok().map(|text| text.into_owned()))
+        .map(|segment| percent_decode_str(segment).decode_utf8().ok().map(std::borrow::Cow::into_owned))
         .collect();
     let segments = segments.ok_or_else(unknown)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();

@@ -108,6 +108,8 @@ impl Server {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
+#[expect(clippy::unnecessary_wraps, reason = "as the calls take it")]
 fn operations(operations: Json) -> Option<Json> {
     Some(json!({ "schemas": [PATCH], "Operations": operations }))
 }

@@ -138,13 +138,10 @@ pub fn check(
     let response = match operation {
         // Refused before any operation was found.
         None => problem,
-        Some(operation) => match operation["responses"].get(status.as_str()) {
-            Some(response) => response,
-            None => {
-                assert!(status.as_u16() >= 400, "{method} {path}: {status} is not in the document");
-                problem
-            }
-        },
+        Some(operation) => operation["responses"].get(status.as_str()).unwrap_or_else(|| {
+            assert!(status.as_u16() >= 400, "{method} {path}: {status} is not in the document");
+            problem
+        }),
     };
     let Some(content) = response.get("content") else {
         assert_eq!(text, "", "{method} {path}: {status}");
@@ -176,6 +173,15 @@ fn the_document_has_exactly_the_routers_calls() {
     assert_eq!(documented, routed);
 }
 
+fn undescribed(value: &Value, at: &str, found: &mut Vec<String>) {
+    for (name, property) in value.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        if name.is_empty() {
+            found.push(format!("{at}.{name}"));
+        }
+        undescribed(property, &format!("{at}.{name}"), found);
+    }
+}
+
 #[test]
 fn every_call_is_described_and_named_once() {
     let mut names = BTreeSet::new();
@@ -186,14 +192,6 @@ fn every_call_is_described_and_named_once() {
         if route.method != Method::GET {
             let proven = route.access == Access::Anybody && route.takes.is_some();
             assert!(matches!(route.access, Access::Needs(_)) || proven, "{} needs nothing", route.operation);
-        }
-    }
-    fn undescribed(value: &Value, at: &str, found: &mut Vec<String>) {
-        for (name, property) in value.get("properties").and_then(Value::as_object).into_iter().flatten() {
-            if name.is_empty() {
-                found.push(format!("{at}.{name}"));
-            }
-            undescribed(property, &format!("{at}.{name}"), found);
         }
     }
     let mut found = Vec::new();

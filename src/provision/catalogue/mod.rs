@@ -214,6 +214,8 @@ fn auth(recipe: &Recipe, credential: &Credential, platform: &Platform) -> Result
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     #[test]
@@ -249,13 +251,13 @@ mod tests {
             "delete",
         ];
         let mut table = format!("| connector | application | {} | tested against |\n", LABELS.join(" | "));
-        table += &format!("|---|---|{}---|\n", "---|".repeat(LABELS.len()));
+        let _ = writeln!(table, "|---|---|{}---|", "---|".repeat(LABELS.len()));
         for name in names() {
             let features = features(name).unwrap();
             let labels = features.labels();
             let can = LABELS.map(|label| if labels.contains(&label) { "yes" } else { "" }).join(" | ");
             let tested = features.tested_against.clone().unwrap_or_else(|| features.tested());
-            table += &format!("| `{name}` | {} | {can} | {tested} |\n", features.title);
+            let _ = writeln!(table, "| `{name}` | {} | {can} | {tested} |", features.title);
         }
         table
     }

@@ -31,7 +31,7 @@ impl Provisioner {
 
     /// Has what is done kept in this log.
     #[must_use]
-    pub fn auditing(self, audit: Audit) -> Self {
+    pub fn auditing(self, audit: &Audit) -> Self {
         self.core.rcu(|core| Core { audit: audit.clone(), ..Core::clone(core) });
         self
     }
@@ -48,6 +48,7 @@ impl Provisioner {
 
     /// A process that dies where `faults` says.
     #[cfg(test)]
+    #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
     pub(in crate::provision) fn dying(self, faults: Arc<crate::provision::faults::Faults>) -> Self {
         self.core.rcu(|core| Core { faults: faults.clone(), ..Core::clone(core) });
         self

@@ -47,6 +47,7 @@ fn down() -> Mishap {
     unreachable(false)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn left(outcome: Result<(), ConnectorError>) -> Option<Duration> {
     match outcome {
         Err(ConnectorError::LeftAlone { left, .. }) => Some(left),

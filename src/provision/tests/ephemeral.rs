@@ -7,6 +7,7 @@ use super::*;
 use crate::model::{AccountState, JobState, Origin};
 use crate::provision::ConnectorError;
 use crate::provision::leases::LANDING;
+use crate::store::StandingStore as _;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -317,7 +318,6 @@ async fn e2_a_job_leaves_a_member_whom_somebody_works_on_alone() {
     world.sign_in(&ada, 1).await.unwrap();
     world.sign_out(1).await;
     let id = world.member(&ada).await.unwrap().id;
-    use crate::store::StandingStore as _;
     let until = world.now().after(Duration::from_secs(20));
     world.store.hold_member(id, 7, world.now(), until).await.unwrap();
     world.run_jobs().await;

@@ -17,7 +17,7 @@ use crate::store::RehearsalStore;
 
 pub(super) fn telling(world: &World) -> Telling {
     let header = |name: &str, template: &str| (name.to_owned(), Template::compile(template).unwrap());
-    let headers = vec![
+    let headers = [
         header("x-user", "{{ account.username }}"),
         header("x-role", "{{ grant.role }}"),
         header("x-teams", "{{ grant.teams | join(';') }}"),
@@ -240,7 +240,9 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut world = World::with(settings);
-            accounts.into_iter().for_each(|account| world.app.has(account));
+            for account in accounts {
+                world.app.has(account);
+            }
             // G1 is in nobody's way.
             world.app.has(Account { privileged: true, ..account("root", "root", "root@example.com") });
             hold_against(&world, &first, 1).await?;

@@ -71,7 +71,6 @@ fn all_names() -> Names {
 
 fn carried_out(plan: &Plan, start: Option<Account>) -> Option<Account> {
     plan.operations.iter().fold(start, |account, operation| match operation {
-        Operation::CreateTeam(_) => account,
         Operation::Create { profile, role } => Some(Account {
             id: AccountId("1".to_owned()),
             profile: (**profile).clone(),
@@ -80,7 +79,7 @@ fn carried_out(plan: &Plan, start: Option<Account>) -> Option<Account> {
             entitlements: Entitlements { role: role.clone(), ..Entitlements::default() },
         }),
         Operation::Entitle(change) => account.map(|account| changed(account, change)),
-        Operation::Update(_) | Operation::Reactivate => account,
+        Operation::CreateTeam(_) | Operation::Update(_) | Operation::Reactivate => account,
     })
 }
 

@@ -17,6 +17,7 @@ fn ada(changes: Value) -> Identity {
     person("ada", changes)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn person(name: &str, changes: Value) -> Identity {
     let mut claims = json!({ "teams": [] });
     for (claim, value) in changes.as_object().unwrap() {

@@ -66,8 +66,8 @@ impl WireAccount {
     pub(super) fn account(self) -> Option<Account> {
         let named = |text: &String| read::name(&Json::from(text.as_str())).is_some();
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let names = [&self.app_groups, &self.permissions];
-        let sound = names.into_iter().flatten().chain(self.teams.keys()).chain(&self.role).all(named);
+        let lists = [&self.app_groups, &self.permissions];
+        let sound = lists.into_iter().flatten().chain(self.teams.keys()).chain(&self.role).all(named);
         if !sound || !named(&self.username) {
             return None;
         }

@@ -65,10 +65,12 @@ async fn found(store: &Arc<dyn Store>, member: &Member) -> Member {
     store.find_member_by_id(member.id).await.unwrap().unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn conflict(result: Result<crate::store::Updated, StoreError>) -> bool {
     matches!(result, Err(StoreError::Conflict { act: "update_member", .. }))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn gone(result: Result<crate::store::Updated, StoreError>) -> bool {
     matches!(result, Err(StoreError::Gone { act: "update_member", .. }))
 }

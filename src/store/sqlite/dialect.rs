@@ -19,7 +19,7 @@ impl Sqlite {
 
     /// Returns when another process may have written: nobody says so.
     pub(super) async fn hinted(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Moves the sessions' last activity forward.

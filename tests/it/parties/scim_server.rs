@@ -248,16 +248,16 @@ async fn e2_gitea_gets_by_its_own_api_what_a_scim_client_pushes() {
             "Operations": [{ "op": "Replace", "path": path, "value": value }],
         }))
     };
-    let path = format!("/Users/{id}");
-    ask(&front, Method::PATCH, &path, patch("displayName", json!("Another"))).await;
+    let user = format!("/Users/{id}");
+    ask(&front, Method::PATCH, &user, patch("displayName", json!("Another"))).await;
     let renamed = async || gitea.user("scimmed").await.filter(|user| user["full_name"] == "Another");
     told("the new name", renamed).await;
     for active in [false, true] {
-        ask(&front, Method::PATCH, &path, patch("active", json!(active))).await;
+        ask(&front, Method::PATCH, &user, patch("active", json!(active))).await;
         let so = async || gitea.user("scimmed").await.filter(|user| user["prohibit_login"] == json!(!active));
         told("(de)activation", so).await;
     }
-    assert_eq!(ask(&front, Method::DELETE, &path, None).await.status, 204);
+    assert_eq!(ask(&front, Method::DELETE, &user, None).await.status, 204);
     let gone = async || gitea.user("scimmed").await.is_none().then_some(());
     told("the deletion", gone).await;
 }

@@ -174,7 +174,7 @@ impl Change<'_> {
             }
             Some(filter) => Some(Matcher::of_element(filter, attribute)?),
         };
-        self.within(target, located, |object| match matcher {
+        Self::within(target, located, |object| match matcher {
             Some(matcher) => self.selected(object, attribute, sub, &matcher, value),
             None if attribute.multi_valued => self.several(object, attribute, sub, value),
             None => self.single(object, attribute, sub, value),
@@ -183,7 +183,6 @@ impl Change<'_> {
 
     /// Runs `change` on the object that holds the attribute; an extension comes and goes with its attributes.
     fn within(
-        self,
         target: &mut Object,
         located: Located,
         change: impl FnOnce(&mut Object) -> Result<(), ScimError>,
@@ -211,14 +210,11 @@ impl Change<'_> {
             return Ok(());
         }
         // As for a complex attribute: what is named is written, the rest stays.
-        let parts = match conform_extension(extension, value)? {
-            Some(Json::Object(parts)) => parts,
-            _ => return Ok(()),
-        };
+        let Some(Json::Object(parts)) = conform_extension(extension, value)? else { return Ok(()) };
         let located = |attribute| Located { extension: Some(extension), attribute, sub: None };
         for (name, value) in &parts {
             let Some(attribute) = extension.attribute(name) else { continue };
-            self.within(target, located(attribute), |object| self.single(object, attribute, None, value))?;
+            Self::within(target, located(attribute), |object| self.single(object, attribute, None, value))?;
         }
         Ok(())
     }

@@ -43,6 +43,7 @@ pub fn resolve(resource: &ResourceType, text: &str) -> Option<Place> {
 
 /// `None`: it does not begin with this URN; `Some(None)`: it is the URN. URNs of schemas are compared without regard
 /// to case, as clients write them.
+#[expect(clippy::option_option, reason = "whether it is the URN, and what comes after it, are two questions")]
 fn after_urn<'a>(text: &'a str, urn: &str) -> Option<Option<&'a str>> {
     let (head, rest) = text.split_at_checked(urn.len())?;
     if !head.eq_ignore_ascii_case(urn) {

@@ -136,10 +136,8 @@ impl Projection {
             if parts.is_empty() { Naming::Not } else { Naming::Parts(parts) }
         };
         match (attribute.returned, &self.which) {
-            (Returned::Always, _) => Kept::Whole,
-            (Returned::Never, _) => Kept::Nothing,
-            (Returned::Default, Which::Default) => Kept::Whole,
-            (Returned::Request, Which::Default | Which::Without(_)) => Kept::Nothing,
+            (Returned::Always, _) | (Returned::Default, Which::Default) => Kept::Whole,
+            (Returned::Never, _) | (Returned::Request, Which::Default | Which::Without(_)) => Kept::Nothing,
             (Returned::Default | Returned::Request, Which::Only(places)) => match named(places) {
                 Naming::Not => Kept::Nothing,
                 Naming::Whole => Kept::Whole,

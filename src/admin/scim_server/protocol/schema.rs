@@ -122,39 +122,48 @@ impl Attribute {
         Self { kind: Type::Complex, sub_attributes, ..Self::text(name, description) }
     }
 
+    #[must_use]
     pub const fn many(self) -> Self {
         Self { multi_valued: true, ..self }
     }
 
+    #[must_use]
     pub const fn required(self) -> Self {
         Self { required: true, ..self }
     }
 
+    #[must_use]
     pub const fn exact(self) -> Self {
         Self { case_exact: true, ..self }
     }
 
+    #[must_use]
     pub const fn unique(self) -> Self {
         Self { uniqueness: Uniqueness::Server, ..self }
     }
 
+    #[must_use]
     pub const fn read_only(self) -> Self {
         Self { mutability: Mutability::ReadOnly, ..self }
     }
 
+    #[must_use]
     pub const fn immutable(self) -> Self {
         Self { mutability: Mutability::Immutable, ..self }
     }
 
     /// Taken and never given back; narthex does not even keep it.
+    #[must_use]
     pub const fn secret(self) -> Self {
         Self { mutability: Mutability::WriteOnly, returned: Returned::Never, ..self }
     }
 
+    #[must_use]
     pub const fn always(self) -> Self {
         Self { returned: Returned::Always, ..self }
     }
 
+    #[must_use]
     pub const fn canonical(self, canonical_values: &'static [&'static str]) -> Self {
         Self { canonical_values, ..self }
     }

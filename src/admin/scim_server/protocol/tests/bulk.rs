@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use super::super::bulk::{Bulk, Deed, Outcome, response};
 use super::super::error::ScimError;
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn parse(operations: Json) -> Result<Bulk, ScimError> {
     let body = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations,
@@ -16,6 +17,7 @@ fn parse(operations: Json) -> Result<Bulk, ScimError> {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn post(path: &str, bulk_id: &str, data: Json) -> Json {
     json!({ "method": "POST", "path": path, "bulkId": bulk_id, "data": data })
 }

@@ -74,14 +74,14 @@ fn external_id_and_id_are_compared_by_case_and_user_name_is_not() {
 #[test]
 fn not_binds_before_and_and_and_before_or() {
     for (filter, expected) in [
-        (r#"title pr or nickName pr and nickName pr"#, true),
-        (r#"(title pr or nickName pr) and nickName pr"#, false),
-        (r#"not (nickName pr) and title pr"#, true),
-        (r#"not (nickName pr or title pr)"#, false),
-        (r#"not(nickName pr)and(title pr)"#, true),
+        (r"title pr or nickName pr and nickName pr", true),
+        (r"(title pr or nickName pr) and nickName pr", false),
+        (r"not (nickName pr) and title pr", true),
+        (r"not (nickName pr or title pr)", false),
+        (r"not(nickName pr)and(title pr)", true),
         (r#"NOT (nickName PR) AND userName EQ "ada@example.com""#, true),
         (r#"userName eq "x" or userName eq "ada@example.com""#, true),
-        (r#"((((title pr))))"#, true),
+        (r"((((title pr))))", true),
     ] {
         assert_eq!(holds(filter), expected, "{filter}");
     }

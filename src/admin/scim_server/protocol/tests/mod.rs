@@ -12,6 +12,7 @@ use super::Object;
 use super::definitions::{GROUP, GROUPS, USER, USERS};
 use super::document::conform;
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn object(value: Json) -> Object {
     value.as_object().unwrap().clone()
 }

@@ -7,15 +7,18 @@ use super::super::error::ScimError;
 use super::super::patch::{PATCH, apply};
 use super::{Object, ada, engineers};
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn patched(operations: Json) -> Result<Object, ScimError> {
     apply(&USERS, &ada(), &json!({ "schemas": [PATCH], "Operations": operations }))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn group(operations: Json) -> Result<Object, ScimError> {
     apply(&GROUPS, &engineers(), &json!({ "schemas": [PATCH], "Operations": operations }))
 }
 
 /// What the operation makes of the attribute.
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn made(operation: Json, attribute: &str) -> Json {
     let result = patched(json!([operation])).unwrap_or_else(|error| panic!("{error}"));
     result.get(attribute).cloned().unwrap_or(Json::Null)
