@@ -209,7 +209,7 @@ async fn f2_all_missing_attributes_are_named_at_once_in_the_log_and_none_in_the_
     let browser = Browser::new();
     let page = stack.sign_in(&browser, "ada").await;
     assert_eq!((page.status.as_u16(), log.code(&page).as_str()), (403, "attributes_missing"));
-    let logged = log.of(&page)["error"].as_str().unwrap().to_owned();
+    let logged = log.reason(&page);
     for name in ["username", "email", "shoe_size"] {
         assert!(logged.contains(name), "{name}: {logged}");
         assert!(!page.text().contains(name), "{name}: {}", page.text());
@@ -331,7 +331,8 @@ async fn f5_teams_claim_names_teams_within_assignable_teams_and_no_others() {
         .events()
         .iter()
         .filter(|event| event["event"] == "entitlement_skipped")
-        .map(|event| format!("{} {}", event["entitlement"].as_str().unwrap(), event["why"].as_str().unwrap()))
+        .map(|event| serde_json::from_str::<serde_json::Value>(event["personal"].as_str().unwrap()).unwrap())
+        .map(|said| format!("{} {}", said["entitlement"].as_str().unwrap(), said["why"].as_str().unwrap()))
         .collect();
     for (team, why) in [("developers", "NotAssignable"), ("ghosts", "Absent"), ("eu/", "NotAssignable")] {
         let named = |line: &&String| line.contains(&format!("\"{team}\"")) && line.contains(why);
@@ -615,7 +616,7 @@ async fn a4_an_application_that_answers_every_call_with_a_page_is_not_written_to
     stack.parties.app.set_lie(LieTo::All, Lie::Html);
     let page = stack.sign_in_at(&browser, "ada", "/echo").await;
     assert_eq!((page.status.as_u16(), log.code(&page).as_str()), (503, "application_unexpected"));
-    let logged = log.of(&page)["error"].as_str().unwrap().to_owned();
+    let logged = log.reason(&page);
     assert!(logged.contains("Log in") && logged.contains("200"), "{logged}");
     assert_eq!(stack.parties.app.writes(), []);
     assert_out(&stack, &browser);

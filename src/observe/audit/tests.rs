@@ -331,7 +331,12 @@ async fn e6_an_erased_person_leaves_entries_that_verify_and_words_gone_otherwise
     writer.finish().await;
     let report = verify(store.as_ref(), &[]).await.unwrap();
     assert_eq!((report.findings.as_slice(), report.erased), ([].as_slice(), 6));
-    let left = format!("{:?}", all(&store).await);
+    // The words, not the digests: `ada` is good hexadecimal.
+    let words = |one: AuditRecord| {
+        let said = [&one.actor, &one.about].map(|part| part.as_ref()?.said.clone());
+        said.into_iter().flatten().fold(one.body.clone(), |words, said| words + &said.text)
+    };
+    let left: String = all(&store).await.into_iter().map(words).collect();
     for gone in ["ada", "192.0.2.1", "ada@example.com"] {
         assert!(!left.contains(gone), "{gone}");
     }

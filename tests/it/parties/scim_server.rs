@@ -175,8 +175,9 @@ async fn the_scim_connector_works_against_the_scim_server() {
     assert!(!found[0].active);
     assert_eq!(found[0].entitlements.teams, teams(&["readers"]));
     assert_eq!(found[0].profile.display_name.as_deref(), Some("Ada L"));
-    let names: Vec<String> =
+    let mut names: Vec<String> =
         connector.list(Kind::Team).await.unwrap().unwrap().into_iter().map(|team| team.name).collect();
+    names.sort();
     assert_eq!(names, ["makers", "readers"]);
     for _ in 0..2 {
         connector.delete(&ada).await.unwrap();

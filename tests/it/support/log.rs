@@ -64,6 +64,13 @@ impl Log {
         found.unwrap_or_else(|| panic!("nothing is logged under {id}"))
     }
 
+    /// Why it was refused, in the words that administrators see.
+    pub fn reason(&self, page: &Page) -> String {
+        let event = self.of(page);
+        let said: Value = serde_json::from_str(event["personal"].as_str().unwrap()).unwrap();
+        said["reason"].as_str().unwrap().to_owned()
+    }
+
     /// The code under which a page's refusal is logged.
     pub fn code(&self, page: &Page) -> String {
         self.of(page)["code"].as_str().unwrap().to_owned()
