@@ -1,7 +1,7 @@
 //! The admin API: its own listener, its own authentication, every call from one table.
 //!
 //! [`routes`] has the calls, [`permissions`] who may make them, [`openapi`] the document made of both. A call goes
-//! through the [`door`] (is it meant for this listener?), then its [`principal`] is recognised, then the permission is
+//! through the `door` (is it meant for this listener?), then its [`principal`] is recognised, then the permission is
 //! looked up, and only then is its body read.
 
 pub mod answer;

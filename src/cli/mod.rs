@@ -43,7 +43,7 @@ enum Command {
         /// One JSON object per line
         #[arg(long)]
         json: bool,
-        /// Also say where the settings in the store differ from [provisioning]
+        /// Also say where the settings in the store differ from `[provisioning]`
         #[arg(long)]
         store: bool,
     },

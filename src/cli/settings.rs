@@ -21,7 +21,7 @@ pub(super) enum SettingsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// The settings that hold as [provisioning] of a proxy.toml
+    /// The settings that hold as `[provisioning]` of a proxy.toml
     Export,
 }
 

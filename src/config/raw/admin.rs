@@ -48,8 +48,8 @@ pub enum SettingsSource {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsSection {
-    /// "store": [provisioning] holds until it is changed through the admin API; from then on what was put there holds,
-    /// on every replica, and this file's says only what differs (`narthex check --store`). "file": [provisioning]
+    /// "store": `[provisioning]` holds until it is changed through the admin API; from then on what was put there
+    /// holds, on every replica, and this file's says only what differs (`narthex check --store`). "file": `[provisioning]`
     /// holds, and the admin API only reads it.
     #[schemars(extend("default" = "store"))]
     pub source: Option<SettingsSource>,

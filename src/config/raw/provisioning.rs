@@ -62,7 +62,7 @@ pub enum GroupsAbsent {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provisioning {
-    /// "jit": an account is made at the first login. "scim": accounts are made by a SCIM client ([scim]), and people
+    /// "jit": an account is made at the first login. "scim": accounts are made by a SCIM client (`[scim]`), and people
     /// whom it did not push are as with "off". "off": none is made.
     #[schemars(extend("default" = "off"))]
     pub mode: Option<Mode>,
