@@ -60,7 +60,7 @@ recipe_digest() {
     case $1 in
         jupyterhub | scim2-server | synapse | xmlsec1) files+=("$parties_here/$1/requirements.txt") ;;
         keycloak) files+=("$parties_here/keycloak/realm.py") ;;
-        zabbix) files+=("$parties_here/zabbix/sources.list" "$parties_here/zabbix/zabbix.conf.php") ;;
+        zabbix) files+=("$parties_here/zabbix/zabbix.conf.php") ;;
     esac
     # The first number is the version of the recipes in `install`: raise it to have all installed anew.
     { echo "1 $1 $(version_of "$1")"; cat /dev/null "${files[@]}"; } | sha256sum | cut -c1-16
