@@ -334,6 +334,18 @@ fn s1_networks_are_read_in_the_form_that_clients_are_known_by() {
 }
 
 #[test]
+fn f6_a_tokens_name_is_none_of_narthexs_own() {
+    let token = "x".repeat(40);
+    for name in ["bootstrap", "command line"] {
+        let tokens = format!(
+            "[[admin.tokens]]\nname = \"{name}\"\nrole = \"operator\"\ntoken = \"{token}\"\n[server]\n"
+        );
+        let found = refusal("[server]\n", &tokens);
+        assert!(found.contains("this name is narthex's own"), "{found}");
+    }
+}
+
+#[test]
 fn addresses_and_limits_are_checked() {
     let refusals = [
         refusal("https://app.example.com", "http://app.example.com"),

@@ -58,7 +58,10 @@ impl Provisioner {
     pub async fn retire_absent(&self) -> Result<usize, ProvisionError> {
         let core = self.core();
         let lifecycle = &core.settings.lifecycle;
-        let Some(after) = lifecycle.deactivate_after_inactive else { return Ok(0) };
+        // M6: nothing is decided in shadow mode either.
+        let Some(after) = lifecycle.deactivate_after_inactive.filter(|_| !core.settings.shadow) else {
+            return Ok(0);
+        };
         let now = core.platform.clock.now();
         let mut retired = 0;
         for member in core.store.list_inactive(now.before(after), ABSENT_AT_A_TIME).await? {

@@ -1,5 +1,6 @@
 //! The decision on an identity, on the names that the application has.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::model::{Identity, Member};
 use crate::observe::audit::{Entry, Event, Plain};
 
 use super::ProvisionError;
-use super::connector::Connector;
+use super::connector::{Connector, Kind};
 use super::entitle::Skipped;
 use super::invites::Invited;
 use super::names::{self, Names};
@@ -28,7 +29,8 @@ impl Core {
             None => self.invited(identity).await?,
             Some(_) => None,
         };
-        let names = self.names_within(names::FRESH, deadline).await?;
+        let kinds = names::wanted_kinds(self.guarded()?.features(), &self.settings, invited.is_some());
+        let names = self.names_within(names::FRESH, &kinds, deadline).await?;
         let missing = match self.decide(identity, member, invited.as_ref(), &names)? {
             Decision::Proceed(resolved) => {
                 let wanted = resolved.wanted.as_ref().map(|wanted| &wanted.entitled);
@@ -44,7 +46,7 @@ impl Core {
             ) => Some(error),
             Decision::Refuse(error) => return Err(error),
         };
-        let fresher = self.names_within(names::REFRESH_AT_MOST, deadline).await?;
+        let fresher = self.names_within(names::REFRESH_AT_MOST, &kinds, deadline).await?;
         if let (Some(error), true) = (missing, Arc::ptr_eq(&names, &fresher)) {
             return Err(error);
         }
@@ -67,10 +69,15 @@ impl Core {
         Ok(resolve(&Question { identity, settings, authority, features, names, member, invited }))
     }
 
-    async fn names_within(&self, at_most: Duration, deadline: Instant) -> Result<Arc<Names>, ProvisionError> {
+    async fn names_within(
+        &self,
+        at_most: Duration,
+        kinds: &BTreeSet<Kind>,
+        deadline: Instant,
+    ) -> Result<Arc<Names>, ProvisionError> {
         let connector = self.guarded()?;
         let calls = self.calls(connector, deadline);
-        Ok(calls.patiently(|| self.names.within(at_most, connector, &self.settings)).await?)
+        Ok(calls.patiently(|| self.names.within(at_most, connector, kinds.clone())).await?)
     }
 
     /// F4, F5: what was asked for and not given is in the audit log.

@@ -46,6 +46,12 @@ pub fn always_grantors() -> BTreeMap<String, ConsoleRole> {
 }
 
 impl Core {
+    /// The identity's e-mail address, where it has one.
+    pub(super) fn vouched_email(&self, identity: &Identity) -> Option<String> {
+        let admitted = eligibility::admit(identity, &self.settings, self.authority(&identity.idp));
+        Some(admitted.ok()??.address.to_string())
+    }
+
     /// F1, and F6 for those who were invited from elsewhere.
     pub(super) async fn let_in(&self, identity: &Identity) -> Result<(), ProvisionError> {
         let authority = self.authority(&identity.idp);

@@ -42,17 +42,16 @@ impl Provisioner {
         if !self.core().has_application() {
             return;
         }
-        if self.core().settings.lifecycle.deactivate_after_inactive.is_some() {
-            let (this, stopping) = (self.clone(), tasks.stopping().clone());
-            tasks.spawn(async move {
-                let mut look = tokio::time::interval(LOOK_FOR_ABSENT);
-                while stopping.run_until_cancelled(look.tick()).await.is_some() {
-                    if let Err(error) = this.retire_absent().await {
-                        tracing::warn!(%error, "people who stopped coming cannot be looked for; it is tried again");
-                    }
+        let (this, stopping) = (self.clone(), tasks.stopping().clone());
+        // Whether anybody is to be looked for is asked each time: settings change at run time (M4).
+        tasks.spawn(async move {
+            let mut look = tokio::time::interval(LOOK_FOR_ABSENT);
+            while stopping.run_until_cancelled(look.tick()).await.is_some() {
+                if let Err(error) = this.retire_absent().await {
+                    tracing::warn!(%error, "people who stopped coming cannot be looked for; it is tried again");
                 }
-            });
-        }
+            }
+        });
         for _ in 0..WORKERS {
             let (this, stopping) = (self.clone(), tasks.stopping().clone());
             tasks.spawn(async move {

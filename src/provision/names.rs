@@ -1,6 +1,6 @@
 //! The names that the application has (roles, teams, …): what a login may give, listed once in a while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,13 +55,20 @@ impl Names {
 /// The last lists, shared by all logins.
 #[derive(Default)]
 pub struct NameCache {
-    last: Mutex<Option<(Instant, Arc<Names>)>>,
+    last: Mutex<Option<Last>>,
+}
+
+struct Last {
+    listed_at: Instant,
+    /// The kinds that were asked for. Of the others nothing is known.
+    kinds: BTreeSet<Kind>,
+    names: Arc<Names>,
 }
 
 impl NameCache {
     /// The last lists, however old.
     pub async fn known(&self) -> Option<Arc<Names>> {
-        self.last.lock().await.as_ref().map(|(_, names)| names.clone())
+        self.last.lock().await.as_ref().map(|last| last.names.clone())
     }
 
     /// The names, listed within `at_most`. Simultaneous callers wait for one listing.
@@ -72,24 +79,27 @@ impl NameCache {
         &self,
         at_most: Duration,
         connector: &dyn Connector,
-        settings: &Provisioning,
+        mut kinds: BTreeSet<Kind>,
     ) -> Result<Arc<Names>, ConnectorError> {
         let mut last = self.last.lock().await;
-        if let Some((listed_at, names)) = &*last
-            && listed_at.elapsed() < at_most
-        {
-            return Ok(names.clone());
+        if let Some(last) = &*last {
+            // SECURITY: a kind that was not asked for would pass for one that the application cannot list, and what is
+            // privileged in it for ordinary (F4). Logins, invites and pushes share these lists and ask for others.
+            if last.listed_at.elapsed() < at_most && kinds.is_subset(&last.kinds) {
+                return Ok(last.names.clone());
+            }
+            kinds.extend(&last.kinds);
         }
-        let names = Arc::new(list(connector, settings).await?);
-        *last = Some((Instant::now(), names.clone()));
+        let names = Arc::new(list(connector, &kinds).await?);
+        *last = Some(Last { listed_at: Instant::now(), kinds, names: names.clone() });
         Ok(names)
     }
 }
 
-async fn list(connector: &dyn Connector, settings: &Provisioning) -> Result<Names, ConnectorError> {
+async fn list(connector: &dyn Connector, kinds: &BTreeSet<Kind>) -> Result<Names, ConnectorError> {
     let features = connector.features();
     let mut names = Names::default();
-    for kind in wanted_kinds(features, settings) {
+    for kind in kinds.iter().copied() {
         let listed = match connector.list(kind).await {
             Ok(listed) => listed,
             Err(ConnectorError::Unsupported { .. }) => None,
@@ -106,15 +116,19 @@ async fn list(connector: &dyn Connector, settings: &Provisioning) -> Result<Name
     Ok(names)
 }
 
-/// The kinds that any identity could be given under these settings; the others are not asked for.
-fn wanted_kinds(features: &Features, settings: &Provisioning) -> Vec<Kind> {
+/// The kinds that an identity could be given under these settings; the others are not asked for. An invite can give of
+/// any.
+#[must_use]
+pub fn wanted_kinds(features: &Features, settings: &Provisioning, invited: bool) -> BTreeSet<Kind> {
     let gives = |wanted: fn(&MappingGives) -> bool| settings.mapping.iter().any(|row| wanted(&row.gives));
-    let teams = settings.teams_claim.is_some()
+    let teams = invited
+        || settings.teams_claim.is_some()
         || !settings.onboarding.teams.is_empty()
         || gives(|gives| matches!(gives, MappingGives::Team { .. }));
-    let app_groups = !settings.onboarding.app_groups.is_empty()
+    let app_groups = invited
+        || !settings.onboarding.app_groups.is_empty()
         || gives(|gives| matches!(gives, MappingGives::AppGroups(_)));
-    let permissions = gives(|gives| matches!(gives, MappingGives::Permission(_)));
+    let permissions = invited || gives(|gives| matches!(gives, MappingGives::Permission(_)));
     [
         (Kind::Role, features.roles),
         (Kind::Team, features.teams && teams),

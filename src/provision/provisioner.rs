@@ -244,6 +244,9 @@ impl Provisioner {
             return match core.settings.unprovisioned {
                 Unprovisioned::Deny => Err(ProvisionError::NotProvisioned),
                 Unprovisioned::Forward => {
+                    // G6, for those too who would come in without an account.
+                    let email = core.vouched_email(identity);
+                    core.email_is_admitted(identity, email.as_deref()).await?;
                     let mut explanation = core.explained_without_account(identity);
                     self.show_headers(identity, None, &mut explanation);
                     Ok((Provisioned::without_account(verified, Grant::default()), "forwarded", explanation))

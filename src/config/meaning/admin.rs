@@ -70,6 +70,11 @@ impl Meaning<'_> {
                 self.refuse(&at("name"), "this name stands here twice", "give each token a name of its own");
                 continue;
             }
+            // SECURITY: invites of these count as those of whoever has the machine, and the audit log names them so.
+            if name.as_ref().is_some_and(|name| ["bootstrap", "command line"].contains(&name.as_str())) {
+                self.refuse(&at("name"), "this name is narthex's own", "give the token another name");
+                continue;
+            }
             let token = self.secret(one.token.as_ref(), &at("token"));
             let (Some(name), Some(role), Some(token)) = (name, one.role, token) else { continue };
             let length = token.expose().chars().count();

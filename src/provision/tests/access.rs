@@ -108,6 +108,21 @@ async fn g6_a_blocked_person_comes_in_by_nothing() {
 }
 
 #[tokio::test]
+async fn g6_a_blocked_persons_email_is_not_forwarded_without_an_account_either() {
+    let mut world = leaver(Leaving::Deactivate);
+    let member = signed_in(&world).await;
+    world.process().block(member.id).await.unwrap();
+    (world.settings.mode, world.settings.unprovisioned) = (Mode::Off, Unprovisioned::Forward);
+    let mut other = ada(json!({ "email": "Ada@example.com" }));
+    other.idp = "other".parse().unwrap();
+    let error = world.login(&other).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::Blocked), "{error:?}");
+    let mut stranger = person("bob", json!({}));
+    stranger.idp = "other".parse().unwrap();
+    assert!(world.login(&stranger).await.unwrap().account().is_none());
+}
+
+#[tokio::test]
 async fn g6_whoever_is_unblocked_comes_in_again() {
     let world = leaver(Leaving::Deactivate);
     let member = signed_in(&world).await;

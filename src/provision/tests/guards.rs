@@ -4,8 +4,22 @@ use std::sync::Arc;
 
 use super::fake::{Fake, account};
 use crate::model::{Account, AccountId, AccountProfile, Entitlements};
-use crate::provision::connector::{Connector, ConnectorError, EntitlementChange, FindBy};
+use crate::provision::connector::{Connector, ConnectorError, EntitlementChange, FindBy, Kind};
 use crate::provision::guard::Guarded;
+use crate::provision::names::{FRESH, NameCache, Standing};
+
+#[tokio::test]
+async fn f4_a_kind_that_was_not_asked_for_yet_does_not_pass_for_one_that_cannot_be_listed() {
+    let (app, cache) = (Fake::new(), NameCache::default());
+    let first = cache.within(FRESH, &app, [Kind::Role].into()).await.unwrap();
+    assert_eq!(first.standing(Kind::Team, "acme/owners"), Standing::Unlisted);
+    let second = cache.within(FRESH, &app, [Kind::Team].into()).await.unwrap();
+    assert_eq!(second.standing(Kind::Team, "acme/owners"), Standing::Privileged);
+    app.forget_calls();
+    let both = cache.within(FRESH, &app, [Kind::Role, Kind::Team].into()).await.unwrap();
+    assert_eq!(both.standing(Kind::Role, "admin"), Standing::Privileged);
+    assert_eq!(app.calls(""), [] as [String; 0], "both are fresh");
+}
 
 fn administrator(id: &str, username: &str) -> Account {
     let mut account = account(id, username, &format!("{username}@example.com"));
