@@ -44,35 +44,36 @@ async fn e4_a_session_ended_by_the_command_line_is_over_in_the_running_proxy() {
     stack.notice().await;
     assert_eq!((status(&stack, &browser).await, status(&stack, &other).await), (200, 200));
 
-    let (code, text, error) = stack.program(&["session", "list", "--json"]);
+    let (code, text, error) = stack.program_meanwhile(&["session", "list", "--json"]).await;
     assert_eq!(code, 0, "{error}");
     let all = lines(&text);
     assert_eq!(all.len(), 2);
     let one = all.iter().find(|session| session["username"] == "ada").unwrap();
-    let (code, text, error) = stack.program(&["session", "revoke", one["id"].as_str().unwrap()]);
+    let (code, text, error) =
+        stack.program_meanwhile(&["session", "revoke", one["id"].as_str().unwrap()]).await;
     assert_eq!((code, text.as_str()), (0, "1 ended\n"), "{error}");
     stack.notice().await;
     assert_eq!((status(&stack, &browser).await, status(&stack, &other).await), (401, 200));
 
-    let (code, text, _) = stack.program(&["member", "list", "--search", "BO", "--json"]);
+    let (code, text, _) = stack.program_meanwhile(&["member", "list", "--search", "BO", "--json"]).await;
     let members = lines(&text);
     assert_eq!((code, members.len()), (0, 1), "{text}");
     let member = members[0]["id"].as_str().unwrap();
-    let (code, text, _) = stack.program(&["member", "show", member]);
+    let (code, text, _) = stack.program_meanwhile(&["member", "show", member]).await;
     assert!(code == 0 && text.contains("username    bob"), "{text}");
-    let (code, text, _) = stack.program(&["session", "revoke", "--member", member, "--json"]);
+    let (code, text, _) = stack.program_meanwhile(&["session", "revoke", "--member", member, "--json"]).await;
     assert_eq!((code, text.as_str()), (0, "{\"sessions\":1}\n"));
     stack.notice().await;
     assert_eq!(status(&stack, &other).await, 401);
     // Nothing is left to end.
-    let (code, ..) = stack.program(&["session", "revoke", "--member", member]);
+    let (code, ..) = stack.program_meanwhile(&["session", "revoke", "--member", member]).await;
     assert_eq!(code, 1);
 }
 
 #[tokio::test]
 async fn s5_the_bootstrap_token_of_the_command_line_opens_the_admin_api() {
     let stack = Stack::start().await;
-    let (code, text, error) = stack.program(&["admin", "bootstrap", "--json"]);
+    let (code, text, error) = stack.program_meanwhile(&["admin", "bootstrap", "--json"]).await;
     assert_eq!(code, 0, "{error}");
     let printed: Value = serde_json::from_str(&text).unwrap();
     assert!(printed["token"].as_str().unwrap().starts_with("nxb_"), "{printed}");
@@ -119,9 +120,9 @@ async fn m4_settings_change_in_the_running_proxy_and_hold_after_a_restart() {
     };
     assert!(role(&stack).await, "the next login goes by it");
 
-    let (code, text, error) = stack.program(&["check", "--store"]);
+    let (code, text, error) = stack.program_meanwhile(&["check", "--store"]).await;
     assert!(code == 1 && text.contains("provisioning.default_role: the file says \"user\""), "{text}{error}");
-    let (code, text, _) = stack.program(&["settings", "export"]);
+    let (code, text, _) = stack.program_meanwhile(&["settings", "export"]).await;
     assert!(code == 0 && text.contains("default_role = \"editor\""), "{text}");
     stack.restart().await;
     let after = call(&stack, Method::GET, "/settings").await.json();
@@ -132,7 +133,7 @@ async fn m4_settings_change_in_the_running_proxy_and_hold_after_a_restart() {
 async fn f6_whom_an_administrator_invites_comes_in_with_what_was_given() {
     let stack = Stack::start().await;
     let wanted = ["invite", "create", "--email", "zoe@example.com", "--role", "editor", "--json"];
-    let (code, text, error) = stack.program(&wanted);
+    let (code, text, error) = stack.program_meanwhile(&wanted).await;
     assert_eq!(code, 0, "{text}{error}");
     assert_eq!(lines(&text)[0]["invited_by"], "command line");
     // The program has the machine's clock, the proxy that of the tests: to the proxy that invite has expired.
@@ -143,12 +144,12 @@ async fn f6_whom_an_administrator_invites_comes_in_with_what_was_given() {
     let browser = Browser::new();
     stack.sign_in(&browser, "bob").await;
     let id = made["id"].as_str().unwrap();
-    let (code, text, _) = stack.program(&["invite", "show", id]);
+    let (code, text, _) = stack.program_meanwhile(&["invite", "show", id]).await;
     assert!(code == 0 && text.contains("used"), "{text}");
     let members = call(&stack, Method::GET, "/members?search=bob").await.json();
     assert_eq!(members["items"][0]["origin"], "invite");
-    let (code, ..) = stack.program(&["invite", "revoke", id]);
+    let (code, ..) = stack.program_meanwhile(&["invite", "revoke", id]).await;
     assert_eq!(code, 1, "it was used");
     let privileged = ["invite", "create", "--email", "x@example.com", "--role", "no such role"];
-    assert_eq!(stack.program(&privileged).0, 1);
+    assert_eq!(stack.program_meanwhile(&privileged).await.0, 1);
 }

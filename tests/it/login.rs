@@ -552,15 +552,15 @@ async fn a_refused_sign_in_is_explained_by_its_error_id() {
     let page = browser.visit(with(&answer, "iss", Some("https://evil.example")).as_str()).await;
     let id = log.of(&page)["error_id"].as_str().unwrap().to_owned();
 
-    let (code, said, complained) = stack.program(&["explain", "--error", &id]);
+    let (code, said, complained) = stack.program_meanwhile(&["explain", "--error", &id]).await;
     assert_eq!((code, complained.as_str()), (0, ""));
     assert!(said.contains("demo  iss_parameter_mismatch (to act: client)"), "{said}");
     assert!(said.contains("https://evil.example"), "{said}");
-    let (code, said, _) = stack.program(&["explain", "--json", "--error", &id]);
+    let (code, said, _) = stack.program_meanwhile(&["explain", "--json", "--error", &id]).await;
     let told: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((code, &told["code"], &told["idp"]), (0, &json!("iss_parameter_mismatch"), &json!("demo")));
 
-    let (code, said, complained) = stack.program(&["explain", "--error", "no-such-id"]);
+    let (code, said, complained) = stack.program_meanwhile(&["explain", "--error", "no-such-id"]).await;
     assert_eq!((code, said.as_str()), (1, ""));
     assert!(complained.contains("no sign-in with the id \"no-such-id\" is kept"), "{complained}");
 }

@@ -60,18 +60,19 @@ async fn x1_offline_nothing_is_asked_and_a_refusal_has_its_exit_code() {
     let stack = Stack::start().await;
     stack.parties.app.forget_calls();
     let file = stack.file("claims.json", ADA);
-    let (code, said, complained) = stack.program(&["explain", "--offline", "--claims", &file]);
+    let (code, said, complained) =
+        stack.program_meanwhile(&["explain", "--offline", "--claims", &file]).await;
     assert_eq!((code, complained.as_str()), (0, ""), "{said}");
     assert!(said.contains("=>  comes in, account created: ada"), "{said}");
     let nameless = stack.file("nameless.json", r#"{ "sub": "x", "email": "x@example.com" }"#);
-    let (code, said, _) = stack.program(&["explain", "--offline", "--claims", &nameless]);
+    let (code, said, _) = stack.program_meanwhile(&["explain", "--offline", "--claims", &nameless]).await;
     assert_eq!(code, 0, "{said}");
     let stranger = stack.file("stranger.json", r#"{ "sub": "x", "email": "x@elsewhere.example" }"#);
-    let (code, said, _) = stack.program(&["explain", "--offline", "--claims", &stranger]);
+    let (code, said, _) = stack.program_meanwhile(&["explain", "--offline", "--claims", &stranger]).await;
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("=>  refused: email_outside_authority"), "{said}");
     let nobody = stack.file("nobody.json", "{}");
-    let (code, _, complained) = stack.program(&["explain", "--offline", "--claims", &nobody]);
+    let (code, _, complained) = stack.program_meanwhile(&["explain", "--offline", "--claims", &nobody]).await;
     assert_eq!(code, 2);
     assert!(complained.contains("the claims have no `sub`"), "{complained}");
     assert_eq!(stack.parties.app.calls(), []);
@@ -84,7 +85,7 @@ async fn x1_a_sign_in_is_explained_by_the_login_id_of_the_audit_log_and_a_refusa
     let event = log.events().into_iter().find(|event| event["event"] == "login").unwrap();
     let details: Value = serde_json::from_str(event["details"].as_str().unwrap()).unwrap();
     let id = details["login_id"].as_str().unwrap().to_owned();
-    let (code, said, _) = stack.program(&["explain", "--error", &id]);
+    let (code, said, _) = stack.program_meanwhile(&["explain", "--error", &id]).await;
     assert_eq!(code, 0);
     assert!(said.contains("(what this sign-in did)") && said.contains("account adopted: carol"), "{said}");
     assert_eq!(header(&page, "x-remote-role").as_deref(), Some("editor"));
@@ -93,7 +94,7 @@ async fn x1_a_sign_in_is_explained_by_the_login_id_of_the_audit_log_and_a_refusa
     let browser = Browser::new();
     let page = stack.sign_in(&browser, "dave").await;
     let id = log.of(&page)["error_id"].as_str().unwrap().to_owned();
-    let (code, said, _) = stack.program(&["explain", "--error", &id, "--json"]);
+    let (code, said, _) = stack.program_meanwhile(&["explain", "--error", &id, "--json"]).await;
     let told: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((code, &told["ending"]["refused"]["code"]), (0, &json!("account_deactivated")));
 }
@@ -110,7 +111,7 @@ async fn m6_shadow_mode_reports_changes_nothing_and_for_real_it_is_as_it_said() 
     assert_eq!(stack.parties.app.writes(), []);
     assert_eq!((stack.parties.app.users(), stack.parties.app.teams_of("ada")), (users, teams));
 
-    let (code, said, complained) = stack.program(&["shadow"]);
+    let (code, said, complained) = stack.program_meanwhile(&["shadow"]).await;
     assert_eq!((code, complained.as_str()), (0, ""));
     for line in [
         "2 would get an account",
@@ -122,7 +123,7 @@ async fn m6_shadow_mode_reports_changes_nothing_and_for_real_it_is_as_it_said() 
     ] {
         assert!(said.contains(line), "{line:?} is not in\n{said}");
     }
-    let (_, said, _) = stack.program(&["shadow", "--json"]);
+    let (_, said, _) = stack.program_meanwhile(&["shadow", "--json"]).await;
     let report: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(report["counts"], json!({ "created": 2, "adopted": 1, "refused": 1 }));
 
@@ -143,9 +144,9 @@ async fn m6_shadow_mode_reports_changes_nothing_and_for_real_it_is_as_it_said() 
         }
         assert_eq!(person["gains"], json!(gained), "{username}");
     }
-    let (code, said, _) = stack.program(&["shadow", "--forget"]);
+    let (code, said, _) = stack.program_meanwhile(&["shadow", "--forget"]).await;
     assert_eq!((code, said.as_str()), (0, "4 outcomes are forgotten\n"));
-    let (_, said, _) = stack.program(&["shadow"]);
+    let (_, said, _) = stack.program_meanwhile(&["shadow"]).await;
     assert!(
         said.contains("provisioning.shadow is off") && said.contains("nobody has signed in yet"),
         "{said}"
@@ -162,19 +163,19 @@ async fn f5_the_json_form_goes_in_and_out_by_the_program() {
         rows[0].as_table_mut().unwrap().insert("team_role".to_owned(), "member".into());
     })
     .await;
-    let (code, said, _) = stack.program(&["mapping", "export"]);
+    let (code, said, _) = stack.program_meanwhile(&["mapping", "export"]).await;
     assert_eq!(code, 0);
     let exported: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(exported, serde_json::from_str::<Value>(document).unwrap());
     let file = stack.file("mapping.json", document);
-    let (code, said, _) = stack.program(&["mapping", "import", &file]);
+    let (code, said, _) = stack.program_meanwhile(&["mapping", "import", &file]).await;
     let expected =
         "[[provisioning.mapping]]\ngroup = \"engineers\"\nteam = \"developers\"\nteam_role = \"member\"\n";
     assert_eq!((code, said.as_str()), (0, expected));
-    let (code, said, complained) = stack.program(&["mapping", "import", "--check", &file]);
+    let (code, said, complained) = stack.program_meanwhile(&["mapping", "import", "--check", &file]).await;
     assert_eq!(code, 0, "{said}{complained}");
     let wrong = stack.file("wrong.json", r#"{ "mappings": [{ "group": "engineers" }] }"#);
-    let (code, said, complained) = stack.program(&["mapping", "import", &wrong]);
+    let (code, said, complained) = stack.program_meanwhile(&["mapping", "import", &wrong]).await;
     assert_eq!((code, said.as_str()), (1, ""));
     assert!(complained.contains("mappings[0]: there is no key `group`"), "{complained}");
 }

@@ -170,7 +170,7 @@ async fn g1_the_last_administrator_of_gitea_survives_a_mapping_that_would_demote
     };
     groups(&stack, "gitea_admin", &["guests"]);
     assert_eq!(sign_in(&stack, "gitea_admin").await.status, 200);
-    let (_, said, _) = stack.program(&["shadow", "--json"]);
+    let (_, said, _) = stack.program_meanwhile(&["shadow", "--json"]).await;
     let report: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(report["counts"], json!({ "refused": 1 }), "{said}");
 
@@ -207,7 +207,7 @@ async fn m6_a_shadow_rollout_on_a_gitea_in_use_changes_nothing_and_for_real_it_i
     }
     assert_eq!(gitea.listing().await, before, "shadow mode changes nothing");
 
-    let (code, said, complained) = stack.program(&["shadow", "--json"]);
+    let (code, said, complained) = stack.program_meanwhile(&["shadow", "--json"]).await;
     assert_eq!((code, complained.as_str()), (0, ""));
     let report: Value = serde_json::from_str(&said).unwrap();
     // Refused are the administrator, the deactivated, the unverified and the protected of the thirty.

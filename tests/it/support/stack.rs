@@ -99,11 +99,12 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
     }
 
     /// `narthex` with these arguments and the proxy's configuration: exit code, standard output and error.
+    /// Of a stack that is stopped: the proxy stands still meanwhile, perhaps in the middle of a write.
     pub fn program(&self, arguments: &[&str]) -> (i32, String, String) {
         said(self.command(arguments).output().unwrap())
     }
 
-    /// The same, while provider and application answer it.
+    /// The same, while proxy, provider and application go on.
     pub async fn program_meanwhile(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = self.command(arguments);
         said(tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap())
