@@ -1,5 +1,9 @@
 //! What routes say. `Allow` stands for any access that asks who it is.
 
+mod network;
+
+pub use network::*;
+
 #[derive(Debug, Clone)]
 pub struct Route {
     pub path: String,

@@ -21,3 +21,15 @@ pub enum RequireSigned {
     Response,
     Both,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotifyEvent {
+    AccountCreated,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpSecurity {
+    Starttls,
+    Tls,
+    None,
+}
