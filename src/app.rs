@@ -93,7 +93,7 @@ pub struct App {
     /// With mode `scim`.
     scim: Option<DataPlane>,
     health: SocketAddr,
-    admin: SocketAddr,
+    admin: DataPlane,
     probes: Health,
     tasks: Tasks,
     sessions: Arc<Sessions>,
@@ -219,7 +219,7 @@ impl App {
         let health_listener =
             tokio::net::TcpListener::from_std(health_socket).map_err(ListenError::Listener)?;
         tasks.spawn(probes.clone().serve(health_listener, tasks.stopping().clone()));
-        tasks.spawn(administration.serve(tasks.stopping().clone()));
+        let administered = administration.start(&tasks)?;
         probes.set_started();
         tracing::info!(
             listen = %plane.local_addr(), health = %health, %admin, public_url = %settings.server.public_url,
@@ -229,7 +229,7 @@ impl App {
             plane,
             scim,
             health,
-            admin,
+            admin: administered,
             probes,
             tasks,
             sessions,
@@ -260,7 +260,7 @@ impl App {
     /// Where the admin API is.
     #[must_use]
     pub fn admin_addr(&self) -> SocketAddr {
-        self.admin
+        self.admin.local_addr()
     }
 
     /// Ends what has expired now, instead of within a quarter of a second: for whoever turns the clock.
@@ -285,6 +285,7 @@ impl App {
         if let Some(scim) = self.scim {
             scim.shut_down().await;
         }
+        self.admin.shut_down().await;
         if let Err(error) = self.sessions.flush().await {
             tracing::warn!(%error, "the last activity could not be written");
         }

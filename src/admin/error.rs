@@ -38,6 +38,9 @@ pub enum AdminError {
     NotJson,
     #[error("the body is larger than {limit} bytes")]
     TooLarge { limit: usize },
+    /// SECURITY: invariant 9. Who sends a byte now and then holds nothing for longer.
+    #[error("the body did not arrive within {seconds} s")]
+    TooSlow { seconds: u64 },
     #[error("there is no {0}")]
     NoSuch(&'static str),
     #[error("say which version is to be changed: If-Match with the ETag that was read")]
@@ -61,6 +64,8 @@ pub enum AdminError {
     Connector(#[from] ConnectorError),
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
+    #[error("something of narthex's own went wrong; the log says what")]
+    Broken,
 }
 
 impl AdminError {
@@ -80,6 +85,7 @@ impl AdminError {
             Self::BadRequest(_) => "bad_request",
             Self::NotJson => "not_json",
             Self::TooLarge { .. } => "too_large",
+            Self::TooSlow { .. } => "too_slow",
             Self::NoSuch(_) => "no_such_thing",
             Self::VersionNeeded => "version_needed",
             Self::VersionChanged { .. } => "version_changed",
@@ -89,6 +95,7 @@ impl AdminError {
             Self::Store(_) => "store_away",
             Self::Connector(_) => "application",
             Self::NoEntropy(_) => "no_entropy",
+            Self::Broken => "broken",
         }
     }
 
@@ -96,7 +103,7 @@ impl AdminError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Connector(_) => Fault::Application,
-            Self::Store(_) | Self::NoEntropy(_) => Fault::Us,
+            Self::Store(_) | Self::NoEntropy(_) | Self::Broken => Fault::Us,
             Self::ForeignHost
             | Self::CrossOrigin
             | Self::Unauthenticated
@@ -109,6 +116,7 @@ impl AdminError {
             | Self::BadRequest(_)
             | Self::NotJson
             | Self::TooLarge { .. }
+            | Self::TooSlow { .. }
             | Self::NoSuch(_)
             | Self::VersionNeeded
             | Self::VersionChanged { .. }

@@ -97,6 +97,9 @@ pub struct InviteView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloned_from: Option<String>,
     pub invited_by: String,
+    /// Who changed it beside who made it: it gives no more than each of them may grant when it is used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed_by: Vec<String>,
     /// RFC 3339, UTC, as the other times.
     pub created_at: String,
     pub expires_at: String,
@@ -126,6 +129,7 @@ impl Example for InviteView {
             owner: false,
             cloned_from: None,
             invited_by: "olaf".to_owned(),
+            changed_by: Vec::new(),
             created_at: "2026-01-31T12:00:00Z".to_owned(),
             expires_at: "2026-02-03T12:00:00Z".to_owned(),
             member: None,
@@ -167,6 +171,7 @@ pub fn viewed(desk: &Desk, invite: Invite) -> InviteView {
         owner: given.owner,
         cloned_from: invite.terms.cloned_from,
         invited_by: invite.invited_by,
+        changed_by: invite.changed_by,
         created_at: invite.created_at.to_string(),
         expires_at: invite.expires_at.to_string(),
         member: invite.member.map(|member| member.to_string()),

@@ -21,6 +21,7 @@ pub mod principal;
 pub mod refusals;
 pub mod routes;
 pub mod scim_server;
+pub mod server;
 pub mod sessions;
 pub mod settings;
 pub mod status;
@@ -29,14 +30,15 @@ mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{ConnectInfo, RawPathParams, Request, State};
 use axum::routing::{MethodFilter, on};
+use http::request::Parts as Head;
 use http::{HeaderValue, Response, header};
-use tokio_util::sync::CancellationToken;
 
 use self::answer::Answer;
 use self::call::{Call, MAX_BODY};
@@ -45,17 +47,20 @@ use self::door::Door;
 pub use self::error::AdminError;
 use self::invites::Desk;
 use self::live::Live;
-use self::principal::Principals;
+use self::principal::{Principal, Principals};
 use self::routes::{Access, ROUTES, Route};
 use crate::config::Settings;
 use crate::identify::session::Sessions;
 use crate::model::IdpId;
 use crate::observe::Audit;
-use crate::observe::audit::Event;
+use crate::observe::audit::{Entry, Event};
 use crate::platform::{KeyRing, Platform};
 use crate::problem::Problem;
 use crate::provision::{Connector, Provisioner};
 use crate::store::Store;
+
+/// See [`Admin::body_time`].
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// What the admin API works with.
 pub struct Admin {
@@ -71,6 +76,8 @@ pub struct Admin {
     desk: Desk,
     audit: Audit,
     platform: Platform,
+    /// A body is read within this time.
+    body_time: Duration,
 }
 
 /// An identity provider, as far as administration is concerned.
@@ -135,15 +142,7 @@ impl Admin {
             desk,
             audit: parts.audit,
             platform: parts.platform,
-        }
-    }
-
-    /// Serves until `stop`.
-    pub async fn serve(self: Arc<Self>, listener: tokio::net::TcpListener, stop: CancellationToken) {
-        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
-        let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the admin listener ended");
+            body_time: BODY_TIME,
         }
     }
 
@@ -162,14 +161,20 @@ impl Admin {
         }
         router
             .fallback(async |State(admin): State<Arc<Self>>, request: Request| {
-                let (head, _) = request.into_parts();
-                refused(&admin.door.admit(&head).err().unwrap_or(AdminError::UnknownPath))
+                admin.nowhere(request, AdminError::UnknownPath)
             })
             .method_not_allowed_fallback(async |State(admin): State<Arc<Self>>, request: Request| {
-                let (head, _) = request.into_parts();
-                refused(&admin.door.admit(&head).err().unwrap_or(AdminError::UnknownMethod))
+                admin.nowhere(request, AdminError::UnknownMethod)
             })
             .with_state(self)
+    }
+
+    /// What no route takes.
+    fn nowhere(&self, request: Request, error: AdminError) -> Response<Body> {
+        let (head, _) = request.into_parts();
+        let error = self.door.admit(&head).err().unwrap_or(error);
+        self.audit.refused(Event::AdministratorRefused, error.code());
+        refused(&error)
     }
 
     async fn handle(
@@ -179,19 +184,24 @@ impl Admin {
         parts: Option<RawPathParams>,
         request: Request,
     ) -> Response<Body> {
-        match self.called(route, client, parts, request).await {
+        let (head, body) = request.into_parts();
+        let by = match self.admitted(route, client, &head) {
+            Ok(by) => by,
+            Err(error) => return self.turned_away(route, client, None, &error),
+        };
+        match self.called(route, client, parts, (by.clone(), head, body)).await {
             Ok(answer) => dressed(answer.into_response()),
-            Err(error) => {
-                match &error {
-                    AdminError::Store(_) | AdminError::NoEntropy(_) | AdminError::Connector(_) => {
-                        tracing::error!(operation = route.operation, %error, "an admin call failed");
-                    }
-                    error => {
-                        tracing::debug!(operation = route.operation, %client, %error, "an admin call was refused");
-                        self.audit.refused(Event::AdministratorRefused, error.code());
-                    }
-                }
-                refused(&error)
+            Err(error) => self.turned_away(route, client, by.as_ref(), &error),
+        }
+    }
+
+    /// Who asks, where the route needs to know.
+    fn admitted(&self, route: &Route, client: IpAddr, head: &Head) -> Result<Option<Principal>, AdminError> {
+        self.door.admit(head)?;
+        match route.access {
+            Access::Anybody => Ok(None),
+            Access::Recognised | Access::Needs(_) => {
+                self.principals.recognise(&head.headers, client).map(Some)
             }
         }
     }
@@ -201,27 +211,47 @@ impl Admin {
         route: &'static Route,
         client: IpAddr,
         parts: Option<RawPathParams>,
-        request: Request,
+        (by, head, body): (Option<Principal>, Head, Body),
     ) -> Result<Answer, AdminError> {
-        let (head, body) = request.into_parts();
-        self.door.admit(&head)?;
-        let by = match route.access {
-            Access::Anybody => None,
-            Access::Recognised => Some(self.principals.recognise(&head.headers, client)?),
-            Access::Needs(needs) => {
-                let by = self.principals.recognise(&head.headers, client)?;
-                if !needs.is_of(by.role()) {
-                    return Err(AdminError::NotPermitted { needs, role: by.role().as_str() });
-                }
-                Some(by)
+        if let Access::Needs(needs) = route.access {
+            let role = by.as_ref().ok_or(AdminError::Unauthenticated)?.role();
+            if !needs.is_of(role) {
+                return Err(AdminError::NotPermitted { needs, role: role.as_str() });
             }
-        };
+        }
         let parts = parts.ok_or(AdminError::UnknownPath)?;
         let path = parts.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let query = call::query(head.uri.query().unwrap_or_default(), route)?;
-        let body = to_bytes(body, MAX_BODY).await.map_err(|_| AdminError::TooLarge { limit: MAX_BODY })?;
+        let whole = tokio::time::timeout(self.body_time, to_bytes(body, MAX_BODY)).await;
+        let body = whole.map_err(|_| AdminError::TooSlow { seconds: self.body_time.as_secs() })?;
+        let body = body.map_err(|_| AdminError::TooLarge { limit: MAX_BODY })?;
         let call = Call { by, path, query, headers: head.headers, body, client };
         (route.act)(self, &call).await
+    }
+
+    /// S3: whoever is known and tries what they may not is in the log by name; whoever is not is counted.
+    fn turned_away(
+        &self,
+        route: &Route,
+        client: IpAddr,
+        by: Option<&Principal>,
+        error: &AdminError,
+    ) -> Response<Body> {
+        let operation = route.operation;
+        match (error, by) {
+            (AdminError::Store(_) | AdminError::NoEntropy(_) | AdminError::Connector(_), _) => {
+                tracing::error!(operation, %error, "an admin call failed");
+            }
+            (AdminError::NotPermitted { .. } | AdminError::BeyondGrant { .. }, Some(by)) => {
+                let entry = Entry::new(Event::AdministratorRefused).by(by.actor()).from(client);
+                self.audit.record(entry.code(error.code()).field("operation", operation));
+            }
+            (error, _) => {
+                tracing::debug!(operation, %client, %error, "an admin call was refused");
+                self.audit.refused(Event::AdministratorRefused, error.code());
+            }
+        }
+        refused(error)
     }
 }
 

@@ -3,34 +3,34 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use super::providers::wanted_claims;
 use super::{OpenStore, StartError};
 use crate::admin::live::{Change, InForce, Live, LiveError};
 use crate::admin::members::{self, MemberView};
 use crate::admin::principal::{self, BootstrapError};
+use crate::admin::server::AdminServer;
 use crate::admin::sessions::{self, SessionView};
 use crate::admin::{Admin, Parts};
 use crate::config::Settings;
 use crate::config::settings::Scim;
 use crate::identify::oidc::WantedClaims;
 use crate::identify::refused::Refused;
-use crate::listen::accept::ListenError;
+use crate::listen::DataPlane;
+use crate::listen::accept::{ListenError, Listening};
 use crate::model::session::SessionContent;
 use crate::model::{MemberId, SessionHash};
 use crate::observe::Audit;
 use crate::observe::audit::{Actor, Entry, Event};
-use crate::platform::Platform;
+use crate::platform::{Platform, Tasks};
 use crate::provision::connector::Features;
 use crate::provision::{Provisioner, catalogue};
 use crate::store::lists::{MembersLike, SessionsOf};
 use crate::store::{Store, StoreError};
 
-/// A listener and what answers there.
+/// A listener and what will answer there.
 pub(super) struct Administration {
     admin: Arc<Admin>,
-    listener: tokio::net::TcpListener,
+    listening: Listening,
 }
 
 /// Gives its address, too.
@@ -40,15 +40,23 @@ pub(super) fn prepare(
     parts: Parts,
 ) -> Result<(SocketAddr, Administration), StartError> {
     let address = socket.local_addr().map_err(ListenError::Listener)?;
-    socket.set_nonblocking(true).map_err(ListenError::Listener)?;
-    let listener = tokio::net::TcpListener::from_std(socket).map_err(ListenError::Listener)?;
+    let listening = Listening {
+        listener: socket,
+        tls: None,
+        // Administrators are few; the work itself is done on the cold side.
+        workers: 1,
+        header_read: settings.server.timeouts.header_read,
+        drain: settings.server.timeouts.drain,
+    };
     let admin = Arc::new(Admin::new(settings, address.ip(), parts));
-    Ok((address, Administration { admin, listener }))
+    Ok((address, Administration { admin, listening }))
 }
 
 impl Administration {
-    pub(super) async fn serve(self, stop: CancellationToken) {
-        self.admin.serve(self.listener, stop).await;
+    /// Answers from now on.
+    pub(super) fn start(self, tasks: &Tasks) -> Result<DataPlane, ListenError> {
+        let server = Arc::new(AdminServer::new(self.admin, tasks.clone()));
+        DataPlane::start(self.listening, tasks, |_| server.clone())
     }
 }
 

@@ -176,9 +176,13 @@ fn text(invite: &InviteView, whole: bool) -> String {
         return printable(&format!("{id}  {state}  {email}  {gives}  until {expires_at}"));
     }
     let idp = invite.idp.as_deref().unwrap_or("any that may speak for the address");
+    let changed = match invite.changed_by.as_slice() {
+        [] => String::new(),
+        names => format!("\nchanged  by {}", names.join(", ")),
+    };
     printable(&format!(
         "id       {id}\ne-mail   {email}\nby       {idp}\ngives    {gives}\nstate    {state}, good until \
-         {expires_at}\ninvited  by {}, {}\nlink     {link}",
+         {expires_at}\ninvited  by {}, {}{changed}\nlink     {link}",
         invite.invited_by, invite.created_at
     ))
 }

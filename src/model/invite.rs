@@ -25,6 +25,8 @@ pub struct Invite {
     pub terms: InviteTerms,
     /// The administrator's name; what they may grant is looked at again when the invite is used.
     pub invited_by: String,
+    /// Administrators who changed it and did not make it, each once; looked at in the same way.
+    pub changed_by: Vec<String>,
     pub created_at: UnixTime,
     /// From then on it is good for nobody new.
     pub expires_at: UnixTime,
@@ -74,6 +76,11 @@ pub enum InviteState {
 }
 
 impl Invite {
+    /// The names of all who had a hand in it.
+    pub fn hands(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.invited_by).chain(&self.changed_by).map(String::as_str)
+    }
+
     #[must_use]
     pub fn state(&self, now: UnixTime) -> InviteState {
         match (self.revoked_at, self.member, &self.claimed) {

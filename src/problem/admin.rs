@@ -23,6 +23,7 @@ impl From<&AdminError> for Problem {
             AdminError::BadRequest(_) => (StatusCode::BAD_REQUEST, "This request cannot be taken"),
             AdminError::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Not JSON"),
             AdminError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "Too large"),
+            AdminError::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "Too slow"),
             // RFC 6585, 3.
             AdminError::VersionNeeded => (StatusCode::PRECONDITION_REQUIRED, "Version needed"),
             AdminError::VersionChanged { .. } => (StatusCode::PRECONDITION_FAILED, "Changed meanwhile"),
@@ -30,7 +31,7 @@ impl From<&AdminError> for Problem {
             AdminError::Conflict(_) => (StatusCode::CONFLICT, "Not as things are"),
             AdminError::Unsound { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "Unsound"),
             AdminError::Connector(_) => (StatusCode::BAD_GATEWAY, "The application's API"),
-            AdminError::Store(_) | AdminError::NoEntropy(_) => {
+            AdminError::Store(_) | AdminError::NoEntropy(_) | AdminError::Broken => {
                 (StatusCode::SERVICE_UNAVAILABLE, "Not possible at the moment")
             }
         };

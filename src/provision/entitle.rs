@@ -1,12 +1,14 @@
 //! What an identity is given, and why (F3, F4, F5, L7): every entitlement with its source and rule.
 
 mod kinds;
+mod ordinary;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::settings::{MappingGives, MappingRow, Provisioning, UnknownRole};
+pub use self::ordinary::configured_as_ordinary;
+use crate::config::settings::{MappingGives, Provisioning, UnknownRole};
 pub use crate::model::Source;
 use crate::model::invite::InviteId;
 use crate::model::{Entitlements, Identity, Item};
@@ -101,7 +103,8 @@ pub enum SkipReason {
     Absent,
     /// F4: privileged, and asked for by a claim, an unmarked row or a default.
     Privileged,
-    /// F4: a claim may name only roles that the application lists or the configuration names.
+    /// F4, F6: a claim, or the invite of somebody who may not grant what is privileged, may name only what the
+    /// application lists or the configuration names.
     Unlisted,
     /// F5: the claim named a team outside `assignable_teams`.
     NotAssignable,
@@ -248,7 +251,7 @@ impl Work<'_> {
             // SECURITY: where the application cannot tell privileged roles from others, a claim may name
             // only what the configuration names as an ordinary one.
             Standing::Unlisted => {
-                (raw && !self.configured_as_ordinary(&role)).then_some(SkipReason::Unlisted)
+                (raw && !self.is_configured_as_ordinary(Kind::Role, &role)).then_some(SkipReason::Unlisted)
             }
         };
         let Some(why) = why else {
@@ -275,13 +278,21 @@ impl Work<'_> {
         }
     }
 
-    /// The default role, or one that an unmarked row gives.
-    fn configured_as_ordinary(&self, role: &str) -> bool {
-        let by_row = |row: &MappingRow| match &row.gives {
-            MappingGives::Role(named) => named == role && !row.privileged,
-            MappingGives::Team { .. } | MappingGives::AppGroups(_) | MappingGives::Permission(_) => false,
-        };
-        self.settings.default_role.as_deref() == Some(role) || self.settings.mapping.iter().any(by_row)
+    fn is_configured_as_ordinary(&self, kind: Kind, name: &str) -> bool {
+        configured_as_ordinary(self.settings, kind, name)
+    }
+
+    /// F6: why whoever may not grant what is privileged (`marked`: they may) does not give this.
+    fn beyond_invite(&self, kind: Kind, name: &str, marked: bool) -> Option<SkipReason> {
+        match self.standing(kind, name) {
+            Standing::Ordinary => None,
+            Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
+            Standing::Absent => Some(SkipReason::Absent),
+            // SECURITY: as with claims.
+            Standing::Unlisted => {
+                (!marked && !self.is_configured_as_ordinary(kind, name)).then_some(SkipReason::Unlisted)
+            }
+        }
     }
 
     fn default_role(&mut self) -> Result<(), ProvisionError> {

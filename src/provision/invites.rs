@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::provisioner::Core;
 use super::{ProvisionError, eligibility};
 use crate::config::settings::{Mode, Provisioning};
-use crate::model::invite::InviteId;
+use crate::model::invite::{Invite, InviteId};
 use crate::model::{ConsoleRole, Entitlements, Identity, Member, MemberId, Origin};
 use crate::observe::audit::{Entry, Event, Plain};
 
@@ -16,7 +16,8 @@ pub struct Invited {
     /// The revision that was read; it is claimed as just this one.
     pub revision: i64,
     pub entitlements: Entitlements,
-    /// The role that the inviting administrator has now; `None`: none any more, and the invite is worth nothing.
+    /// The lowest role that those who had a hand in it have now; `None`: one has none any more, and the invite is worth
+    /// nothing.
     pub inviter: Option<ConsoleRole>,
 }
 
@@ -90,19 +91,30 @@ impl Core {
         if self.store.find_member(idp, subject).await?.is_some() {
             return Ok(None);
         }
-        let Some(role) = self.grantors.get(&invite.invited_by).copied() else {
-            tracing::warn!(
-                invite = %invite.id, by = invite.invited_by,
-                "an invite is not used: who made it is no administrator any more"
-            );
-            return Ok(None);
-        };
+        let Some(role) = self.lowest_of_hands(&invite) else { return Ok(None) };
         Ok(Some(Invited {
             id: invite.id,
             revision: invite.revision,
             entitlements: invite.terms.entitlements,
             inviter: Some(role),
         }))
+    }
+
+    /// SECURITY: what an operator may not give, they may not have given by changing an administrator's invite either, nor
+    /// an administrator who is an operator by now: the lowest role of all who had a hand in it counts.
+    fn lowest_of_hands(&self, invite: &Invite) -> Option<ConsoleRole> {
+        let mut lowest = ConsoleRole::Administrator;
+        for name in invite.hands() {
+            let Some(role) = self.grantors.get(name).copied() else {
+                tracing::warn!(
+                    invite = %invite.id, by = name,
+                    "an invite is not used: who made or changed it is no administrator any more"
+                );
+                return None;
+            };
+            lowest = lowest.min(role);
+        }
+        Some(lowest)
     }
 
     /// Consumes the invite for this identity.

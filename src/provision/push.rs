@@ -62,24 +62,58 @@ impl Core {
                 core.settle(&identity, deadline).await?;
                 Ok(None)
             }
-            (Some(_), Some(member)) => self.withdraw(member, Leaving::Deactivate).await,
-            (None, Some(member)) => self.withdraw(member, self.settings.lifecycle.leaver).await,
+            (Some(_), Some(member)) => self.withdraw(member, Leaving::Deactivate, deadline).await,
+            (None, Some(member)) => self.withdraw(member, self.settings.lifecycle.leaver, deadline).await,
             // Never active here, or gone before the application heard of it.
             (_, None) => Ok(None),
         }
     }
 
     /// E4: the sessions end at once, the account is left to the member's own job.
-    async fn withdraw(&self, member: Member, how: Leaving) -> Result<Option<UnixTime>, ProvisionError> {
-        let now = self.platform.clock.now();
+    async fn withdraw(
+        &self,
+        member: Member,
+        how: Leaving,
+        deadline: Instant,
+    ) -> Result<Option<UnixTime>, ProvisionError> {
         let is_so = match member.account_state {
             AccountState::Deleted => true,
             AccountState::Deactivated => how == Leaving::Deactivate,
             AccountState::Present | AccountState::Leaving => false,
         };
-        if is_so || member.account.is_none() {
+        if member.account.is_none() {
             return Ok(None);
         }
+        if is_so {
+            return self.stays_withdrawn(member, how, deadline).await;
+        }
+        self.withdraws(member, how).await
+    }
+
+    /// The record says that it is done. It is believed of a member whom nobody works on only: a sign-in that the directory
+    /// still let in may be activating the account again just now, or have died of it.
+    async fn stays_withdrawn(
+        &self,
+        member: Member,
+        how: Leaving,
+        deadline: Instant,
+    ) -> Result<Option<UnixTime>, ProvisionError> {
+        let now = self.platform.clock.now();
+        let Ok(lease) = self.try_hold(member.id).await? else { return Ok(Some(now.after(BUSY))) };
+        let member = lease.standing.member;
+        let account = match member.account_state {
+            AccountState::Deleted => Ok(None),
+            _ => self.account_of(&member, deadline).await,
+        };
+        self.release(member.id, lease.holder).await;
+        match account? {
+            Some(account) if account.active => self.withdraws(member, how).await,
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    async fn withdraws(&self, member: Member, how: Leaving) -> Result<Option<UnixTime>, ProvisionError> {
+        let now = self.platform.clock.now();
         let max = self.settings.lifecycle.max_removals;
         if member.leaving != Some(how) && !self.store.take_removals(1, now, REMOVALS_WITHIN, max).await? {
             // G3: a directory that lost its people takes nobody's account away at once. They are out all the same.
@@ -141,6 +175,27 @@ impl Core {
             return Err(ProvisionError::LinkedToAnotherMember { username: member.username });
         }
         Ok(Some(member))
+    }
+
+    /// Whether the directory wants the account of this member, whom this process has the right to work on: it may have
+    /// changed its mind while that right was waited for. What it says from now on waits for the right
+    /// ([`Core::stays_withdrawn`]) or outdates what is read under it.
+    pub(super) async fn is_wanted_still(
+        &self,
+        member: &Member,
+        identity: &Identity,
+    ) -> Result<(), ProvisionError> {
+        // M5: what SCIM made stays as it is under another mode.
+        if self.pushing.is_none() && identity.idp != IdpId::scim() {
+            return Ok(());
+        }
+        let pushed = member.identities.iter().find(|(idp, _)| *idp == IdpId::scim());
+        let Some((_, user)) = pushed else { return Ok(()) };
+        let user = self.store.find_scim(ScimKind::User, user.as_str()).await?;
+        if user.as_ref().is_some_and(pushed::is_active) {
+            return Ok(());
+        }
+        Err(ProvisionError::AccountDeactivated { username: member.username.clone() })
     }
 
     /// The member, with this identity from now on.

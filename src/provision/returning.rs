@@ -96,7 +96,7 @@ impl Core {
         Ok(Settled { member, account, grant, how: How::Existing, story })
     }
 
-    async fn under_lease(
+    pub(super) async fn under_lease(
         self: &Arc<Self>,
         lease: Lease,
         identity: &Identity,
@@ -104,6 +104,7 @@ impl Core {
     ) -> Result<Settled, ProvisionError> {
         let Lease { holder, standing } = lease;
         admitted(&standing.member)?;
+        self.is_wanted_still(&standing.member, identity).await?;
         let sessions = standing.sessions.clone();
         let mut member = standing.member.clone();
         let now = self.platform.clock.now();

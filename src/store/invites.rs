@@ -17,7 +17,7 @@ pub trait InviteStore: Send + Sync {
     /// The newest invites, at most `limit`, older than `before`.
     async fn list_invites(&self, before: Option<InviteId>, limit: usize) -> Result<Vec<Invite>, StoreError>;
 
-    /// Puts terms, expiry, revocation and sends of `invite` in the place of those of the revision before its own, as
+    /// Puts terms, expiry, revocation, sends and who changed it of `invite` in the place of those of the revision before its own, as
     /// long as it has led to no member and is not revoked; `false` where it is otherwise.
     async fn change_invite(&self, invite: &Invite) -> Result<bool, StoreError>;
 

@@ -12,11 +12,13 @@ use crate::admin::error::AdminError;
 use crate::admin::live::Live;
 use crate::admin::principal::Principal;
 use crate::config::Settings;
+use crate::config::settings::Provisioning;
 use crate::model::invite::{Invite, InviteId, InviteState, InviteTerms};
 use crate::model::letter::{Channel, Letter};
 use crate::model::{EmailAddress, Entitlements, IdpId, UnixTime};
 use crate::platform::Platform;
 use crate::provision::connector::{FindBy, Kind, Named};
+use crate::provision::entitle::configured_as_ordinary;
 use crate::provision::{Connector, eligibility};
 use crate::store::Store;
 
@@ -82,6 +84,7 @@ impl Desk {
             id: InviteId(self.platform.entropy.member_id(now)?.0),
             terms,
             invited_by: by.name().to_owned(),
+            changed_by: Vec::new(),
             created_at: now,
             expires_at: now.after(lifetime(request)?.unwrap_or(USUAL)),
             revision: 1,
@@ -135,7 +138,7 @@ impl Desk {
     }
 
     /// Puts other terms in the place of those of `invite`, which was just read. Whoever changes it answers for it from
-    /// now on no more than who made it: both must be allowed to grant what it gives.
+    /// now on as who made it does: all of them must be allowed to grant what it gives, also when it is used.
     ///
     /// # Errors
     /// As [`Desk::create`]; [`AdminError::Conflict`] where it is used, revoked or changed meanwhile.
@@ -148,7 +151,11 @@ impl Desk {
         self.still_open(&invite)?;
         let terms = self.terms(by, request).await?;
         let expires_at = lifetime(request)?.map_or(invite.expires_at, |lifetime| self.now().after(lifetime));
-        self.put(Invite { terms, expires_at, ..invite }).await
+        let mut changed_by = invite.changed_by.clone();
+        if invite.invited_by != by.name() && !changed_by.iter().any(|name| name == by.name()) {
+            changed_by.push(by.name().to_owned());
+        }
+        self.put(Invite { terms, expires_at, changed_by, ..invite }).await
     }
 
     /// Takes it back.
@@ -214,7 +221,7 @@ impl Desk {
             None => (request.entitlements(), None),
         };
         not_synced(&now.whole, &entitlements)?;
-        if let Some(what) = self.privileged(&entitlements).await?
+        if let Some(what) = self.privileged(&now.settings, &entitlements).await?
             && !by.role().may_grant_privileged()
         {
             return Err(AdminError::BeyondGrant { what });
@@ -244,8 +251,12 @@ impl Desk {
         }
     }
 
-    /// Checks each name against what the application has, and gives the first that is privileged.
-    async fn privileged(&self, wanted: &Entitlements) -> Result<Option<String>, AdminError> {
+    /// Checks each name against what the application has, and gives the first that is privileged, or may be.
+    async fn privileged(
+        &self,
+        settings: &Provisioning,
+        wanted: &Entitlements,
+    ) -> Result<Option<String>, AdminError> {
         let connector = self.connected()?;
         let features = connector.features();
         let of = |kind: Kind, names: Vec<&String>| (kind, names.into_iter().cloned().collect::<Vec<_>>());
@@ -273,13 +284,23 @@ impl Desk {
                 let text = format!("{} has no such thing as a {what}", features.title);
                 return Err(AdminError::BadRequest(text));
             }
-            let listed: Option<Vec<Named>> = connector.list(kind).await?;
+            let listed: Option<Vec<Named>> = match connector.list(kind).await? {
+                None if kind == Kind::Role && !features.fixed_roles.is_empty() => {
+                    Some(features.fixed_roles.clone())
+                }
+                listed => listed,
+            };
             for name in names {
                 let known = listed.as_ref().map(|all| all.iter().find(|named| named.name == name));
                 if known == Some(None) {
                     return Err(AdminError::BadRequest(format!("the application has no {what} {name:?}")));
                 }
-                let marked = known.flatten().is_some_and(|named| named.privileged);
+                // SECURITY: what the application cannot list may be anything, unless the configuration names it as
+                // ordinary; as with claims (F4).
+                let marked = match known.flatten() {
+                    Some(named) => named.privileged,
+                    None => !configured_as_ordinary(settings, kind, &name),
+                };
                 if privileged.is_none() && (marked || features.is_privileged(kind, &name)) {
                     privileged = Some(format!("the {what} {name:?}"));
                 }

@@ -150,3 +150,51 @@ async fn f6_an_invite_is_sent_by_mail_where_there_is_a_mail_server_and_again_whe
     let again = server.call(OLAF, "POST", &path, None).await.json();
     assert_eq!((&again["sends"], &again["revision"]), (&json!(2), &json!(3)));
 }
+
+/// An application that cannot list what it has.
+async fn taciturn(edit: impl FnOnce(&str) -> String) -> Server {
+    let mut application = Fake::new();
+    application.lists_nothing();
+    Server::before(edit, Some(Arc::new(application))).await
+}
+
+#[tokio::test]
+async fn f6_what_the_application_cannot_list_counts_as_privileged_unless_the_configuration_names_it() {
+    let rows = "[[provisioning.mapping]]\ngroup = \"a\"\nrole = \"writer\"\n\
+         [[provisioning.mapping]]\ngroup = \"b\"\nrole = \"chief\"\nprivileged = true\n\
+         [[provisioning.mapping]]\ngroup = \"c\"\nteam = \"acme/a\"\nteam_role = \"lead\"\n\
+         [[provisioning.mapping]]\ngroup = \"d\"\npermission = \"deploy\"\n[admin]";
+    let server = taciturn(|config| config.replace("[admin]", rows).replace("\"gitea\"", "\"scim\"")).await;
+    for ordinary in [
+        json!({ "email": "g@example.com", "role": "user" }),
+        json!({ "email": "g@example.com", "role": "writer" }),
+        json!({ "email": "g@example.com", "teams": { "acme/a": "lead" } }),
+        json!({ "email": "g@example.com", "permissions": ["deploy"] }),
+    ] {
+        let reply = invite(&server, OLAF, ordinary.clone()).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{ordinary}: {reply:?}");
+    }
+    for unheard_of in [
+        json!({ "email": "g@example.com", "role": "root" }),
+        json!({ "email": "g@example.com", "role": "chief" }),
+        json!({ "email": "g@example.com", "teams": { "acme/b": null } }),
+        json!({ "email": "g@example.com", "teams": { "acme/a": "root" } }),
+        json!({ "email": "g@example.com", "permissions": ["root"] }),
+        json!({ "email": "g@example.com", "app_groups": ["wheel"] }),
+    ] {
+        let refused = invite(&server, OLAF, unheard_of.clone()).await;
+        assert_eq!(refused.code(), "beyond_grant", "{unheard_of}: {refused:?}");
+        assert_eq!(invite(&server, ANNA, unheard_of).await.status, StatusCode::CREATED);
+    }
+}
+
+#[tokio::test]
+async fn f6_all_who_had_a_hand_in_an_invite_are_kept_with_it() {
+    let server = server().await;
+    let wanted = json!({ "email": "g@example.com", "role": "reader" });
+    let made = invite(&server, ANNA, wanted.clone()).await.json();
+    let id = made["id"].as_str().unwrap();
+    assert_eq!(made.get("changed_by"), None);
+    assert_eq!(put(&server, id, "\"1\"", wanted.clone()).await.json()["changed_by"], json!(["olaf"]));
+    assert_eq!(put(&server, id, "\"2\"", wanted).await.json()["changed_by"], json!(["olaf"]));
+}

@@ -4,7 +4,9 @@ mod document;
 mod invites;
 mod lists;
 mod permissions;
+mod refusals;
 mod server;
 mod settings;
+mod slow;
 
 use server::Server;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -69,8 +70,12 @@ pub fn token(role: ConsoleRole) -> String {
     }
 }
 
+/// Here, bodies are waited for no longer than this.
+const BODY_TIME: Duration = Duration::from_millis(200);
+
 pub struct Server {
     pub router: Router,
+    pub admin: Arc<Admin>,
     pub store: Arc<dyn Store>,
     pub live: Arc<Live>,
     /// Whether the identity provider's documents were read.
@@ -164,8 +169,9 @@ impl Server {
             audit: audit.clone(),
             platform,
         };
-        let admin = Arc::new(Admin::new(&settings, "127.0.0.1".parse().unwrap(), parts));
-        Self { router: admin.router(), store, live, ready, applied, audit, settings }
+        let admin = Admin::new(&settings, "127.0.0.1".parse().unwrap(), parts);
+        let admin = Arc::new(Admin { body_time: BODY_TIME, ..admin });
+        Self { router: admin.clone().router(), admin, store, live, ready, applied, audit, settings }
     }
 
     /// As another replica, or after a restart.

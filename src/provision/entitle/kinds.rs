@@ -15,11 +15,7 @@ impl Work<'_> {
         let given = &invited.entitlements;
         let mut has_role = false;
         if let Some(role) = given.role.clone().filter(|_| self.features.roles) {
-            let why = match self.standing(Kind::Role, &role) {
-                Standing::Ordinary | Standing::Unlisted => None,
-                Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
-                Standing::Absent => Some(SkipReason::Absent),
-            };
+            let why = self.beyond_invite(Kind::Role, &role, marked);
             has_role = why.is_none();
             match why {
                 None => {
@@ -67,16 +63,21 @@ impl Work<'_> {
         let team_role = team_role.filter(|_| self.features.team_roles).map(str::to_owned);
         let entitlement = Entitlement::Team { team: team.to_owned(), team_role: team_role.clone() };
         let raw = matches!(because, Because::Claim(_));
+        let unlisted = |kind, name: &str| {
+            (source == Source::Invite).then(|| self.beyond_invite(kind, name, marked)).flatten()
+        };
         let role_refused = team_role.as_ref().and_then(|role| match self.standing(Kind::TeamRole, role) {
             Standing::Ordinary => None,
             Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
             Standing::Absent => Some(SkipReason::Absent),
             // SECURITY: as with roles: a claim cannot name what nothing says to be unprivileged.
-            Standing::Unlisted => raw.then_some(SkipReason::Unlisted),
+            Standing::Unlisted if raw => Some(SkipReason::Unlisted),
+            Standing::Unlisted => unlisted(Kind::TeamRole, role),
         });
         let mut create = false;
         let why = role_refused.or_else(|| match self.standing(Kind::Team, team) {
-            Standing::Ordinary | Standing::Unlisted => None,
+            Standing::Ordinary => None,
+            Standing::Unlisted => unlisted(Kind::Team, team),
             Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
             Standing::Absent => {
                 create = self.settings.unknown_team == UnknownTeam::Create && self.features.can_create_team;
@@ -113,7 +114,9 @@ impl Work<'_> {
         }
         let rule = rule_of(source);
         let why = match self.standing(kind, name) {
-            Standing::Ordinary | Standing::Unlisted => None,
+            Standing::Ordinary => None,
+            Standing::Unlisted if source == Source::Invite => self.beyond_invite(kind, name, marked),
+            Standing::Unlisted => None,
             Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
             Standing::Absent => Some(SkipReason::Absent),
         };

@@ -120,6 +120,12 @@ impl Fake {
         Self { features: features(), state: Mutex::new(state) }
     }
 
+    /// Cannot list what it has, nor does its recipe name it.
+    pub(crate) fn lists_nothing(&mut self) {
+        self.state.lock().unwrap().names.clear();
+        self.features.fixed_roles.clear();
+    }
+
     pub(crate) fn has(&self, account: Account) {
         self.state.lock().unwrap().accounts.push(account);
     }

@@ -32,6 +32,7 @@ impl World {
                 cloned_from: None,
             },
             invited_by: by.to_owned(),
+            changed_by: Vec::new(),
             created_at: self.now(),
             expires_at: self.now().after(Duration::from_hours(1)),
             revision: 1,
@@ -200,4 +201,63 @@ async fn m4_changed_settings_hold_from_the_next_login_on() {
     world.app.forget_calls();
     process.provision(Verified::for_tests(person("kay", json!({})))).await.unwrap();
     assert!(world.app.writes().is_empty());
+}
+
+#[tokio::test]
+async fn f6_the_lowest_role_of_all_who_had_a_hand_in_an_invite_counts() {
+    let (anna, olaf) = (("anna", ConsoleRole::Administrator), ("olaf", ConsoleRole::Operator));
+    for (known, changed_by, expected) in [
+        (&[anna, olaf][..], &[][..], "admin"),
+        (&[anna, ("olaf", ConsoleRole::Administrator)], &["olaf"], "admin"),
+        (&[anna, olaf], &["olaf"], "user"),
+        // He is nobody by now.
+        (&[anna], &["olaf"], "user"),
+    ] {
+        let world = World::new();
+        world.invite(1, "ada@example.com", "anna", role("admin")).await;
+        if !changed_by.is_empty() {
+            let made = world.store.find_invite(id(1)).await.unwrap().unwrap();
+            let changed_by = changed_by.iter().map(|name| (*name).to_owned()).collect();
+            assert!(world.store.change_invite(&Invite { revision: 2, changed_by, ..made }).await.unwrap());
+        }
+        world.login_among(known, &ada(json!({}))).await.unwrap();
+        let held = world.app.account("ada").entitlements.role;
+        assert_eq!(held.as_deref(), Some(expected), "{known:?} {changed_by:?}");
+    }
+}
+
+#[tokio::test]
+async fn f6_an_operators_invite_gives_nothing_that_the_application_cannot_list_unless_it_is_configured() {
+    let administrators = [("anna", ConsoleRole::Administrator), ("olaf", ConsoleRole::Operator)];
+    for (by, wanted, expected) in
+        [("olaf", "root", "user"), ("olaf", "reader", "reader"), ("anna", "root", "root")]
+    {
+        let mut world = World::new();
+        let mut app = Fake::new();
+        app.lists_nothing();
+        world.app = Arc::new(app);
+        let given = Entitlements {
+            app_groups: ["wheel".to_owned()].into(),
+            permissions: ["root".to_owned()].into(),
+            teams: [("acme/root".to_owned(), None), ("public".to_owned(), Some("root".to_owned()))].into(),
+            ..role(wanted)
+        };
+        world.settings.mapping.push(MappingRow {
+            group: Some("readers".to_owned()),
+            label: None,
+            idp: None,
+            when: None,
+            privileged: false,
+            gives: MappingGives::Role("reader".to_owned()),
+        });
+        world.invite(1, "ada@example.com", by, given).await;
+        world.login_among(&administrators, &ada(json!({ "groups": [] }))).await.unwrap();
+        let held = world.app.account("ada").entitlements;
+        assert_eq!(held.role.as_deref(), Some(expected), "{by} {wanted}");
+        let all = held.app_groups.contains("wheel") && held.permissions.contains("root");
+        let none = !held.app_groups.contains("wheel") && !held.permissions.contains("root");
+        assert!(if by == "anna" { all } else { none }, "{by}: {held:?}");
+        assert_eq!(held.teams.contains_key("acme/root"), by == "anna", "{by}: {held:?}");
+        assert_eq!(held.teams.contains_key("public"), by == "anna", "{by}: {held:?}");
+    }
 }

@@ -8,6 +8,7 @@ use crate::config::settings::{Scim, ScimGroups, ScimMatch};
 use crate::model::scim::{ScimKind, ScimResource};
 use crate::model::{AccountState, JobState, Leaving, Origin, Secret};
 use crate::provision::ConnectorError;
+use crate::provision::faults::{FaultPoint, Faults};
 use crate::store::{ScimStore, ScimWrite};
 
 /// A world whose accounts come by SCIM.
@@ -412,5 +413,59 @@ async fn g3_a_directory_that_lost_its_people_takes_few_accounts_away_and_all_ses
     directory.world.later(Duration::from_hours(2));
     directory.run_jobs().await;
     assert_eq!(active(), 0);
+    assert_eq!(directory.world.jobs().await, []);
+}
+
+#[tokio::test]
+async fn e2_a_deactivation_is_not_lost_to_a_sign_in_that_died_while_it_activated_the_account() {
+    let directory = Directory::new();
+    let ada = ada(json!({}));
+    directory.user("ada", json!({})).await;
+    directory.run_jobs().await;
+    directory.login(&ada).await.unwrap();
+    directory.user("ada", json!({ "active": false })).await;
+    directory.run_jobs().await;
+    assert!(!directory.world.app.account("ada").active);
+    // The directory lets her in again, and she comes before its job does.
+    directory.user("ada", json!({})).await;
+    let faults = Arc::new(Faults::dying_at(FaultPoint::Reactivated, 0));
+    let process = directory.process().dying(faults.clone());
+    let signing_in = process.provision(Verified::for_tests(ada.clone()));
+    tokio::select! {
+        _ = signing_in => panic!("it was to die"),
+        () = faults.died() => {}
+    }
+    assert!(directory.world.app.account("ada").active);
+    directory.user("ada", json!({ "active": false })).await;
+    directory.run_jobs().await;
+    directory.world.later(Duration::from_mins(1));
+    directory.run_jobs().await;
+    assert!(!directory.world.app.account("ada").active, "the record said that it was not");
+}
+
+#[tokio::test]
+async fn e2_a_sign_in_that_waited_for_its_turn_asks_the_directory_again() {
+    let directory = Directory::new();
+    let ada = ada(json!({}));
+    directory.user("ada", json!({})).await;
+    directory.run_jobs().await;
+    directory.login(&ada).await.unwrap();
+    directory.user("ada", json!({ "active": false })).await;
+    directory.run_jobs().await;
+    // The directory lets her in again, and she comes before its job does; it changes its mind while she waits.
+    directory.user("ada", json!({})).await;
+    let member = directory.pushed_member("ada").await.unwrap();
+    let signing_in = directory.process().core();
+    let lease = signing_in.try_hold(member.id).await.unwrap().ok().unwrap();
+    let holder = lease.holder;
+    directory.user("ada", json!({ "active": false })).await;
+    directory.run_jobs().await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(15);
+    let refused = signing_in.under_lease(lease, &ada, deadline).await.err();
+    assert!(matches!(refused, Some(ProvisionError::AccountDeactivated { .. })), "{refused:?}");
+    signing_in.release(member.id, holder).await;
+    directory.world.later(Duration::from_mins(1));
+    directory.run_jobs().await;
+    assert!(!directory.world.app.account("ada").active);
     assert_eq!(directory.world.jobs().await, []);
 }

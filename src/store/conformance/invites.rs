@@ -35,6 +35,7 @@ fn invite(number: u8, address: &str, only: Option<&str>) -> Invite {
             cloned_from: Some("Ada \"L\"".to_owned()),
         },
         invited_by: "anna".to_owned(),
+        changed_by: Vec::new(),
         created_at: NOW,
         expires_at: NOW.after(Duration::from_hours(1)),
         revision: 1,
@@ -117,7 +118,9 @@ pub(super) async fn f6_of_a_hundred_identities_at_once_one_consumes_the_invite(s
 
 pub(super) async fn f6_an_invite_is_changed_and_revoked_until_it_is_used(store: &Arc<dyn Store>) {
     store.add_invite(&invite(1, "ada@example.com", None)).await.unwrap();
-    let changed = Invite { revision: 2, sends: 2, ..invite(1, "grace@example.com", Some("corp")) };
+    let changed_by = vec!["olaf".to_owned(), "vera: \"v\"".to_owned()];
+    let changed =
+        Invite { revision: 2, sends: 2, changed_by, ..invite(1, "grace@example.com", Some("corp")) };
     assert!(store.change_invite(&changed).await.unwrap());
     assert!(!store.change_invite(&changed).await.unwrap(), "an old revision");
     assert_eq!(store.find_invite(id(1)).await.unwrap(), Some(changed.clone()));

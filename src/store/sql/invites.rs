@@ -7,14 +7,14 @@ use super::{Database, Lasting, Record, sql};
 use crate::model::invite::{Claim, Invite, InviteId, InviteTerms, invited_address};
 use crate::model::{EmailAddress, IdpId, MemberId, Subject, UnixTime};
 use crate::store::StoreError;
-use crate::store::columns::unknown;
+use crate::store::columns::{json, read_json, unknown};
 use crate::store::invites::InviteStore;
 
 /// What stands before the condition.
 macro_rules! invites_where {
     ($condition:literal) => {
         concat!(
-            "SELECT id, terms, invited_by, created_at, expires_at, revision, claimed_idp, claimed_subject, \
+            "SELECT id, terms, invited_by, changed_by, created_at, expires_at, revision, claimed_idp, claimed_subject, \
              claimed_at, member, revoked_at, sends, sent_at FROM invites WHERE ",
             $condition
         )
@@ -28,7 +28,7 @@ impl InviteStore for Database {
         let mut tx = self.write(act, Lasting::PowerCut).await?;
         let added = sqlx::query(
             "INSERT INTO invites (id, address, idp, terms, invited_by, created_at, expires_at, revision, sends, \
-             sent_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING",
+             sent_at, changed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING",
         )
         .bind(invite.id.to_string())
         .bind(invited_address(&invite.terms.email))
@@ -40,6 +40,7 @@ impl InviteStore for Database {
         .bind(invite.revision)
         .bind(i64::from(invite.sends))
         .bind(invite.sent_at.map(|at| at.0))
+        .bind(json(act, &invite.changed_by)?)
         .execute(&mut *tx)
         .await
         .map_err(self.fails(act))?;
@@ -80,7 +81,7 @@ impl InviteStore for Database {
         let mut tx = self.write(act, Lasting::PowerCut).await?;
         let changed = sqlx::query(
             "UPDATE invites SET address = $3, idp = $4, terms = $5, expires_at = $6, revoked_at = $7, sends = $8, \
-             sent_at = $9, revision = $2 WHERE id = $1 AND revision = $2 - 1 AND member IS NULL \
+             sent_at = $9, changed_by = $10, revision = $2 WHERE id = $1 AND revision = $2 - 1 AND member IS NULL \
              AND revoked_at IS NULL",
         )
         .bind(invite.id.to_string())
@@ -92,6 +93,7 @@ impl InviteStore for Database {
         .bind(invite.revoked_at.map(|at| at.0))
         .bind(i64::from(invite.sends))
         .bind(invite.sent_at.map(|at| at.0))
+        .bind(json(act, &invite.changed_by)?)
         .execute(&mut *tx)
         .await
         .map_err(self.fails(act))?;
@@ -185,6 +187,7 @@ impl Database {
             id: InviteId(text("id")?.parse().map_err(|_| unknown("id")())?),
             terms: serde_json::from_str(&text("terms")?).map_err(|_| unknown("terms")())?,
             invited_by: text("invited_by")?,
+            changed_by: read_json("invite", &text("changed_by")?, "changed_by")?,
             created_at: UnixTime(number("created_at")?),
             expires_at: UnixTime(number("expires_at")?),
             revision: number("revision")?,
