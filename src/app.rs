@@ -30,7 +30,7 @@ use crate::forward::send::{Forwarder, MintToken};
 use crate::forward::token::UpstreamToken;
 use crate::forward::{Cookies, Firewall, Upstream, UpstreamError};
 use crate::identify::Logins;
-use crate::identify::cookie::CookieNames;
+use crate::identify::cookie::{CONSOLE_PREFIXES, CookieNames};
 use crate::identify::csrf::Csrf;
 use crate::identify::endpoints::Endpoints;
 use crate::identify::saml::UnusableKey;
@@ -167,6 +167,7 @@ impl App {
             admin_socket,
             crate::admin::Parts {
                 store: store.clone(),
+                console: providers::console(&settings, &keys, &outbound, &store, &platform, &tasks),
                 sessions: sessions.clone(),
                 connector,
                 live: live.clone(),
@@ -177,7 +178,8 @@ impl App {
                 platform: platform.clone(),
             },
         )?;
-        let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
+        let cookies =
+            Cookies::new(names.prefix(), features.session_cookies.clone()).keeping(&CONSOLE_PREFIXES);
         let signing_keys = signing_keys(&settings, &store, &keys, &platform, &audit, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),

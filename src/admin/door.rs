@@ -44,7 +44,10 @@ impl Door {
         let host = authority.host().to_ascii_lowercase();
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&host);
         match bare.parse::<IpAddr>() {
-            Ok(address) => address.is_loopback() || address == self.listen,
+            Ok(address) => {
+                let named = |known: &String| known.parse::<IpAddr>() == Ok(address);
+                address.is_loopback() || address == self.listen || self.hosts.iter().any(named)
+            }
             Err(_) => bare == "localhost" || self.hosts.iter().any(|known| known == bare),
         }
     }

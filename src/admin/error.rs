@@ -17,10 +17,24 @@ pub enum AdminError {
     /// SECURITY: another page of this browser, or the application beside narthex.
     #[error("the request comes from a page of another origin")]
     CrossOrigin,
-    #[error("give a token: Authorization: Bearer …")]
+    #[error("give a token: Authorization: Bearer …; or sign in at /login, where that is set up")]
     Unauthenticated,
     #[error("the token is not one of ours, was used, or has expired")]
     UnknownToken,
+    /// SECURITY: see `Console::recognise`.
+    #[error("what changes something comes with the header X-Narthex-CSRF: the csrf_token of GET /api/v1/me")]
+    CsrfMissing,
+    /// S5.
+    #[error("nothing here gives you a role; sign in as somebody else, or ask an administrator")]
+    NoConsoleRole,
+    /// Errors deny. The log has `rule` and `reason`.
+    #[error(
+        "it could not be decided whether you have a role here; an administrator finds the reason in the log"
+    )]
+    RuleUndecided { rule: String, reason: String },
+    /// G6.
+    #[error("you are blocked here; ask an administrator")]
+    Blocked,
     #[error("too many wrong tokens came from this address; wait a minute")]
     TooManyFailures,
     #[error("this needs the permission {}, which the role {role} does not have", needs.as_str())]
@@ -77,6 +91,10 @@ impl AdminError {
             Self::CrossOrigin => "cross_origin",
             Self::Unauthenticated => "token_needed",
             Self::UnknownToken => "unknown_token",
+            Self::CsrfMissing => "csrf",
+            Self::NoConsoleRole => "no_console_role",
+            Self::RuleUndecided { .. } => "rule_undecided",
+            Self::Blocked => "blocked",
             Self::TooManyFailures => "too_many_failures",
             Self::NotPermitted { .. } => "not_permitted",
             Self::BeyondGrant { .. } => "beyond_grant",
@@ -103,11 +121,14 @@ impl AdminError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Connector(_) => Fault::Application,
+            Self::NoConsoleRole | Self::Blocked => Fault::Person,
+            Self::RuleUndecided { .. } => Fault::Operator,
             Self::Store(_) | Self::NoEntropy(_) | Self::Broken => Fault::Us,
             Self::ForeignHost
             | Self::CrossOrigin
             | Self::Unauthenticated
             | Self::UnknownToken
+            | Self::CsrfMissing
             | Self::TooManyFailures
             | Self::NotPermitted { .. }
             | Self::BeyondGrant { .. }

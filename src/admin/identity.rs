@@ -16,16 +16,36 @@ use crate::observe::audit::{Actor, Event};
 /// Who asks.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Me {
-    /// As the audit log names them.
+    /// A token's name, or the identity provider, a colon, and the subject there.
     pub name: String,
     pub role: ConsoleRole,
     pub permissions: Vec<Permission>,
+    /// Of somebody who signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<MySession>,
+}
+
+/// The session of who asks, where they signed in.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MySession {
+    /// What the identity provider calls them.
+    pub label: String,
+    /// For the header X-Narthex-CSRF of whatever changes something.
+    pub csrf_token: String,
+    /// RFC 3339, UTC. It ends then at the latest, and after an hour without use.
+    pub ends_at: String,
 }
 
 impl Example for Me {
     fn example() -> Self {
         let role = ConsoleRole::Viewer;
-        Self { name: "grafana".to_owned(), role, permissions: Permission::all_of(role) }
+        let session = MySession {
+            label: "ada@example.com".to_owned(),
+            csrf_token: "1u0t9s8rXlRZkYhJ0r8vCw".to_owned(),
+            ends_at: "2026-01-31T20:00:00Z".to_owned(),
+        };
+        let name = "corp:248289761001".to_owned();
+        Self { name, role, permissions: Permission::all_of(role), session: Some(session) }
     }
 }
 
@@ -63,10 +83,15 @@ impl Example for IssuedToken {
     }
 }
 
-pub(super) fn me(call: &Call) -> Result<Answer, AdminError> {
+pub(super) fn me(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
     let by = call.by()?;
     let permissions = Permission::all_of(by.role());
-    Answer::json(&Me { name: by.name().to_owned(), role: by.role(), permissions })
+    let session = by.session().zip(admin.console.as_ref()).map(|(session, console)| MySession {
+        label: session.person.label.clone(),
+        csrf_token: console.csrf(&session.hash),
+        ends_at: session.expires_at.to_string(),
+    });
+    Answer::json(&Me { name: by.name().to_owned(), role: by.role(), permissions, session })
 }
 
 pub(super) async fn bootstrap(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {

@@ -98,7 +98,6 @@ pub struct InviteView {
     pub cloned_from: Option<String>,
     pub invited_by: String,
     /// Who changed it beside who made it: it gives no more than each of them may grant when it is used.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed_by: Vec<String>,
     /// RFC 3339, UTC, as the other times.
     pub created_at: String,

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod call;
 mod confirm;
 pub mod connector;
+pub mod console;
 mod door;
 mod error;
 pub mod identity;
@@ -43,6 +44,7 @@ use http::{HeaderValue, Response, header};
 use self::answer::Answer;
 use self::call::{Call, MAX_BODY};
 use self::confirm::Confirmations;
+use self::console::Console;
 use self::door::Door;
 pub use self::error::AdminError;
 use self::invites::Desk;
@@ -50,8 +52,9 @@ use self::live::Live;
 use self::principal::{Principal, Principals};
 use self::routes::{Access, ROUTES, Route};
 use crate::config::Settings;
+use crate::identify::intent::Intent;
 use crate::identify::session::Sessions;
-use crate::model::IdpId;
+use crate::model::{ErrorId, IdpId};
 use crate::observe::Audit;
 use crate::observe::audit::{Entry, Event};
 use crate::platform::{KeyRing, Platform};
@@ -66,6 +69,7 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 pub struct Admin {
     door: Door,
     principals: Principals,
+    console: Option<Console>,
     store: Arc<dyn Store>,
     sessions: Arc<Sessions>,
     connector: Option<Arc<dyn Connector>>,
@@ -101,6 +105,8 @@ pub type IsReady = dyn Fn(&IdpId) -> bool + Send + Sync;
 /// What the admin API is made of.
 pub struct Parts {
     pub store: Arc<dyn Store>,
+    /// Where administrators sign in at identity providers.
+    pub console: Option<Console>,
     pub sessions: Arc<Sessions>,
     /// `None` without an `[application]`.
     pub connector: Option<Arc<dyn Connector>>,
@@ -132,6 +138,7 @@ impl Admin {
         Self {
             door: Door::new(listen, settings.admin.hosts.clone()),
             principals: Principals::new(&settings.admin.tokens, &parts.keys, parts.platform.clone()),
+            console: parts.console,
             store: parts.store,
             sessions: parts.sessions,
             connector: parts.connector,
@@ -160,19 +167,32 @@ impl Admin {
             router = router.route(&format!("/api/v1{}", route.path), on(method, handler));
         }
         router
-            .fallback(async |State(admin): State<Arc<Self>>, request: Request| {
-                admin.nowhere(request, AdminError::UnknownPath)
-            })
+            .fallback(
+                async |State(admin): State<Arc<Self>>, client: ConnectInfo<SocketAddr>, request: Request| {
+                    admin.elsewhere(client.0.ip(), request).await
+                },
+            )
             .method_not_allowed_fallback(async |State(admin): State<Arc<Self>>, request: Request| {
-                admin.nowhere(request, AdminError::UnknownMethod)
+                admin.nowhere(&request.into_parts().0, AdminError::UnknownMethod)
             })
             .with_state(self)
     }
 
+    /// The pages of administrators' sign-in, where that is set up.
+    async fn elsewhere(&self, client: IpAddr, request: Request) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        if let Some(console) = &self.console
+            && self.door.admit(&head).is_ok()
+            && let Some(response) = console::pages::answer_page(self, console, (&head, body), client).await
+        {
+            return response;
+        }
+        self.nowhere(&head, AdminError::UnknownPath)
+    }
+
     /// What no route takes.
-    fn nowhere(&self, request: Request, error: AdminError) -> Response<Body> {
-        let (head, _) = request.into_parts();
-        let error = self.door.admit(&head).err().unwrap_or(error);
+    fn nowhere(&self, head: &Head, error: AdminError) -> Response<Body> {
+        let error = self.door.admit(head).err().unwrap_or(error);
         self.audit.refused(Event::AdministratorRefused, error.code());
         refused(&error)
     }
@@ -185,7 +205,7 @@ impl Admin {
         request: Request,
     ) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let by = match self.admitted(route, client, &head) {
+        let by = match self.admitted(route, client, &head).await {
             Ok(by) => by,
             Err(error) => return self.turned_away(route, client, None, &error),
         };
@@ -196,14 +216,28 @@ impl Admin {
     }
 
     /// Who asks, where the route needs to know.
-    fn admitted(&self, route: &Route, client: IpAddr, head: &Head) -> Result<Option<Principal>, AdminError> {
+    async fn admitted(
+        &self,
+        route: &Route,
+        client: IpAddr,
+        head: &Head,
+    ) -> Result<Option<Principal>, AdminError> {
         self.door.admit(head)?;
         match route.access {
             Access::Anybody => Ok(None),
-            Access::Recognised | Access::Needs(_) => {
-                self.principals.recognise(&head.headers, client).map(Some)
-            }
+            Access::Recognised | Access::Needs(_) => self.recognised(client, head).await.map(Some),
         }
+    }
+
+    /// By the token that came; where none did, by the session.
+    async fn recognised(&self, client: IpAddr, head: &Head) -> Result<Principal, AdminError> {
+        if let Some(console) = &self.console
+            && !head.headers.contains_key(header::AUTHORIZATION)
+            && let Some(person) = console.recognise(head).await?
+        {
+            return Ok(person);
+        }
+        self.principals.recognise(&head.headers, client)
     }
 
     async fn called(
@@ -256,8 +290,17 @@ impl Admin {
 }
 
 fn refused(error: &AdminError) -> Response<Body> {
+    dressed(refused_to(error, Intent::Background, None))
+}
+
+/// The refusal in the form that suits who asked.
+fn refused_to(error: &AdminError, intent: Intent, id: Option<ErrorId>) -> Response<Body> {
     let problem = Problem::from(error);
-    dressed(problem.into_response(crate::identify::intent::Intent::Background).map(Body::new))
+    let problem = match id {
+        Some(id) => problem.with_id(id),
+        None => problem,
+    };
+    problem.into_response(intent).map(Body::new)
 }
 
 /// What every answer carries.

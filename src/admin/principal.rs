@@ -1,4 +1,4 @@
-//! Who asks: tokens from the configuration, and short-lived ones that narthex itself gives.
+//! Who asks: tokens from the configuration, short-lived ones that narthex itself gives, and people who signed in.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -11,9 +11,10 @@ use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConstantTimeEq};
 
+use super::console;
 use super::error::AdminError;
 use crate::config::settings::AdminToken;
-use crate::model::{ConsoleRole, StateHash, UnixTime};
+use crate::model::{ConsoleRole, ConsoleSession, StateHash, UnixTime};
 use crate::observe::audit::Actor;
 use crate::platform::crypto::{Mac, Purpose, sha256};
 use crate::platform::entropy::{Entropy, NoEntropy};
@@ -38,9 +39,28 @@ const MAX_TOKEN: usize = 4096;
 pub struct Principal {
     name: String,
     role: ConsoleRole,
+    /// Of somebody who signed in.
+    session: Option<Box<ConsoleSession>>,
 }
 
 impl Principal {
+    /// Somebody who signed in at the admin API.
+    #[must_use]
+    pub(super) fn person(session: ConsoleSession) -> Self {
+        let (name, role) = (session.person.name(), session.person.role);
+        Self { name, role, session: Some(Box::new(session)) }
+    }
+
+    fn token(name: &str, role: ConsoleRole) -> Self {
+        Self { name: name.to_owned(), role, session: None }
+    }
+
+    /// The session of somebody who signed in.
+    #[must_use]
+    pub fn session(&self) -> Option<&ConsoleSession> {
+        self.session.as_deref()
+    }
+
     /// As the audit log names them.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -58,18 +78,21 @@ impl Principal {
         if *self == Self::command_line() {
             return Actor::CommandLine;
         }
-        Actor::Administrator { name: self.name.clone(), identity: None }
+        match &self.session {
+            Some(session) => console::actor(&session.person),
+            None => Actor::Administrator { name: self.name.clone(), identity: None },
+        }
     }
 
     /// Whoever can run commands beside the store: the operating system let them.
     #[must_use]
     pub fn command_line() -> Self {
-        Self { name: "command line".to_owned(), role: ConsoleRole::Administrator }
+        Self::token("command line", ConsoleRole::Administrator)
     }
 
     #[cfg(test)]
     pub(super) fn for_tests(name: &str, role: ConsoleRole) -> Self {
-        Self { name: name.to_owned(), role }
+        Self::token(name, role)
     }
 }
 
@@ -95,7 +118,7 @@ impl Principals {
     #[must_use]
     pub fn new(tokens: &[AdminToken], keys: &KeyRing, platform: Platform) -> Self {
         let known = tokens.iter().filter(|one| !one.token.expose().is_empty()).map(|one| {
-            let principal = Principal { name: one.name.clone(), role: one.role };
+            let principal = Principal::token(&one.name, one.role);
             (sha256(one.token.expose().as_bytes()), principal)
         });
         Self {
@@ -156,7 +179,7 @@ impl Principals {
             return None;
         }
         let said: Said = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(said).ok()?).ok()?;
-        (self.platform.clock.now() < said.until).then_some(Principal { name: said.name, role: said.role })
+        (self.platform.clock.now() < said.until).then(|| Principal::token(&said.name, said.role))
     }
 
     /// A token for `role` until `until`. It holds on every replica, and cannot be taken back before.

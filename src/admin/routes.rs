@@ -11,7 +11,9 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error::AdminError;
 use super::permissions::Permission;
-use super::{Admin, audit, connector, identity, invites, members, refusals, sessions, settings, status};
+use super::{
+    Admin, audit, connector, console, identity, invites, members, refusals, sessions, settings, status,
+};
 
 /// One call.
 pub struct Route {
@@ -140,7 +142,7 @@ pub static ROUTES: &[Route] = &[
         operation: "who_am_i",
         summary: "Who asks, with which role and permissions.",
         gives: Some(Gives::Json(shape::<identity::Me>())),
-        act: |_, call| Box::pin(async { identity::me(call) }),
+        act: |admin, call| Box::pin(async { identity::me(admin, call) }),
         ..READ
     },
     Route {
@@ -251,6 +253,24 @@ pub static ROUTES: &[Route] = &[
         access: Access::Needs(Permission::SessionsManage),
         summary: "End a session, on every replica; its streams break off at once.",
         act: |admin, call| Box::pin(sessions::end(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/console-sessions",
+        operation: "list_console_sessions",
+        access: Access::Needs(Permission::SettingsManage),
+        summary: "Who signed in at the admin API, the newest first (the latest 200).",
+        gives: Some(Gives::Json(shape::<super::answer::Page<console::sessions::ConsoleSessionView>>())),
+        act: |admin, _| Box::pin(console::sessions::list(admin)),
+        ..READ
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/console-sessions/{session}",
+        operation: "end_console_session",
+        access: Access::Needs(Permission::SettingsManage),
+        summary: "End a session at the admin API.",
+        act: |admin, call| Box::pin(console::sessions::end(admin, call)),
         ..READ
     },
     Route {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::admin::console::IDLE;
 use crate::identify::session::Sessions;
 use crate::platform::{Platform, Tasks};
 use crate::store::Store;
@@ -11,6 +12,9 @@ use crate::store::Store;
 const TICK: Duration = Duration::from_millis(250);
 /// How often activity is written and expired rows are dropped.
 const FLUSH: Duration = Duration::from_secs(5);
+
+/// How often ended sessions at the admin API are dropped.
+const SWEEP: Duration = Duration::from_mins(5);
 
 /// The periodic work: the coarse clock and expiry, batched writes, sweeps.
 pub(super) fn spawn(tasks: &Tasks, sessions: &Arc<Sessions>, store: &Arc<dyn Store>, platform: &Platform) {
@@ -25,6 +29,7 @@ pub(super) fn spawn(tasks: &Tasks, sessions: &Arc<Sessions>, store: &Arc<dyn Sto
     let stopping = tasks.stopping().clone();
     tasks.spawn(async move {
         let mut flush = tokio::time::interval(FLUSH);
+        let mut swept_at = clock.now();
         flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stopping.run_until_cancelled(flush.tick()).await.is_some() {
             if let Err(error) = sessions.flush().await {
@@ -32,6 +37,13 @@ pub(super) fn spawn(tasks: &Tasks, sessions: &Arc<Sessions>, store: &Arc<dyn Sto
             }
             if let Err(error) = store.sweep_logins(clock.now()).await {
                 tracing::warn!(%error, "expired logins could not be dropped");
+            }
+            let now = clock.now();
+            if swept_at.after(SWEEP) <= now {
+                swept_at = now;
+                if let Err(error) = store.sweep_console_sessions(now, IDLE).await {
+                    tracing::warn!(%error, "ended sessions at the admin API could not be dropped");
+                }
             }
             crate::observe::metrics::sessions(sessions.in_memory(), sessions.store_away_since().is_some());
         }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::admin::IsReady;
+use crate::admin::console::{Console, redirect_uri};
 use crate::config::Settings;
 use crate::config::settings::{AttributeSource, Idp, OidcIdp, Provisioning, SamlIdp, Scim};
 use crate::identify::IdentityProtocol;
 use crate::identify::oidc::{Oidc, WantedClaims};
 use crate::identify::saml::{Addresses, Saml, UnusableKey};
 use crate::model::IdpId;
-use crate::platform::{Outbound, Platform, Tasks};
+use crate::platform::{KeyRing, Outbound, Platform, Tasks};
 use crate::provision::connector::Features;
 use crate::store::Store;
 
@@ -64,6 +65,40 @@ impl Providers {
         }
         Ok(providers)
     }
+}
+
+/// Signing in at the admin API, where that is set up: the same providers, which send browsers back to addresses there.
+pub(super) fn console(
+    settings: &Settings,
+    keys: &KeyRing,
+    outbound: &Outbound,
+    store: &Arc<dyn Store>,
+    platform: &Platform,
+    tasks: &Tasks,
+) -> Option<Console> {
+    let configured = settings.admin.console.as_ref()?;
+    let mut claims = vec!["email".to_owned()];
+    claims.extend(configured.rules.iter().flat_map(|rule| rule.when.claims().iter().cloned()));
+    claims.sort();
+    claims.dedup();
+    let wanted: WantedClaims = Arc::new(ArcSwap::from_pointee(claims));
+    let mut protocols: Vec<Arc<dyn IdentityProtocol>> = Vec::new();
+    for idp in &settings.idps {
+        let Idp::Oidc(idp) = idp else { continue };
+        if configured.rules.iter().any(|rule| rule.idp == idp.id) {
+            let redirect = redirect_uri(&configured.public_url, &idp.id);
+            let (outbound, store) = (outbound.clone(), store.clone());
+            let idp = OidcIdp::clone(idp);
+            let oidc = Oidc::new(idp, redirect, wanted.clone(), outbound, store, platform.clone());
+            oidc.spawn(tasks);
+            protocols.push(oidc);
+        }
+    }
+    let label = |id: &IdpId| {
+        let known = settings.idps.iter().find(|idp| idp.id() == id);
+        known.map_or_else(|| id.to_string(), |idp| idp.label().to_owned())
+    };
+    Some(Console::new(configured, protocols, label, store.clone(), keys, platform.clone()))
 }
 
 impl Providers {

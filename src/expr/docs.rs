@@ -125,6 +125,7 @@ pub fn variables() -> String {
             Place::Header => "headers",
             Place::Attribute => "attributes",
             Place::Mapping => "mapping rows",
+            Place::Console => "administrators' rules",
         });
         let places = places.collect::<Vec<_>>().join(", ");
         let absent = variable.absent.unwrap_or("never");

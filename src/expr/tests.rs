@@ -489,7 +489,7 @@ fn claims_that_are_looked_at_are_known_to_whoever_asks_for_them() {
 fn every_variable_of_the_table_can_be_used_where_it_says() {
     for variable in variables::VARIABLES {
         let name = variable.name.replace('*', "x");
-        for place in [Place::Rule, Place::Header, Place::Attribute, Place::Mapping] {
+        for place in [Place::Rule, Place::Header, Place::Attribute, Place::Mapping, Place::Console] {
             let condition = format!("{{% if {name} | default('x') == 'x' %}}{{% endif %}}");
             let as_list = format!("{{{{ {name} | join(',') }}}}");
             let as_flag = format!("{{{{ {name} }}}}");

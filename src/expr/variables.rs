@@ -18,6 +18,8 @@ pub enum Place {
     Attribute,
     /// `when` of a mapping row: decided before there is an account.
     Mapping,
+    /// `when` of an `[[admin.rule]]`: decided when an administrator signs in.
+    Console,
 }
 
 impl Place {
@@ -29,6 +31,7 @@ impl Place {
             Self::Header => "in a header",
             Self::Attribute => "in an account attribute",
             Self::Mapping => "in a mapping row",
+            Self::Console => "in an administrators' rule",
         }
     }
 
@@ -43,6 +46,9 @@ impl Place {
             }
             Self::Mapping => {
                 "mapping rows decide what an account gets, before there is one; use claims.*, subject or idp.id"
+            }
+            Self::Console => {
+                "administrators are no accounts of the application; use claims.*, subject or idp.id"
             }
         }
     }
@@ -89,7 +95,7 @@ pub struct Variable {
     pub meaning: &'static str,
 }
 
-const EVERYWHERE: &[Place] = &[Place::Rule, Place::Header, Place::Attribute, Place::Mapping];
+const EVERYWHERE: &[Place] = &[Place::Rule, Place::Header, Place::Attribute, Place::Mapping, Place::Console];
 const WITH_GRANT: &[Place] = &[Place::Rule, Place::Header];
 const RULES: &[Place] = &[Place::Rule];
 const NO_ACCOUNT: Option<&str> = Some("for a session without account (`unprovisioned = \"forward\"`)");

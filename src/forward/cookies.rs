@@ -15,7 +15,7 @@ pub const ANONYMOUS: &str = "anonymous";
 /// together with that session, whatever its path or lifetime.
 #[derive(Debug, Clone)]
 pub struct Cookies {
-    own_prefix: String,
+    own_prefixes: Vec<String>,
     /// Names, or `prefix*`.
     application: Vec<String>,
 }
@@ -23,7 +23,14 @@ pub struct Cookies {
 impl Cookies {
     #[must_use]
     pub fn new(own_prefix: &str, application: Vec<String>) -> Self {
-        Self { own_prefix: own_prefix.to_owned(), application }
+        Self { own_prefixes: vec![own_prefix.to_owned()], application }
+    }
+
+    /// With further cookies of ours that browsers may send here: those of the admin API.
+    #[must_use]
+    pub fn keeping(mut self, prefixes: &[&str]) -> Self {
+        self.own_prefixes.extend(prefixes.iter().map(|prefix| (*prefix).to_owned()));
+        self
     }
 
     /// Keeps of a request's cookies what the application may see, in one field (RFC 9113, 8.2.3), under the
@@ -98,7 +105,7 @@ impl Cookies {
     }
 
     fn kind<'a>(&self, name: &'a [u8]) -> Kind<'a> {
-        if name.starts_with(self.own_prefix.as_bytes()) {
+        if self.own_prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes())) {
             return Kind::Own;
         }
         if let Some(dot) = name.iter().rposition(|byte| *byte == b'.') {
@@ -111,8 +118,9 @@ impl Cookies {
     }
 
     fn resembles_ours(&self, name: &[u8]) -> bool {
-        let prefix = self.own_prefix.as_bytes();
-        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        let mut prefixes = self.own_prefixes.iter().map(String::as_bytes);
+        prefixes
+            .any(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
     }
 
     fn is_declared(&self, name: &[u8]) -> bool {
@@ -186,6 +194,24 @@ mod tests {
         assert_eq!(up(&lines, "t").unwrap(), b"a=1; b=2");
         assert_eq!(up(&[b"__Host-narthex=x"], "t"), None);
         assert_eq!(up(&[], "t"), None);
+    }
+
+    #[test]
+    fn s5_the_admin_apis_cookies_neither_go_up_nor_come_down() {
+        use crate::identify::cookie::CONSOLE_PREFIXES;
+        // A plain name beside a secure prefix, and the other way round: cookies know no ports.
+        for own in ["__Host-narthex", "narthex-8080"] {
+            let cookies = Cookies::new(own, Vec::new()).keeping(&CONSOLE_PREFIXES);
+            let mut headers = HeaderMap::new();
+            let sent = "a=1; narthex-admin-9091=x; __Host-narthex-admin=y; narthex-admin-9091-login=z";
+            headers.append(header::COOKIE, sent.parse().unwrap());
+            headers.append(header::SET_COOKIE, "Narthex-Admin-9091=mine; Path=/".parse().unwrap());
+            headers.append(header::SET_COOKIE, "__host-narthex-admin=mine; Path=/".parse().unwrap());
+            cookies.to_application(&mut headers, "t");
+            cookies.to_browser(&mut headers, "t");
+            assert_eq!(headers[header::COOKIE], "a=1", "{own}");
+            assert!(!headers.contains_key(header::SET_COOKIE), "{own}");
+        }
     }
 
     #[test]

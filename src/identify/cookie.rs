@@ -6,6 +6,12 @@ use url::Url;
 
 use crate::platform::crypto::sha256;
 
+/// How the admin API's cookies begin, with https and without.
+const CONSOLE_SECURE: &str = "__Host-narthex-";
+const CONSOLE_PLAIN: &str = "narthex-admin-";
+/// Both: whichever of them a browser sends to the application's address, the application neither sees nor sets it.
+pub const CONSOLE_PREFIXES: [&str; 2] = [CONSOLE_SECURE, CONSOLE_PLAIN];
+
 /// The names of our cookies on this public URL.
 ///
 /// With https: `__Host-narthex…`, which browsers take from this very host, path `/`, over TLS only
@@ -26,6 +32,21 @@ impl CookieNames {
             "__Host-narthex".to_owned()
         } else {
             format!("narthex-{}", public_url.port_or_known_default().unwrap_or(80))
+        };
+        Self { login: format!("{session}-login"), session, secure }
+    }
+
+    /// Those of the admin API at this URL, which are none of the application's sessions.
+    ///
+    /// SECURITY: cookies know no ports. Where one host name has both, each cookie comes to both listeners; by its name
+    /// it is looked at by one only.
+    #[must_use]
+    pub fn of_console(public_url: &Url) -> Self {
+        let secure = public_url.scheme() == "https";
+        let session = if secure {
+            format!("{CONSOLE_SECURE}admin")
+        } else {
+            format!("{CONSOLE_PLAIN}{}", public_url.port_or_known_default().unwrap_or(80))
         };
         Self { login: format!("{session}-login"), session, secure }
     }
@@ -128,6 +149,22 @@ mod tests {
         assert_eq!(names.set_session("v").unwrap(), "narthex-8080=v; Path=/; HttpOnly; SameSite=Lax");
         assert_eq!(names.prefix(), "narthex-8080");
         assert!(!names.secure());
+    }
+
+    #[test]
+    fn s5_the_admin_apis_cookies_have_names_of_their_own() {
+        for (url, name) in [
+            ("https://admin.example/", "__Host-narthex-admin"),
+            ("http://127.0.0.1:9091/", "narthex-admin-9091"),
+        ] {
+            let url: Url = url.parse().unwrap();
+            let (console, public) = (CookieNames::of_console(&url), CookieNames::of(&url));
+            assert_eq!((console.session.as_str(), console.login), (name, format!("{name}-login")));
+            assert!(CONSOLE_PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+            let mut headers = HeaderMap::new();
+            headers.append(header::COOKIE, format!("{name}=a; {name}-login=b").parse().unwrap());
+            assert_eq!((public.session(&headers), public.login(&headers)), (None, None));
+        }
     }
 
     #[test]

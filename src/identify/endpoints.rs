@@ -301,18 +301,7 @@ impl Endpoints {
         if !self.throttle.allows(call.client) {
             return;
         }
-        let record = Refused {
-            at: self.platform.clock.now(),
-            idp: idp.cloned(),
-            code: error.code().to_owned(),
-            fault: error.fault().as_str().to_owned(),
-            message: error.told_to_the_operator(),
-            steps: error.steps().to_vec(),
-        };
-        let Ok(record) = serde_json::to_string(&record) else { return };
-        if let Err(error) = self.store.record_refusal(id, &record).await {
-            tracing::warn!(error_id = %id, %error, "the refusal could not be kept for `narthex explain`");
-        }
+        Refused::of(error, idp, self.platform.clock.now()).keep(self.store.as_ref(), id).await;
     }
 
     async fn provision_failed(

@@ -59,13 +59,39 @@ impl Logins {
         platform: Platform,
         keys: &KeyRing,
     ) -> Self {
+        let purposes = [Purpose::LoginState, Purpose::LoginCookie, Purpose::LogoutState];
+        Self::marked_by(protocols, store, platform, keys, purposes)
+    }
+
+    /// Those of administrators at the admin API.
+    ///
+    /// SECURITY: an answer that belongs to a sign-in there is none to the application's address, nor the other way
+    /// round: neither takes the other's `state` nor the other's browser for its own.
+    #[must_use]
+    pub fn of_console(
+        protocols: Vec<Arc<dyn IdentityProtocol>>,
+        store: Arc<dyn Store>,
+        platform: Platform,
+        keys: &KeyRing,
+    ) -> Self {
+        let purposes = [Purpose::ConsoleLoginState, Purpose::ConsoleLoginCookie, Purpose::ConsoleLogoutState];
+        Self::marked_by(protocols, store, platform, keys, purposes)
+    }
+
+    fn marked_by(
+        protocols: Vec<Arc<dyn IdentityProtocol>>,
+        store: Arc<dyn Store>,
+        platform: Platform,
+        keys: &KeyRing,
+        [states, browsers, logouts]: [Purpose; 3],
+    ) -> Self {
         Self {
             protocols: protocols.into_iter().map(|protocol| (protocol.id().clone(), protocol)).collect(),
             store,
             platform,
-            states: Tokens::new(keys.mac(Purpose::LoginState)),
-            browsers: Tokens::new(keys.mac(Purpose::LoginCookie)),
-            logouts: Tokens::new(keys.mac(Purpose::LogoutState)),
+            states: Tokens::new(keys.mac(states)),
+            browsers: Tokens::new(keys.mac(browsers)),
+            logouts: Tokens::new(keys.mac(logouts)),
             rounds: Rounds::default(),
         }
     }

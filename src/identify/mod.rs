@@ -17,7 +17,7 @@ pub mod saml;
 pub mod session;
 mod shown;
 pub mod throttle;
-mod tokens;
+pub mod tokens;
 pub mod verified;
 
 pub use login::{BegunLogin, Finished, Logins};

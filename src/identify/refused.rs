@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::LoginError;
 use super::saml::Step;
-use crate::model::{IdpId, UnixTime};
+use crate::model::{ErrorId, IdpId, UnixTime};
+use crate::store::LoginStore;
 
 /// A refused sign-in. Holds nothing personal and no secret: the errors and steps that it is made of have none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,4 +20,27 @@ pub struct Refused {
     pub message: String,
     /// The checks in their order up to the one that failed; empty where the protocol keeps none.
     pub steps: Vec<Step>,
+}
+
+impl Refused {
+    /// `idp`: one that is configured.
+    #[must_use]
+    pub fn of(error: &LoginError, idp: Option<&IdpId>, at: UnixTime) -> Self {
+        Self {
+            at,
+            idp: idp.cloned(),
+            code: error.code().to_owned(),
+            fault: error.fault().as_str().to_owned(),
+            message: error.told_to_the_operator(),
+            steps: error.steps().to_vec(),
+        }
+    }
+
+    /// Keeps it under `id`, if the store can.
+    pub async fn keep(&self, store: &(impl LoginStore + ?Sized), id: &ErrorId) {
+        let Ok(record) = serde_json::to_string(self) else { return };
+        if let Err(error) = store.record_refusal(id, &record).await {
+            tracing::warn!(error_id = %id, %error, "the refusal could not be kept for `narthex explain`");
+        }
+    }
 }

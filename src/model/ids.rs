@@ -111,25 +111,47 @@ impl SessionHash {
     /// 64 hexadecimal digits, as administrators name a session.
     #[must_use]
     pub fn to_hex(self) -> String {
-        self.0.iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(self.0)
     }
 
     /// The reverse of [`SessionHash::to_hex`].
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        let digits = text.as_bytes();
-        if digits.len() != 64 || !digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
-            return None;
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self(bytes))
+        unhex(text).map(Self)
     }
+}
+
+impl super::ConsoleHash {
+    /// 64 hexadecimal digits, as administrators name a session.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        hex(self.0)
+    }
+
+    /// The reverse of [`super::ConsoleHash::to_hex`].
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        unhex(text).map(Self)
+    }
+}
+
+fn hex(bytes: [u8; 32]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes();
+    if digits.len() != 64 || !digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 /// SHA-256 of a login's `state`.
@@ -141,7 +163,7 @@ pub struct StateHash(pub [u8; 32]);
 pub struct BrowserHash(pub [u8; 32]);
 
 macro_rules! short_debug {
-    ($($name:ident),*) => {$(
+    ($($name:path),*) => {$(
         impl fmt::Debug for $name {
             /// The first four bytes: enough to follow one in a log, too few to be of use.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,7 +173,7 @@ macro_rules! short_debug {
         }
     )*};
 }
-short_debug!(SessionHash, StateHash, BrowserHash);
+short_debug!(SessionHash, StateHash, BrowserHash, super::ConsoleHash);
 
 /// What a person reads out to an administrator: 12 characters, and the key under which the log has the
 /// whole story.

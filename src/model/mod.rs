@@ -26,7 +26,7 @@ pub mod time;
 pub use account::{Account, AccountProfile};
 pub use audit::{AuditHead, AuditRecord, ChainId};
 pub use claims::Claims;
-pub use console::ConsoleRole;
+pub use console::{ConsoleHash, ConsolePerson, ConsoleRole, ConsoleSession};
 pub use email::EmailAddress;
 pub use entitlements::{Entitlements, Grant, GrantSource};
 pub use fault::Fault;

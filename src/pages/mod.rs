@@ -67,6 +67,17 @@ pub struct LogoutPage<'a> {
     pub csrf_token: &'a str,
 }
 
+/// Who somebody is at the admin API.
+#[derive(Template)]
+#[template(path = "pages/administrator.html")]
+pub struct AdministratorPage<'a> {
+    pub label: &'a str,
+    pub idp: &'a str,
+    pub role: &'a str,
+    pub until: &'a str,
+    pub csrf_token: &'a str,
+}
+
 #[derive(Template)]
 #[template(path = "pages/signed_out.html")]
 pub struct SignedOutPage<'a> {

@@ -49,6 +49,12 @@ pub enum Purpose {
     AdminToken,
     /// What an administrator confirms after a preview.
     Confirmation,
+    /// As the ones above, for administrators who sign in at the admin API: nothing made for the one is good for the other.
+    ConsoleCookie,
+    ConsoleLoginCookie,
+    ConsoleLoginState,
+    ConsoleLogoutState,
+    ConsoleCsrf,
 }
 
 impl Purpose {
@@ -65,6 +71,11 @@ impl Purpose {
             Self::ParkedResponse => b"narthex parked response v1",
             Self::AdminToken => b"narthex admin token v1",
             Self::Confirmation => b"narthex confirmation v1",
+            Self::ConsoleCookie => b"narthex console cookie v1",
+            Self::ConsoleLoginCookie => b"narthex console login cookie v1",
+            Self::ConsoleLoginState => b"narthex console login state v1",
+            Self::ConsoleLogoutState => b"narthex console logout state v1",
+            Self::ConsoleCsrf => b"narthex console csrf v1",
         }
     }
 }

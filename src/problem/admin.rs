@@ -18,6 +18,10 @@ impl From<&AdminError> for Problem {
             AdminError::NotPermitted { .. } | AdminError::BeyondGrant { .. } => {
                 (StatusCode::FORBIDDEN, "Not permitted")
             }
+            AdminError::CsrfMissing => (StatusCode::FORBIDDEN, "Not from a page of ours"),
+            AdminError::NoConsoleRole | AdminError::RuleUndecided { .. } | AdminError::Blocked => {
+                (StatusCode::FORBIDDEN, "You cannot be let in")
+            }
             AdminError::UnknownPath | AdminError::NoSuch(_) => (StatusCode::NOT_FOUND, "Not found"),
             AdminError::UnknownMethod => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             AdminError::BadRequest(_) => (StatusCode::BAD_REQUEST, "This request cannot be taken"),

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::provisioner::Core;
 use super::{ProvisionError, eligibility};
 use crate::config::settings::{Mode, Provisioning};
+use crate::model::console::named_person;
 use crate::model::invite::{Invite, InviteId};
-use crate::model::{ConsoleRole, Entitlements, Identity, Member, MemberId, Origin};
+use crate::model::{ConsoleRole, Entitlements, Identity, Member, MemberId, MemberStatus, Origin};
 use crate::observe::audit::{Entry, Event, Plain};
 
 /// An invite that a first login may use.
@@ -91,7 +92,7 @@ impl Core {
         if self.store.find_member(idp, subject).await?.is_some() {
             return Ok(None);
         }
-        let Some(role) = self.lowest_of_hands(&invite) else { return Ok(None) };
+        let Some(role) = self.lowest_of_hands(&invite).await? else { return Ok(None) };
         Ok(Some(Invited {
             id: invite.id,
             revision: invite.revision,
@@ -102,19 +103,35 @@ impl Core {
 
     /// SECURITY: what an operator may not give, they may not have given by changing an administrator's invite either, nor
     /// an administrator who is an operator by now: the lowest role of all who had a hand in it counts.
-    fn lowest_of_hands(&self, invite: &Invite) -> Option<ConsoleRole> {
+    async fn lowest_of_hands(&self, invite: &Invite) -> Result<Option<ConsoleRole>, ProvisionError> {
         let mut lowest = ConsoleRole::Administrator;
         for name in invite.hands() {
-            let Some(role) = self.grantors.get(name).copied() else {
+            let Some(role) = self.grantor(name).await? else {
                 tracing::warn!(
                     invite = %invite.id, by = name,
                     "an invite is not used: who made or changed it is no administrator any more"
                 );
-                return None;
+                return Ok(None);
             };
             lowest = lowest.min(role);
         }
-        Some(lowest)
+        Ok(Some(lowest))
+    }
+
+    /// The role of whom an invite names: of a token, or of a person by the latest sign-in at the admin API, as far as the
+    /// rule that it was by still stands.
+    async fn grantor(&self, name: &str) -> Result<Option<ConsoleRole>, ProvisionError> {
+        if let Some(role) = self.grantors.get(name) {
+            return Ok(Some(*role));
+        }
+        let (Some(console), Some((idp, subject))) = (&self.console, named_person(name)) else {
+            return Ok(None);
+        };
+        let Some(person) = self.store.find_console_person(&idp, &subject).await? else { return Ok(None) };
+        // G6.
+        let member = self.store.find_member(&idp, &subject).await?;
+        let blocked = member.is_some_and(|member| member.status == MemberStatus::Blocked);
+        Ok(console.role_of(&person).filter(|_| !blocked))
     }
 
     /// Consumes the invite for this identity.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::Settings;
-use crate::config::settings::{Mode, Provisioning, Unprovisioned};
+use crate::config::settings::{Console, Mode, Provisioning, Unprovisioned};
 use crate::identify::Verified;
 use crate::model::{Account, ConsoleRole, ErrorId, Grant, Identity, IdpId, Member, SessionHash};
 use crate::observe::audit::{Audit, Entry, Event};
@@ -52,6 +52,8 @@ pub(super) struct Core {
     pub(super) connector: Option<Arc<Guarded>>,
     /// F6: by administrators' names, what they may grant.
     pub(super) grantors: Arc<BTreeMap<String, ConsoleRole>>,
+    /// The same for people who sign in at the admin API.
+    pub(super) console: Option<Arc<Console>>,
     pub(super) store: Arc<dyn Store>,
     pub(super) platform: Platform,
     pub(super) audit: Audit,
@@ -117,7 +119,8 @@ impl Provisioner {
     ) -> Self {
         let authorities = settings.idps.iter().map(|idp| (idp.id().clone(), Authority::of(idp))).collect();
         let this = Self::with(settings.provisioning.clone(), authorities, connector, store, platform, tasks)
-            .granting(settings.admin.tokens.iter().map(|token| (token.name.clone(), token.role)));
+            .granting(settings.admin.tokens.iter().map(|token| (token.name.clone(), token.role)))
+            .granting_people(settings.admin.console.clone());
         match &settings.scim {
             Some(scim) => this.pushed_by(scim),
             None => this,
@@ -143,6 +146,7 @@ impl Provisioner {
             pushing: None,
             connector,
             grantors: Arc::new(invites::always_grantors()),
+            console: None,
             store,
             audit: Audit::log_only(platform.clone()),
             platform,

@@ -107,7 +107,9 @@ impl Core {
         };
         self.release(member.id, lease.holder).await;
         match account? {
-            Some(account) if account.active => self.withdraws(member, how).await,
+            Some(account) if account.active => {
+                self.withdraws(Member { account_state: AccountState::Present, ..member }, how).await
+            }
             Some(_) | None => Ok(None),
         }
     }

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod audit;
+mod console;
 mod feed;
 mod invites;
 mod jobs;
@@ -198,6 +199,16 @@ macro_rules! conformance {
                 f6_an_invite_is_consumed_once_and_its_identity_may_try_again
                 f6_of_a_hundred_identities_at_once_one_consumes_the_invite
                 f6_an_invite_is_changed_and_revoked_until_it_is_used
+            );
+            conformance!(@tests $maker $marks console:
+                s5_a_session_is_used_as_it_was_begun_until_it_is_idle_or_over
+                s5_a_use_keeps_a_session_from_being_idle
+                s5_an_ended_session_is_gone_and_told_of_once
+                s5_beyond_its_persons_limit_the_oldest_session_ends
+                s5_of_a_hundred_beginnings_at_once_as_many_sessions_stay_as_may
+                s5_living_sessions_are_listed_the_newest_first
+                s5_a_person_is_known_by_the_latest_sign_in_until_forgotten
+                s5_a_sweep_drops_what_is_over_or_idle_only
             );
             conformance!(@tests $maker $marks settings:
                 m4_there_are_none_at_first

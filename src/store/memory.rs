@@ -1,6 +1,7 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
 mod audit;
+mod console;
 mod feed;
 mod invites;
 mod jobs;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::audit::AuditTables;
+use self::console::Console;
 use self::feed::Changes;
 use self::jobs::Jobs;
 use self::logins::Logins;
@@ -59,6 +61,7 @@ struct Tables {
     invites: BTreeMap<InviteId, Invite>,
     rehearsals: Rehearsals,
     audit: AuditTables,
+    console: Console,
     outbox: Outbox,
     scim: Scim,
 }

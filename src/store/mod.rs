@@ -5,6 +5,7 @@
 mod columns;
 #[cfg(test)]
 mod conformance;
+pub mod console;
 mod families;
 pub mod feed;
 pub mod invites;
@@ -30,6 +31,7 @@ use crate::model::{
     ReturnTo, SessionHash, SessionRecord, StateHash, Subject, UnixTime,
 };
 
+pub use self::console::ConsoleStore;
 pub use self::rehearsals::RehearsalStore;
 pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
 pub use self::standing::{
@@ -72,6 +74,7 @@ pub trait Store:
     + FeedStore
     + AdminStore
     + OutboxStore
+    + ConsoleStore
 {
 }
 impl<T> Store for T where
@@ -88,6 +91,7 @@ impl<T> Store for T where
         + FeedStore
         + AdminStore
         + OutboxStore
+        + ConsoleStore
 {
 }
 

@@ -160,6 +160,7 @@ impl Server {
             Provisioner::new(&settings, Some(connector.clone()), store.clone(), platform.clone(), tasks);
         let parts = Parts {
             store: store.clone(),
+            console: None,
             sessions,
             connector: Some(connector),
             provisioner: Arc::new(provisioner),

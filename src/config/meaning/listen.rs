@@ -62,7 +62,11 @@ impl Meaning<'_> {
     }
 
     fn public_url(&mut self, text: Option<&String>) -> Option<Url> {
-        let path = steps!["server", "public_url"];
+        self.origin_url(text, steps!["server", "public_url"])
+    }
+
+    /// Where browsers reach one of our listeners.
+    pub(super) fn origin_url(&mut self, text: Option<&String>, path: &[Step]) -> Option<Url> {
         let rule = UrlRule {
             https_off_loopback: true,
             why_https: "browsers must reach narthex by https: its cookie is secure, and whoever could read it would be the person",
@@ -71,7 +75,8 @@ impl Meaning<'_> {
         let url = self.url(text, path, rule)?;
         if url.path() != "/" {
             let help = format!("write \"{}\"", url.origin().ascii_serialization());
-            self.refuse(path, "`server.public_url` has a path: narthex fronts a whole host", help);
+            let message = format!("`{}` has a path: narthex fronts a whole host", shown(path));
+            self.refuse(path, message, help);
             return None;
         }
         Some(url)

@@ -93,7 +93,7 @@ impl Meaning<'_> {
         let health = self.health(raw, server.as_ref());
         let notify = self.notify(raw);
         let scim = self.scim(raw, server.as_ref(), health.as_ref());
-        let admin = self.admin(raw, server.as_ref(), health.as_ref());
+        let admin = self.admin(raw, server.as_ref(), health.as_ref(), idps.as_deref());
         let log = self.log(raw);
         Some(Settings {
             server: server?,

@@ -21,6 +21,27 @@ pub struct Admin {
     /// bootstrap` gives a single-use token.
     #[schemars(extend("default" = []))]
     pub tokens: Option<Vec<AdminToken>>,
+    /// Where browsers reach the admin API, for administrators who sign in at an identity provider: https, or http on
+    /// loopback; without a path, and best with a host name of its own. Each provider that a rule names must be told the
+    /// redirect URI: this and /oidc/ID/callback.
+    pub public_url: Option<String>,
+    /// Who gets which role by signing in at an identity provider, looked at at each sign-in, from the top: the first that
+    /// holds decides. Where one cannot be decided nobody comes in.
+    #[schemars(extend("default" = []))]
+    pub rule: Option<Vec<AdminRule>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdminRule {
+    /// People of this identity provider, an OpenID provider. May be left out where there is only one.
+    pub idp: Option<String>,
+    /// An expression over claims, subject and idp.id (docs/variables.md) that must be true: "'ops' in claims.groups".
+    #[schemars(required)]
+    pub when: Option<String>,
+    /// "viewer", "operator" or "administrator", as for tokens.
+    #[schemars(required)]
+    pub role: Option<ConsoleRole>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -73,7 +73,9 @@ fn kind(event: Event) -> Kind {
         Event::LoginRefused | Event::LoginsRefused | Event::BlockedEmail => {
             (Authentication, 1, "Logon", false)
         }
-        Event::Logout | Event::SessionsEnded => (Authentication, 2, "Logoff", true),
+        Event::Logout | Event::AdministratorLogout | Event::SessionsEnded => {
+            (Authentication, 2, "Logoff", true)
+        }
 
         Event::AccountCreated | Event::AccountRecreated => (AccountChange, 1, "Create", true),
         Event::AccountReactivated | Event::MemberUnblocked => (AccountChange, 2, "Enable", true),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Core, OnEnded, Provisioner};
-use crate::config::settings::{Provisioning, Scim};
+use crate::config::settings::{Console, Provisioning, Scim};
 use crate::model::{ConsoleRole, IdpId};
 use crate::observe::audit::Audit;
 use crate::provision::connector::Connector;
@@ -43,6 +43,14 @@ impl Provisioner {
         grantors.extend(administrators);
         let grantors = Arc::new(grantors);
         self.core.rcu(|core| Core { grantors: grantors.clone(), ..Core::clone(core) });
+        self
+    }
+
+    /// The same for people who sign in at the admin API.
+    #[must_use]
+    pub fn granting_people(self, console: Option<Console>) -> Self {
+        let console = console.map(Arc::new);
+        self.core.rcu(|core| Core { console: console.clone(), ..Core::clone(core) });
         self
     }
 

@@ -185,8 +185,12 @@ impl Fake {
 }
 
 fn privileged(state: &State, entitlements: &Entitlements) -> bool {
-    let is =
-        |kind, name: &String| state.names[&kind].iter().any(|named| named.name == *name && named.privileged);
+    let is = |kind, name: &String| {
+        state
+            .names
+            .get(&kind)
+            .is_some_and(|names| names.iter().any(|named| named.name == *name && named.privileged))
+    };
     entitlements.owner || entitlements.role.as_ref().is_some_and(|role| is(Kind::Role, role))
 }
 
@@ -265,7 +269,8 @@ impl Connector for Fake {
     ) -> Result<(), ConnectorError> {
         self.call("entitle", format!("!entitle {}", account.id), |state| {
             for team in change.add.teams.keys() {
-                if !state.names[&Kind::Team].iter().any(|named| named.name == *team) {
+                let teams = state.names.get(&Kind::Team);
+                if teams.is_some_and(|teams| teams.iter().all(|named| named.name != *team)) {
                     return Err(ConnectorError::NotFound { operation: "entitle" });
                 }
             }
