@@ -42,13 +42,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "admin",
         &[
             "config",
-            "identify::intent",
-            "identify::refused",
-            "identify::session",
+            "expr::SessionFacts",
+            // Administrators sign in by the same protocols.
+            "identify",
             "listen::accept",
             "model",
             "observe::Audit",
             "observe::audit",
+            "pages",
             "platform",
             "problem",
             "provision",

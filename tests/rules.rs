@@ -131,7 +131,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     (
         "S5",
         "2026-11-22",
-        "the console's pages, sign-in of administrators by the providers, and break-glass are not built yet",
+        "the console's pages and break-glass are not built yet; administrators sign in at OpenID providers, not at SAML's",
     ),
 ];
 

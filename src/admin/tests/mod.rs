@@ -1,5 +1,6 @@
 //! The admin API in process, as its callers see it; every answer is held against the document.
 
+mod console;
 mod document;
 mod invites;
 mod lists;

@@ -13,13 +13,15 @@ use http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
 use tower_service::Service;
 
+use super::console::Says;
 use super::document::check;
+use crate::admin::console::Console;
 use crate::admin::live::{Live, LiveError};
 use crate::admin::{Admin, Parts, openapi};
 use crate::config::{self, Purpose, Settings};
 use crate::identify::cookie::CookieNames;
 use crate::identify::session::Sessions;
-use crate::model::ConsoleRole;
+use crate::model::{ConsoleRole, IdpId};
 use crate::observe::Audit;
 use crate::platform::{KeyRing, Platform};
 use crate::provision::connector::Features;
@@ -83,7 +85,7 @@ pub struct Server {
     /// The onboarding teams of the settings that the process was last told of.
     pub applied: Arc<Mutex<Vec<String>>>,
     pub audit: Audit,
-    settings: Settings,
+    pub settings: Settings,
 }
 
 /// What came back.
@@ -160,7 +162,10 @@ impl Server {
             Provisioner::new(&settings, Some(connector.clone()), store.clone(), platform.clone(), tasks);
         let parts = Parts {
             store: store.clone(),
-            console: None,
+            console: settings.admin.console.as_ref().map(|configured| {
+                let label = |id: &IdpId| id.to_string();
+                Console::new(configured, vec![Arc::new(Says)], label, store.clone(), &keys, platform.clone())
+            }),
             sessions,
             connector: Some(connector),
             provisioner: Arc::new(provisioner),

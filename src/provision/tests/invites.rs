@@ -4,9 +4,14 @@ use serde_json::json;
 
 use super::fake::account;
 use super::*;
+use crate::config::settings::{AdminRule, Console};
+use crate::expr::{Condition, Place};
 use crate::model::invite::{Invite, InviteId, InviteState, InviteTerms};
-use crate::model::{ConsoleRole, EmailAddress, Entitlements, Origin};
+use crate::model::{
+    ConsoleHash, ConsolePerson, ConsoleRole, ConsoleSession, EmailAddress, Entitlements, MemberStatus, Origin,
+};
 use crate::store::invites::InviteStore;
+use crate::store::{ConsoleStore, StandingStore, Update};
 
 fn id(number: u8) -> InviteId {
     InviteId(uuid::Uuid::from_bytes([number; 16]))
@@ -239,7 +244,7 @@ async fn f6_an_operators_invite_gives_nothing_that_the_application_cannot_list_u
         let given = Entitlements {
             app_groups: ["wheel".to_owned()].into(),
             permissions: ["root".to_owned()].into(),
-            teams: [("acme/root".to_owned(), None), ("public".to_owned(), Some("root".to_owned()))].into(),
+            teams: [("secret/root".to_owned(), None), ("public".to_owned(), Some("root".to_owned()))].into(),
             ..role(wanted)
         };
         world.settings.mapping.push(MappingRow {
@@ -257,7 +262,56 @@ async fn f6_an_operators_invite_gives_nothing_that_the_application_cannot_list_u
         let all = held.app_groups.contains("wheel") && held.permissions.contains("root");
         let none = !held.app_groups.contains("wheel") && !held.permissions.contains("root");
         assert!(if by == "anna" { all } else { none }, "{by}: {held:?}");
-        assert_eq!(held.teams.contains_key("acme/root"), by == "anna", "{by}: {held:?}");
+        assert_eq!(held.teams.contains_key("secret/root"), by == "anna", "{by}: {held:?}");
         assert_eq!(held.teams.contains_key("public"), by == "anna", "{by}: {held:?}");
+    }
+}
+
+#[tokio::test]
+async fn f6_a_persons_invite_goes_as_far_as_their_latest_sign_in_at_the_admin_api_while_its_rule_stands() {
+    let rule = |role| AdminRule {
+        idp: corp(),
+        when: Condition::compile_at("'ops' in claims.groups", Place::Console).unwrap(),
+        role,
+    };
+    let administrator = rule(ConsoleRole::Administrator);
+    for (rules, blocked, expected) in [
+        (vec![administrator.clone()], false, "admin"),
+        // The same people are operators by now; nobody is anything by now; she is blocked by now.
+        (vec![rule(ConsoleRole::Operator)], false, "user"),
+        (vec![], false, "user"),
+        (vec![administrator.clone()], true, "user"),
+    ] {
+        let world = World::new();
+        let person = ConsolePerson {
+            idp: corp(),
+            subject: Subject::parse("sub-anna").unwrap(),
+            label: "anna".to_owned(),
+            role: ConsoleRole::Administrator,
+            rule: administrator.text(),
+            signed_in_at: world.now(),
+        };
+        if blocked {
+            world.login(&super::person("anna", json!({}))).await.unwrap();
+            let member = world.member(&super::person("anna", json!({}))).await.unwrap();
+            let member = Member { status: MemberStatus::Blocked, ..member };
+            world.store.update_member(&member, Update::default()).await.unwrap();
+        }
+        let now = world.now();
+        let name = person.name();
+        let session =
+            ConsoleSession { hash: ConsoleHash([1; 32]), person, last_seen_at: now, expires_at: now };
+        world.store.begin_console_session(&session, 5).await.unwrap();
+        world.invite(1, "ada@example.com", &name, role("admin")).await;
+        // Somebody of that name who never signed in there.
+        world.invite(2, "bob@example.com", "corp:nobody", role("reader")).await;
+        let public_url = "https://admin.example.com".parse().unwrap();
+        let console = (!rules.is_empty()).then(|| Console { public_url, rules: rules.clone() });
+        let process = world.process().granting_people(console);
+        process.provision(Verified::for_tests(ada(json!({})))).await.unwrap();
+        let held = world.app.account("ada").entitlements.role;
+        assert_eq!(held.as_deref(), Some(expected), "{rules:?} {blocked}");
+        process.provision(Verified::for_tests(super::person("bob", json!({})))).await.unwrap();
+        assert_eq!(world.app.account("bob").entitlements.role.as_deref(), Some("user"));
     }
 }

@@ -21,6 +21,8 @@ pub struct Stack {
     /// Where people go: `http://127.0.0.1:PORT`.
     pub url: String,
     pub health: String,
+    /// The admin listener's address.
+    admin: String,
     app: Option<App>,
     config: Table,
     folder: TempDir,
@@ -74,7 +76,8 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
     }
 
     async fn between(parties: Parties, edit: impl FnOnce(&mut Table, &Path)) -> Self {
-        let (public, health) = (listener(), listener());
+        let (public, health, admin) = (listener(), listener(), listener());
+        let admin_url = format!("http://{}", admin.local_addr().unwrap());
         let mut url = format!("http://{}", public.local_addr().unwrap());
         let folder = tempfile::tempdir().unwrap();
         let mut config = usual(&parties, &url);
@@ -86,11 +89,16 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
         parties
             .idp
             .register(&format!("{url}/.narthex/oidc/demo/callback"), &format!("{url}/.narthex/logout"));
+        if config["admin"].get("rule").is_some() {
+            put(&mut config, "admin.public_url", admin_url.clone());
+            parties.idp.register(&format!("{admin_url}/oidc/demo/callback"), &admin_url);
+        }
         let settings = load(&config, folder.path());
         let health_url = format!("http://{}", health.local_addr().unwrap());
-        let sockets = Sockets { public: Some(public), health: Some(health), ..Sockets::default() };
+        let sockets =
+            Sockets { public: Some(public), health: Some(health), admin: Some(admin), ..Sockets::default() };
         let app = App::start(settings, parties.platform.clone(), sockets).await.unwrap();
-        Self { parties, url, health: health_url, app: Some(app), config, folder }
+        Self { parties, url, health: health_url, admin: admin_url, app: Some(app), config, folder }
     }
 
     /// What the proxy runs with.
@@ -143,6 +151,11 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
         format!("http://{}/api/v1{path}", self.app.as_ref().unwrap().admin_addr())
     }
 
+    /// A page of the admin listener.
+    pub fn admin_page(&self, path: &str) -> String {
+        format!("{}{path}", self.admin)
+    }
+
     /// The name of the proxy's session cookie.
     pub fn session_cookie(&self) -> String {
         format!("narthex-{}", self.url.rsplit(':').next().unwrap())
@@ -193,9 +206,11 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
     pub async fn start_again(&mut self) {
         let address: std::net::SocketAddr = self.url.trim_start_matches("http://").parse().unwrap();
         let health: std::net::SocketAddr = self.health.trim_start_matches("http://").parse().unwrap();
+        let admin: std::net::SocketAddr = self.admin.trim_start_matches("http://").parse().unwrap();
         let sockets = Sockets {
             public: Some(TcpListener::bind(address).unwrap()),
             health: Some(TcpListener::bind(health).unwrap()),
+            admin: Some(TcpListener::bind(admin).unwrap()),
             ..Sockets::default()
         };
         let settings = load(&self.config, self.folder.path());
