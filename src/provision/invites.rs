@@ -5,14 +5,11 @@ use std::collections::BTreeMap;
 use super::provisioner::Core;
 use super::{ProvisionError, eligibility};
 use crate::config::settings::{Mode, Provisioning};
-<<<<<<< HEAD
 use crate::model::console::named_person;
 use crate::model::invite::{Invite, InviteId};
-use crate::model::{ConsoleRole, Entitlements, Identity, Member, MemberId, MemberStatus, Origin};
-=======
-use crate::model::invite::InviteId;
-use crate::model::{ConsoleRole, EmailAddress, Entitlements, Identity, Member, MemberId, Origin};
->>>>>>> main
+use crate::model::{
+    ConsoleRole, EmailAddress, Entitlements, Identity, Member, MemberId, MemberStatus, Origin,
+};
 use crate::observe::audit::{Entry, Event, Plain};
 
 /// An invite that a first login may use.
