@@ -182,7 +182,12 @@ impl Console {
                 return Err(error);
             }
         };
-        if self.is_blocked(&identity.idp, &identity.subject).await? {
+        let email = identity.claims.first("email");
+        let by_email = match &email {
+            Some(email) => self.store.is_blocked_email(email).await?,
+            None => false,
+        };
+        if by_email || self.is_blocked(&identity.idp, &identity.subject).await? {
             self.store.forget_console_person(&identity.idp, &identity.subject).await?;
             return Err(AdminError::Blocked);
         }

@@ -401,8 +401,11 @@ async fn g6_whoever_is_blocked_administers_no_more() {
     let now = UnixTime(1_800_000_000);
     let (idp, subject) = ("corp".parse().unwrap(), Subject::parse("ada").unwrap());
     let store: &dyn Store = server.store.as_ref();
-    let member =
-        Member { identities: vec![(IdpId::clone(&idp), subject.clone())], ..Member::for_tests(1, now) };
+    let member = Member {
+        identities: vec![(IdpId::clone(&idp), subject.clone())],
+        email: Some("mallory@example.com".to_owned()),
+        ..Member::for_tests(1, now)
+    };
     let later = now.after(std::time::Duration::from_secs(30));
     let lease = MemberStore::begin_creation(store, &idp, &subject, 1, now, later).await.unwrap();
     assert_eq!(lease, CreationLease::Acquired { earlier_intent: None });
@@ -412,6 +415,9 @@ async fn g6_whoever_is_blocked_administers_no_more() {
     store.update_member(&blocked, Update::default()).await.unwrap();
     assert_eq!(ada.api("GET", "/me", &[]).await.code(), "token_needed");
     assert_eq!(ada.sign_in("ada:ops").await.status, StatusCode::FORBIDDEN);
+    // Another identity with the address is let in no more than this one.
+    assert_eq!(ada.sign_in("mallory:ops").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(ada.sign_in("bob:ops").await.status, StatusCode::SEE_OTHER);
 }
 
 #[tokio::test]
