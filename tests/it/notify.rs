@@ -163,7 +163,7 @@ webhook = {{ url = "{}", secret = "whsec_{}" }}
     mail.speaks.send(true).unwrap();
     let (to, text) = mail.mails.recv().await.unwrap();
     assert_eq!(to, "root@example.com");
-    assert!(text.contains("ada") && text.contains("From: narthex@example.com"), "{text}");
+    assert!(text.contains("ada") && text.contains("<narthex@example.com>"), "{text}");
     *receiver.status.lock().unwrap() = StatusCode::NO_CONTENT;
     stack.sign_in(&Browser::new(), "bob").await;
     let bob = receiver.calls.recv().await.unwrap();
