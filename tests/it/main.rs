@@ -20,7 +20,6 @@ mod full;
 mod lifecycle;
 mod login;
 mod main_job;
-mod notify;
 mod parties;
 mod provisioning;
 mod rehearsal;
