@@ -269,6 +269,8 @@ pub struct Provisioning {
     pub allowed_email_domains: Vec<String>,
     /// (F7)
     pub on_existing: OnExisting,
+    /// (F8)
+    pub link_identities: bool,
     /// (F7)
     pub match_username: bool,
     /// (G2) Usernames or e-mails, compared case-insensitively.
@@ -372,6 +374,8 @@ pub enum AttributeSource {
 pub enum OnExisting {
     Adopt,
     Deny,
+    /// Waits for an administrator.
+    Ask,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

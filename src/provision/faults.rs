@@ -24,6 +24,8 @@ fault_points! {
     CreationLeased: "The right to create was taken.";
     CreationIntended: "The intent to create was recorded.";
     AccountCreated: "The application made the account.";
+    CaseClaimed: "What an administrator decided was consumed.";
+    IdentityLinked: "A further identity became a member's.";
     TeamMade: "The application made a team.";
     AccountCompleted: "The account has all its entitlements.";
     MemberRecorded: "The new member was recorded.";

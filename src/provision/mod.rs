@@ -13,6 +13,7 @@ pub mod access;
 pub mod apply;
 pub mod attributes;
 pub mod breaker;
+pub mod cases;
 pub mod catalogue;
 pub mod connector;
 pub mod creation;

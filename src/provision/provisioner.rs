@@ -87,6 +87,8 @@ pub enum How {
     /// An earlier attempt's account, now whole (F9).
     Completed,
     Adopted,
+    /// The identity became a further one of a member (F8).
+    Linked,
     /// A member's account had vanished (E5).
     Recreated,
 }
@@ -100,6 +102,7 @@ impl How {
             Self::Created => "created",
             Self::Completed => "completed",
             Self::Adopted => "adopted",
+            Self::Linked => "linked",
             Self::Recreated => "recreated",
         }
     }

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod audit;
+mod cases;
 mod feed;
 mod invites;
 mod jobs;
@@ -231,6 +232,17 @@ macro_rules! conformance {
                 s4_a_letter_that_was_put_off_is_due_later_and_counted
                 s4_what_is_not_due_waits_and_what_is_due_longest_goes_first
                 s4_of_a_hundred_claims_at_once_exactly_one_gets_a_letter
+            );
+            conformance!(@tests $maker $marks cases:
+                f7_a_case_is_found_and_listed_as_it_was_opened
+                f7_an_identity_has_one_case_about_one_account
+                f7_of_a_hundred_who_ask_at_once_exactly_one_opens_the_case
+                f7_an_identity_has_no_more_cases_than_it_may
+                f7_a_decision_starts_from_the_revision_that_was_seen
+                f7_of_a_hundred_decisions_at_once_exactly_one_is_made
+                f7_a_decided_case_is_not_asked_about_again_unless_it_is_about_something_else
+                f7_what_has_ended_is_swept_and_denials_stay
+                e6_of_an_erased_identity_no_case_is_left
             );
             conformance!(@tests $maker $marks scim:
                 a_resource_is_found_as_it_was_made

@@ -77,7 +77,9 @@ impl Meaning<'_> {
             on_existing: match written.on_existing? {
                 raw::OnExisting::Adopt => OnExisting::Adopt,
                 raw::OnExisting::Deny => OnExisting::Deny,
+                raw::OnExisting::Ask => OnExisting::Ask,
             },
+            link_identities: written.link_identities?,
             match_username: written.match_username?,
             protected_accounts: protected?,
             session_roles: match written.session_roles? {

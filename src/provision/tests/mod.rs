@@ -3,6 +3,7 @@
 mod access;
 mod borrow;
 mod breaker;
+mod cases;
 mod crashes;
 mod ephemeral;
 mod exchange;
@@ -76,6 +77,7 @@ fn settings() -> Provisioning {
         attributes: BTreeMap::new(),
         allowed_email_domains: Vec::new(),
         on_existing: OnExisting::Adopt,
+        link_identities: false,
         match_username: false,
         protected_accounts: vec!["break-glass".to_owned()],
         session_roles: SessionRoles::Headers,
