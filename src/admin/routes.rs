@@ -386,7 +386,7 @@ pub static ROUTES: &[Route] = &[
         path: "/cases/{case}",
         operation: "show_case",
         access: Access::Needs(Permission::MembersView),
-        summary: "One case.",
+        summary: "One case: who asks for which account, and what was decided.",
         gives: Some(Gives::Versioned(shape::<cases::CaseView>())),
         act: |admin, call| Box::pin(cases::show(admin, call)),
         ..READ

@@ -269,6 +269,8 @@ pub struct Provisioning {
     pub allowed_email_domains: Vec<String>,
     /// (F7)
     pub on_existing: OnExisting,
+    /// (A2)
+    pub on_error: OnError,
     /// (F8)
     pub link_identities: bool,
     /// (F7)
@@ -376,6 +378,13 @@ pub enum OnExisting {
     Deny,
     /// Waits for an administrator.
     Ask,
+}
+
+/// What becomes of a sign-in that the application's API fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    Deny,
+    Admit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -497,7 +497,7 @@ impl<'a> Creation<'a> {
             How::Completed => Event::AccountCompleted,
             How::Adopted if case.is_some() => Event::MemberLinked,
             How::Adopted => Event::AccountAdopted,
-            How::Linked => Event::MemberLinked,
+            How::Linked | How::OnRecord => Event::MemberLinked,
             How::Recreated => Event::AccountRecreated,
         };
         let mut entry = Entry::new(event).about(&self.identity.idp, &self.identity.subject).member(member.id);

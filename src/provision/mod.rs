@@ -36,6 +36,7 @@ pub mod loans;
 pub mod measures;
 pub mod members;
 pub mod names;
+mod on_record;
 pub mod plan;
 pub mod provisioned;
 pub mod provisioner;

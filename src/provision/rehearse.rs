@@ -21,6 +21,7 @@ use super::explain::{Admitted, Ending, Explanation, Found, Refusal, UNBORN, expe
 use super::grant::grant;
 use super::members::{self, Birth};
 use super::names::Standing;
+use super::on_record::OnRecord;
 use super::plan::{Operation, Situation, changed, plan, updated};
 use super::provisioner::{Core, How, Settled};
 use super::resolve::{Decision, Question, Resolved, resolve};
@@ -125,10 +126,19 @@ impl Core {
                 explanation.ending = ending;
                 None
             }
-            Err(error) => {
-                explanation.ending = Ending::Refused(Refusal::from(&error));
-                Some(error)
-            }
+            Err(error) => match self.rehearsed_on_record(identity, &error, &mut explanation).await {
+                Some(OnRecord { settled: Settled { account, grant, how, .. }, .. }) => {
+                    let Account { profile, entitlements: holds, .. } = account;
+                    let grant = grant.unwrap_or_default();
+                    let admitted = Admitted { how, profile, holds, grant, headers: Vec::new() };
+                    explanation.ending = Ending::Admitted(Box::new(admitted));
+                    None
+                }
+                None => {
+                    explanation.ending = Ending::Refused(Refusal::from(&error));
+                    Some(error)
+                }
+            },
         };
         Rehearsal { explanation, standing, error }
     }

@@ -47,6 +47,13 @@ pub enum OnExisting {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+pub enum OnError {
+    Deny,
+    Admit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum SessionRoles {
     Headers,
     Borrow,
@@ -174,6 +181,12 @@ pub struct Provisioning {
     /// application itself until the last session ends ("borrow", which needs a durable store), or not at all ("off").
     #[schemars(extend("default" = "headers"))]
     pub session_roles: Option<SessionRoles>,
+    /// While the application's API cannot be reached: refuse sign-ins, with a page to try again ("deny"), or let those in
+    /// who have an account already ("admit"): the session starts with what narthex itself gave to the account and what
+    /// the identity provider says, and a durable job does the rest. Never where the sign-in could take something away,
+    /// where session_roles is "borrow", or before this process has seen the application's roles and teams once.
+    #[schemars(extend("default" = "deny"))]
+    pub on_error: Option<OnError>,
     /// An absent groups claim: nothing is known about the person's groups ("unknown"), or they have none ("none").
     #[schemars(extend("default" = "unknown"))]
     pub groups_absent: Option<GroupsAbsent>,
