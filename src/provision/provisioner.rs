@@ -287,6 +287,10 @@ impl Provisioner {
                 None => return Err(error),
             },
         };
+        // G6: a block binds what the identities came with, too, which need not be what the account has.
+        if let Some(email) = core.verified_email(identity) {
+            core.store.note_email(&identity.idp, &identity.subject, &email).await?;
+        }
         let grant = settled.grant.clone().unwrap_or(own);
         // Whoever came while it was done found it done.
         let (how, story) = if first {

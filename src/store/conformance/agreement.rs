@@ -333,6 +333,7 @@ async fn perform(store: &dyn Store, act: &Act, now: UnixTime) -> String {
         Act::Intend { person, holder, username } => {
             let (idp, subject) = (idp(*person), subject(*person));
             let intent = CreationIntent {
+                intended_at: now,
                 username: username.to_string(),
                 email: None,
                 clean_up_at: (username % 2 == 1).then_some(now),

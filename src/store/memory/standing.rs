@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Memory, Tables};
-use crate::model::{AccountState, Member, MemberId, MemberStatus, SessionHash, Task, UnixTime};
+use crate::model::{
+    AccountState, EmailAddress, IdpId, Member, MemberId, MemberStatus, SessionHash, Subject, Task, UnixTime,
+};
 use crate::store::{Hold, OnUpdate, Standing, StandingSession, StandingStore, StoreError, Update, Updated};
 
 const MEMBER: &str = "the member";
@@ -129,15 +131,23 @@ impl StandingStore for Memory {
         Ok(may)
     }
 
-    async fn list_inactive(&self, before: UnixTime, limit: usize) -> Result<Vec<Member>, StoreError> {
+    async fn list_inactive(
+        &self,
+        before: UnixTime,
+        now: UnixTime,
+        limit: usize,
+    ) -> Result<Vec<Member>, StoreError> {
         let tables = self.tables();
         let mut inactive: Vec<Member> = tables
             .members
             .rows
             .values()
+            .filter(|row| row.landing_until.is_none_or(|until| until <= now))
             .map(|row| &row.member)
+            .filter(|member| tables.sessions.of(member.id).all(|session| session.expires_at <= now))
             .filter(|member| {
                 member.account_state == AccountState::Present
+                    && member.account.is_some()
                     && member.leaving.is_none()
                     && member.last_login_at < before
             })
@@ -149,9 +159,29 @@ impl StandingStore for Memory {
     }
 
     async fn is_blocked_email(&self, email: &str) -> Result<bool, StoreError> {
-        Ok(self.tables().members.rows.values().map(|row| &row.member).any(|member| {
+        let members = &self.tables().members;
+        let same = |held: &String| held.eq_ignore_ascii_case(email);
+        let came_with =
+            |member: &Member| member.identities.iter().any(|one| members.emails.get(one).is_some_and(same));
+        Ok(members.rows.values().map(|row| &row.member).any(|member| {
             member.status == MemberStatus::Blocked
-                && member.email.as_ref().is_some_and(|held| held.eq_ignore_ascii_case(email))
+                && (member.email.as_ref().is_some_and(same) || came_with(member))
         }))
+    }
+
+    async fn note_email(
+        &self,
+        idp: &IdpId,
+        subject: &Subject,
+        email: &EmailAddress,
+    ) -> Result<(), StoreError> {
+        let members = &mut self.tables().members;
+        let identity = (idp.clone(), subject.clone());
+        let known = members.by_identity.get(&identity).and_then(|id| members.rows.get(id));
+        let Some(row) = known else { return Ok(()) };
+        if row.member.status != MemberStatus::Blocked || !members.emails.contains_key(&identity) {
+            members.emails.insert(identity, email.to_string());
+        }
+        Ok(())
     }
 }
