@@ -32,6 +32,8 @@ pub struct Meeting<'a> {
     pub own: Option<&'a AccountId>,
     /// Whose account it is, where that is somebody else.
     pub holder: Option<&'a Member>,
+    /// A provider vouched for this address when that member came last.
+    pub vouched: bool,
     /// The identity has a member already, whose own account is gone.
     pub is_member: bool,
     /// What was asked and decided of these two before.
@@ -63,7 +65,7 @@ pub(super) struct Existing {
 /// # Errors
 /// Where nobody is asked: the account may not be this person's, whoever wants it.
 pub fn verdict(meeting: &Meeting<'_>) -> Result<Verdict, ProvisionError> {
-    let Meeting { identity, settings, candidate, holder, case, now, .. } = *meeting;
+    let Meeting { settings, candidate, holder, case, now, .. } = *meeting;
     let account = &candidate.account;
     let username = account.profile.username.clone();
     if holder.is_none() && settings.on_existing == OnExisting::Deny {
@@ -108,13 +110,14 @@ pub fn verdict(meeting: &Meeting<'_>) -> Result<Verdict, ProvisionError> {
     Ok(match facts.kind {
         CaseKind::ExistingAccount if settings.on_existing == OnExisting::Adopt => Verdict::Adopt { by: None },
         // SECURITY: a provider that may speak for an administrator's address is not yet one that administrators come by.
-        CaseKind::SecondIdentity if settings.link_identities && !facts.privileged => {
+        // Nor is the address that the application has of an account always its person's: who could write another's there
+        // would have that person come into an account that two people share.
+        CaseKind::SecondIdentity if settings.link_identities && meeting.vouched && !facts.privileged => {
             Verdict::Join { by: None }
         }
         // SECURITY: an address that the same provider gives to another subject is somebody else's by now, or the same
         // person's under a new id; only people can tell.
         CaseKind::ExistingAccount | CaseKind::SecondIdentity | CaseKind::RecycledAddress => {
-            tracing::debug!(idp = %identity.idp, "an account that is there already is an administrator's to decide on");
             Verdict::Ask(facts)
         }
     })

@@ -345,6 +345,10 @@ impl<'a> Creation<'a> {
         let holder = holder.filter(|member| !self.is_this_person(member));
         let Identity { idp, subject, .. } = self.identity;
         let case = store.find_case_of(idp, subject, account).await?;
+        let vouched = match (&holder, &wanted.email) {
+            (Some(member), Some(email)) => store.came_with(member.id, &email.address).await?,
+            (_, _) => false,
+        };
         let verdict = cases::verdict(&Meeting {
             identity: self.identity,
             settings,
@@ -352,6 +356,7 @@ impl<'a> Creation<'a> {
             candidate: &candidate,
             own,
             holder: holder.as_ref(),
+            vouched,
             is_member,
             case: case.as_ref(),
             now: self.core.platform.clock.now(),

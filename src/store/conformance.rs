@@ -195,6 +195,7 @@ macro_rules! conformance {
                 members_are_listed_by_id_and_in_pages
                 members_are_found_by_the_beginning_of_address_or_username
                 members_are_found_by_account_and_by_identity
+                f8_whether_a_member_came_with_an_address_is_known
             );
             conformance!(@tests $maker $marks invites:
                 f6_an_invite_is_found_and_listed_as_it_was_added

@@ -165,9 +165,9 @@ pub struct Provisioning {
     #[schemars(extend("default" = "adopt"))]
     pub on_existing: Option<OnExisting>,
     /// true: a person of another identity provider whose verified e-mail address is that of a member's account becomes
-    /// the same member, with one account. false: an administrator decides on each. A new subject of the same identity
-    /// provider that comes with a member's address, and whoever comes with that of a privileged account, always waits
-    /// for an administrator.
+    /// the same member, with one account, if that member's own identity provider vouched for the address too. false: an
+    /// administrator decides on each. A new subject of the same identity provider that comes with a member's address,
+    /// and whoever comes with that of a privileged account, always waits for an administrator.
     #[schemars(extend("default" = false))]
     pub link_identities: Option<bool>,
     /// Also look for existing accounts by username. Only where usernames at the identity provider cannot be

@@ -364,6 +364,21 @@ async fn f8_nobody_joins_a_privileged_account_without_an_administrator() {
 }
 
 #[tokio::test]
+async fn f8_an_address_that_only_the_application_has_joins_nobody() {
+    let world = linking();
+    world.login(&person("mallory", json!({}))).await.unwrap();
+    // Mallory waits for Ada under her address.
+    world.change_account(|account| account.profile.email = Some("ada@example.com".to_owned())).await;
+    assert!(waits(&world.login(&elsewhere(json!({}))).await));
+    assert_eq!(world.case().await.facts.kind, CaseKind::SecondIdentity);
+    // Where the provider says so itself, it is hers.
+    let renamed = person("mallory", json!({ "email": "ada@example.com" }));
+    world.login(&renamed).await.unwrap();
+    world.login(&elsewhere(json!({}))).await.unwrap();
+    assert_eq!(world.member(&renamed).await.unwrap().identities.len(), 2);
+}
+
+#[tokio::test]
 async fn f8_a_changed_address_or_name_never_links_anew() {
     let world = linking();
     world.login(&ada(json!({}))).await.unwrap();

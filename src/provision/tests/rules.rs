@@ -637,6 +637,7 @@ fn adopted(
         candidate: &candidate,
         own,
         holder: None,
+        vouched: false,
         is_member: false,
         case: None,
         now: UnixTime(0),
