@@ -168,6 +168,7 @@ macro_rules! conformance {
             );
             conformance!(@tests $maker $marks jobs:
                 e2_a_job_is_claimed_when_it_is_due_and_by_one
+                a2_a_job_that_catches_up_keeps_what_the_identity_provider_said
                 e2_of_a_hundred_claims_at_once_each_job_is_had_once
                 e2_the_job_that_is_due_for_longest_is_claimed_first
                 e2_a_done_job_goes_and_one_that_is_put_off_waits_with_its_tries
