@@ -1,6 +1,9 @@
 //! F7 and F8 through the real proxy: who waits for an administrator, what they see, and what the decision does.
 
+use std::time::Duration;
+
 use http::Method;
+use narthex::demo::application::{Lie, LieTo};
 use serde_json::{Value, json};
 
 use crate::support::stack::{ADMIN_TOKEN, put};
@@ -97,4 +100,34 @@ async fn f8_a_recycled_address_opens_its_former_owners_account_only_where_an_adm
     assert!(is_in(&sign_in(&stack, &Browser::new(), "ada").await));
     let member = call(&stack, Method::GET, "/members?search=ada", "", None).await.json();
     assert_eq!(member["items"][0]["identities"].as_array().unwrap().len(), 2, "{member}");
+}
+
+#[tokio::test]
+async fn a2_with_on_error_admit_a_member_comes_in_while_the_api_is_away_and_nobody_new_does() {
+    let (log, stack) = (
+        Log::begin(),
+        Stack::with(|config| {
+            put(config, "provisioning.on_error", "admit");
+            put(config, "provisioning.sync", "every_login");
+        })
+        .await,
+    );
+    assert!(is_in(&sign_in(&stack, &Browser::new(), "ada").await));
+    let before = stack.parties.app.user("ada").unwrap();
+    stack.parties.clock.turn(Duration::from_mins(1));
+    stack.parties.app.forget_calls();
+    stack.parties.app.set_lie(LieTo::All, Lie::Html);
+    let browser = Browser::new();
+    let page = sign_in(&stack, &browser, "ada").await;
+    assert!(is_in(&page), "{}", page.text());
+    let told = browser.visit(&stack.at("/.narthex/session")).await.json();
+    assert_eq!((&told["account"]["username"], &told["teams"]), (&json!("ada"), &json!(["developers"])));
+    let newcomer = sign_in(&stack, &Browser::new(), "bob").await;
+    assert_eq!((newcomer.status.as_u16(), log.code(&newcomer).as_str()), (503, "application_unexpected"));
+    // A group that is gone takes a team away, which waits for the application.
+    stack.parties.idp.edit("ada", |ada| ada.groups = Some(Vec::new()));
+    let less = sign_in(&stack, &Browser::new(), "ada").await;
+    assert_eq!((less.status.as_u16(), log.code(&less).as_str()), (503, "application_unexpected"));
+    assert_eq!(stack.parties.app.user("ada").unwrap(), before);
+    assert_eq!(stack.parties.app.writes(), []);
 }
