@@ -4,7 +4,9 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use super::invites::InviteStore;
-use crate::model::{AccountId, IdpId, MemberId, MemberStatus, Origin, SessionHash, Subject, UnixTime};
+use crate::model::{
+    AccountId, EmailAddress, IdpId, MemberId, MemberStatus, Origin, SessionHash, Subject, UnixTime,
+};
 
 /// Everything that administration needs beside what sign-ins do.
 pub trait AdminStore: SessionListStore + MemberListStore + SettingsStore + InviteStore {}
@@ -67,6 +69,10 @@ pub trait MemberListStore: Send + Sync {
 
     /// How many there are.
     async fn count_members(&self) -> Result<u64, StoreError>;
+
+    /// Whether one of the member's identities came with this verified address last ([`super::StandingStore::note_email`]),
+    /// whatever the case of its ASCII letters.
+    async fn came_with(&self, member: MemberId, email: &EmailAddress) -> Result<bool, StoreError>;
 }
 
 /// Which members.

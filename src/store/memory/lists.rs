@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Memory, member_of};
-use crate::model::{Member, MemberId, SessionHash};
+use crate::model::{EmailAddress, Member, MemberId, SessionHash};
 use crate::store::StoreError;
 use crate::store::lists::{
     MemberListStore, MemberRow, MembersLike, SessionListStore, SessionRow, SessionsOf,
@@ -90,6 +90,14 @@ impl MemberListStore for Memory {
 
     async fn count_members(&self) -> Result<u64, StoreError> {
         Ok(self.tables().members.rows.len() as u64)
+    }
+
+    async fn came_with(&self, member: MemberId, email: &EmailAddress) -> Result<bool, StoreError> {
+        let members = &self.tables().members;
+        let email = email.to_string();
+        let same =
+            |identity| members.emails.get(identity).is_some_and(|noted| noted.eq_ignore_ascii_case(&email));
+        Ok(members.rows.get(&member).is_some_and(|row| row.member.identities.iter().any(same)))
     }
 }
 
