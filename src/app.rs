@@ -5,6 +5,7 @@ pub mod audit;
 mod changes;
 mod housekeeping;
 mod invites;
+mod members;
 mod notify;
 mod opened;
 mod probes;

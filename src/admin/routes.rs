@@ -174,8 +174,41 @@ pub static ROUTES: &[Route] = &[
         operation: "show_member",
         access: Access::Needs(Permission::MembersView),
         summary: "One member.",
-        gives: Some(Gives::Json(shape::<members::MemberView>())),
+        gives: Some(Gives::Versioned(shape::<members::MemberView>())),
         act: |admin, call| Box::pin(members::show(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::PATCH,
+        path: "/members/{member}",
+        operation: "change_member",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Change role and teams of a member's account in the application; what the identity provider decides (provisioning.sync) is refused.",
+        takes: Some(shape::<members::registry::MemberChange>()),
+        gives: Some(Gives::Versioned(shape::<members::MemberView>())),
+        changes_version: true,
+        act: |admin, call| Box::pin(members::change(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/members/{member}",
+        operation: "erase_member",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Erase all personal data of a member here, the audit log's included; the account in the application is left as it is.",
+        gives: Some(Gives::Json(shape::<members::registry::ErasedView>())),
+        act: |admin, call| Box::pin(members::erase(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::POST,
+        path: "/reconciliation",
+        operation: "reconcile_members",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Compare a page of members with the application: accounts that vanished, entitlements that were lost or left borrowed, and with the last page accounts that no member has.",
+        takes: Some(shape::<members::Reconciling>()),
+        gives: Some(Gives::Json(shape::<super::answer::Page<members::registry::FindingView>>())),
+        act: |admin, call| Box::pin(members::reconcile(admin, call)),
         ..READ
     },
     Route {
@@ -194,7 +227,7 @@ pub static ROUTES: &[Route] = &[
         operation: "revoke_member",
         access: Access::Needs(Permission::MembersManage),
         summary: "Revoke access: end the member's sessions at once, and deactivate or delete the account (provisioning.leaver).",
-        gives: Some(Gives::Json(shape::<members::MemberView>())),
+        gives: Some(Gives::Versioned(shape::<members::MemberView>())),
         act: |admin, call| Box::pin(members::revoke(admin, call)),
         ..READ
     },
@@ -204,7 +237,7 @@ pub static ROUTES: &[Route] = &[
         operation: "block_member",
         access: Access::Needs(Permission::MembersManage),
         summary: "Revoke access, and let this account, these identities and this e-mail address in no more.",
-        gives: Some(Gives::Json(shape::<members::MemberView>())),
+        gives: Some(Gives::Versioned(shape::<members::MemberView>())),
         act: |admin, call| Box::pin(members::block(admin, call)),
         ..READ
     },
@@ -214,7 +247,7 @@ pub static ROUTES: &[Route] = &[
         operation: "unblock_member",
         access: Access::Needs(Permission::MembersManage),
         summary: "Take a block back; the account comes back with the next sign-in.",
-        gives: Some(Gives::Json(shape::<members::MemberView>())),
+        gives: Some(Gives::Versioned(shape::<members::MemberView>())),
         act: |admin, call| Box::pin(members::unblock(admin, call)),
         ..READ
     },

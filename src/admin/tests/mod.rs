@@ -3,6 +3,7 @@
 mod document;
 mod invites;
 mod lists;
+mod members;
 mod permissions;
 mod server;
 mod settings;

@@ -1,6 +1,7 @@
 //! Tests of the whole stage against an application in memory; `rules` has those of the pure parts.
 
 mod access;
+mod assign;
 mod borrow;
 mod breaker;
 mod crashes;
@@ -15,6 +16,7 @@ mod mapping;
 mod once;
 mod properties;
 mod push;
+mod reconcile;
 mod rules;
 mod settling;
 mod shadow;
