@@ -2,6 +2,7 @@
 
 mod administration;
 pub mod audit;
+mod cases;
 mod changes;
 mod housekeeping;
 mod invites;

@@ -11,7 +11,9 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error::AdminError;
 use super::permissions::Permission;
-use super::{Admin, audit, connector, identity, invites, members, refusals, sessions, settings, status};
+use super::{
+    Admin, audit, cases, connector, identity, invites, members, refusals, sessions, settings, status,
+};
 
 /// One call.
 pub struct Route {
@@ -397,6 +399,50 @@ pub static ROUTES: &[Route] = &[
         summary: "Send an invite by mail, again or for the first time.",
         gives: Some(Gives::Versioned(shape::<invites::InviteView>())),
         act: |admin, call| Box::pin(invites::send(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/cases",
+        operation: "list_cases",
+        access: Access::Needs(Permission::MembersView),
+        summary: "Sign-ins that wait for a decision, and those that were decided; the newest first.",
+        parameters: &[
+            text("standing", "Only those that are \"waiting\", \"linked\", \"denied\" or \"used\"."),
+            AFTER,
+            LIMIT,
+        ],
+        gives: Some(Gives::Json(shape::<super::answer::Page<cases::CaseView>>())),
+        act: |admin, call| Box::pin(cases::list(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/cases/{case}",
+        operation: "show_case",
+        access: Access::Needs(Permission::MembersView),
+        summary: "One case: who asks for which account, and what was decided.",
+        gives: Some(Gives::Versioned(shape::<cases::CaseView>())),
+        act: |admin, call| Box::pin(cases::show(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::PUT,
+        path: "/cases/{case}/decision",
+        operation: "decide_case",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Decide whether the account is this person's; may be reversed until a sign-in came in by it.",
+        takes: Some(shape::<cases::Deciding>()),
+        gives: Some(Gives::Versioned(shape::<cases::CaseView>())),
+        changes_version: true,
+        act: |admin, call| Box::pin(cases::put_decision(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/cases/{case}",
+        operation: "withdraw_case",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Forget a case: the person's next sign-in asks anew.",
+        act: |admin, call| Box::pin(cases::remove(admin, call)),
         ..READ
     },
     Route {

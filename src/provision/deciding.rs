@@ -56,7 +56,7 @@ impl Core {
         }
     }
 
-    fn decide(
+    pub(super) fn decide(
         &self,
         identity: &Identity,
         member: Option<&Member>,

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use super::invites::InviteStore;
-use crate::model::{AccountId, IdpId, MemberId, MemberStatus, Origin, SessionHash, Subject, UnixTime};
+use crate::model::{
+    AccountId, EmailAddress, IdpId, MemberId, MemberStatus, Origin, SessionHash, Subject, UnixTime,
+};
 
 /// Everything that administration needs beside what sign-ins do.
 pub trait AdminStore: SessionListStore + MemberListStore + SettingsStore + InviteStore {}
@@ -69,6 +71,10 @@ pub trait MemberListStore: Send + Sync {
 
     /// How many there are.
     async fn count_members(&self) -> Result<u64, StoreError>;
+
+    /// Whether one of the member's identities came with this verified address last ([`super::StandingStore::note_email`]),
+    /// whatever the case of its ASCII letters.
+    async fn came_with(&self, member: MemberId, email: &EmailAddress) -> Result<bool, StoreError>;
 
     /// Drops a member with everything that is kept of the person, but for the audit log and what sign-ins did
     /// (PROVISIONING.md E6): identities, sessions, unfinished creations, jobs, invites by which they came or that are

@@ -2,6 +2,7 @@
 //!
 //! Every method is one transaction: it happens whole or not at all, and two callers see one order.
 
+pub mod cases;
 mod columns;
 #[cfg(test)]
 mod conformance;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use self::cases::{CaseStore, OpenedCase};
 use self::feed::FeedStore;
 pub use self::lists::AdminStore;
 use crate::model::audit::{AuditQuery, PartKey};
@@ -71,6 +73,7 @@ pub trait Store:
     + ScimStore
     + FeedStore
     + AdminStore
+    + CaseStore
     + OutboxStore
 {
 }
@@ -87,6 +90,7 @@ impl<T> Store for T where
         + ScimStore
         + FeedStore
         + AdminStore
+        + CaseStore
         + OutboxStore
 {
 }

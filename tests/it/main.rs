@@ -12,6 +12,7 @@
 mod admin;
 mod audit;
 mod browser;
+mod cases;
 mod data_plane;
 mod demo_recipe;
 mod firewall;

@@ -62,6 +62,8 @@ pub struct ErasedView {
     pub letters: u64,
     /// Kept explanations of their sign-ins.
     pub explanations: u64,
+    /// Sign-ins of theirs that waited for an administrator, or did.
+    pub cases: u64,
     /// The application's own id of the account, which is left as it is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_left: Option<String>,
@@ -76,6 +78,7 @@ impl Example for ErasedView {
             invites: 1,
             letters: 0,
             explanations: 4,
+            cases: 0,
             account_left: Some("17".to_owned()),
         }
     }
@@ -262,7 +265,7 @@ impl Registry<'_> {
             erased.await.map_err(not_erased)
         };
         let mut audit_parts = erase_words(&[]).await?;
-        let mut explanations = 0;
+        let (mut explanations, mut cases) = (0, 0);
         let mut erased = Erased::default();
         if known.is_some() {
             erased = self.store.erase_member(id).await.map_err(|error| match error {
@@ -273,6 +276,7 @@ impl Registry<'_> {
             (self.on_ended)(&erased.sessions);
             for (idp, subject) in &erased.identities {
                 explanations += self.store.forget_person(idp, subject).await?;
+                cases += self.store.drop_cases_of(idp, subject).await?;
             }
             // What was said meanwhile, and of the addresses that are known only now.
             let names: Vec<String> = erased.emails.into_iter().collect();
@@ -285,6 +289,7 @@ impl Registry<'_> {
             invites: erased.invites,
             letters: erased.letters,
             explanations,
+            cases,
             account_left: known.and_then(|member| member.account).map(|account| account.0),
         })
     }

@@ -4,6 +4,7 @@ mod access;
 mod assign;
 mod borrow;
 mod breaker;
+mod cases;
 mod crashes;
 mod ephemeral;
 mod exchange;
@@ -13,6 +14,7 @@ mod flow;
 mod guards;
 mod invites;
 mod mapping;
+mod on_record;
 mod once;
 mod properties;
 mod push;
@@ -32,7 +34,7 @@ use self::fake::Fake;
 use super::eligibility::Authority;
 use super::{Connector, ProvisionError, Provisioned, Provisioner};
 use crate::config::settings::{
-    Lifecycle, MappingGives, MappingRow, Mode, OnExisting, Onboarding, Provisioning, SessionRoles,
+    Lifecycle, MappingGives, MappingRow, Mode, OnError, OnExisting, Onboarding, Provisioning, SessionRoles,
     TeamsClaim, UnknownRole, UnknownTeam, Unprovisioned,
 };
 use crate::identify::Verified;
@@ -78,6 +80,8 @@ fn settings() -> Provisioning {
         attributes: BTreeMap::new(),
         allowed_email_domains: Vec::new(),
         on_existing: OnExisting::Adopt,
+        on_error: OnError::Deny,
+        link_identities: false,
         match_username: false,
         protected_accounts: vec!["break-glass".to_owned()],
         session_roles: SessionRoles::Headers,

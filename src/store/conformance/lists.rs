@@ -9,8 +9,8 @@ use crate::model::invite::{Invite, InviteId, InviteTerms};
 use crate::model::letter::{Channel, Letter};
 use crate::model::session::{SessionAccount, SessionContent};
 use crate::model::{
-    AccountId, AccountProfile, Claims, Grant, IdpId, Member, MemberId, MemberStatus, Origin, SessionHash,
-    SessionRecord, Subject,
+    AccountId, AccountProfile, Claims, EmailAddress, Grant, IdpId, Member, MemberId, MemberStatus, Origin,
+    SessionHash, SessionRecord, Subject,
 };
 use crate::store::lists::{MembersLike, SessionsOf};
 use crate::store::{Store, StoreError, Update};
@@ -195,6 +195,19 @@ pub(super) async fn members_are_found_by_account_and_by_identity(store: &Arc<dyn
     let identity = |provider, name| MembersLike::Identity(idp(provider), subject(name));
     assert_eq!(found(store, identity("partner", "p4"), None, 9).await, [4]);
     assert_eq!(found(store, identity("corp", "p4"), None, 9).await, NONE);
+}
+
+pub(super) async fn f8_whether_a_member_came_with_an_address_is_known(store: &Arc<dyn Store>) {
+    four_members(store).await;
+    let address = |text: &str| EmailAddress::parse(text).unwrap();
+    let came = async |number: u8, text: &str| store.came_with(id(number), &address(text)).await.unwrap();
+    assert!(!came(1, "ada@example.com").await, "what the application has is nobody's word");
+    store.note_email(&idp("partner"), &subject("p1"), &address("Ada@Example.com")).await.unwrap();
+    assert!(came(1, "ada@example.com").await && came(1, "ADA@example.com").await);
+    assert!(!came(2, "ada@example.com").await && !came(9, "ada@example.com").await);
+    assert!(!came(1, "xada@example.com").await);
+    store.note_email(&idp("partner"), &subject("p1"), &address("ida@example.com")).await.unwrap();
+    assert!(!came(1, "ada@example.com").await, "it came with another since");
 }
 
 /// A member with a session, an unfinished creation's job and one of its own, an invite, and letters.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Memory, member_of};
 use crate::model::invite::{Invite, invited_address};
-use crate::model::{Member, MemberId, MemberStatus, SessionHash, SessionRecord, Task};
+use crate::model::{EmailAddress, Member, MemberId, MemberStatus, SessionHash, SessionRecord, Task};
 use crate::store::StoreError;
 use crate::store::lists::{
     Erased, MemberListStore, MemberRow, MembersLike, SessionListStore, SessionRow, SessionsOf,
@@ -132,7 +132,7 @@ impl MemberListStore for Memory {
             erased.emails.contains(&letter.recipient.to_ascii_lowercase())
                 || told.iter().any(|text| body.contains(text))
         });
-        tables.jobs.remove(&Task::settle_key(id));
+        tables.jobs.forget_member(id);
         for (idp, subject) in &identities {
             tables.jobs.remove(&Task::creation_key(idp, subject));
         }
@@ -142,6 +142,14 @@ impl MemberListStore for Memory {
 
     async fn count_members(&self) -> Result<u64, StoreError> {
         Ok(self.tables().members.rows.len() as u64)
+    }
+
+    async fn came_with(&self, member: MemberId, email: &EmailAddress) -> Result<bool, StoreError> {
+        let members = &self.tables().members;
+        let email = email.to_string();
+        let same =
+            |identity| members.emails.get(identity).is_some_and(|noted| noted.eq_ignore_ascii_case(&email));
+        Ok(members.rows.get(&member).is_some_and(|row| row.member.identities.iter().any(same)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 
 use super::{Database, Lasting, Transaction, hash, sql};
-use crate::model::{AccountId, IdpId, MemberId, SessionHash, Subject, Task, UnixTime};
+use crate::model::{AccountId, EmailAddress, IdpId, MemberId, SessionHash, Subject, Task, UnixTime};
 use crate::store::StoreError;
 use crate::store::lists::{Erased, MemberListStore, MemberRow, MembersLike, end_of_beginnings};
 
@@ -129,6 +129,17 @@ impl MemberListStore for Database {
             .await
             .map_err(self.fails("count_members"))?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    async fn came_with(&self, member: MemberId, email: &EmailAddress) -> Result<bool, StoreError> {
+        let found: Option<(String,)> =
+            sqlx::query_as("SELECT member FROM identities WHERE member = $1 AND lower(email) = $2 LIMIT 1")
+                .bind(member.to_string())
+                .bind(email.to_string().to_ascii_lowercase())
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(self.fails("came_with"))?;
+        Ok(found.is_some())
     }
 }
 
