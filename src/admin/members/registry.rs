@@ -278,6 +278,7 @@ impl Registry<'_> {
                 explanations += self.store.forget_person(idp, subject).await?;
                 cases += self.store.drop_cases_of(idp, subject).await?;
             }
+            cases += self.drop_cases_about(id).await?;
             // What was said meanwhile, and of the addresses that are known only now.
             let names: Vec<String> = erased.emails.into_iter().collect();
             audit_parts += erase_words(&names).await?;
@@ -306,6 +307,22 @@ impl Registry<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Others who asked about the member's account: their cases have its names in them.
+    async fn drop_cases_about(&self, id: MemberId) -> Result<u64, AdminError> {
+        const AT_A_TIME: usize = 200;
+        let (mut before, mut dropped) = (None, 0);
+        loop {
+            let cases = self.store.list_cases(None, before, AT_A_TIME).await?;
+            before = cases.last().map(|case| case.id);
+            for case in cases.iter().filter(|case| case.facts.member == Some(id)) {
+                dropped += u64::from(self.store.drop_case(case.id, case.revision).await?);
+            }
+            if cases.len() < AT_A_TIME {
+                return Ok(dropped);
+            }
+        }
     }
 
     /// Compares members with the application, a page at a time.

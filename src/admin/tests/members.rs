@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use super::Server;
 use super::lists::with_member;
 use super::server::Reply;
+use crate::model::case::{Case, CaseFacts, CaseId, CaseKind, CaseStanding};
 use crate::model::letter::{Channel, Letter};
-use crate::model::{ConsoleRole, ErrorId, IdpId, MemberId, Subject};
+use crate::model::{AccountId, ConsoleRole, ErrorId, IdpId, MemberId, Subject};
 use crate::observe::audit::{Entry, Event, verify};
 use crate::provision::tests::fake::{Fake, account};
+use crate::store::OpenedCase;
 
 const ANNA: ConsoleRole = ConsoleRole::Administrator;
 const OLAF: ConsoleRole = ConsoleRole::Operator;
@@ -127,6 +129,30 @@ async fn e6_of_an_erased_member_nothing_is_left_and_the_log_is_intact() {
     ];
     server.store.put_letters(&letters).await.unwrap();
     server.store.tell_login(&ErrorId::from_random([1; 8]), &idp, &subject, "{}").await.unwrap();
+    let case = |number: u8, of: &str, about: Option<MemberId>| Case {
+        id: CaseId(uuid::Uuid::from_bytes([number; 16])),
+        idp: idp.clone(),
+        subject: Subject::parse(of).unwrap(),
+        account: AccountId(format!("about {number}")),
+        facts: CaseFacts {
+            kind: CaseKind::ExistingAccount,
+            email: Some("user1@example.com".to_owned()),
+            username: "user1".to_owned(),
+            account_email: None,
+            privileged: false,
+            member: about,
+        },
+        standing: CaseStanding::Waiting,
+        decided: None,
+        opened_at: crate::model::UnixTime(0),
+        asked_at: crate::model::UnixTime(0),
+        expires_at: None,
+        led_to: None,
+        revision: 1,
+    };
+    for case in [case(1, "s1", None), case(2, "s9", Some(id)), case(3, "s9", None)] {
+        assert!(matches!(server.store.open_case(&case, 9).await.unwrap(), OpenedCase::Opened(_)));
+    }
     let before = said(&server).await;
     for word in ["user1@example.com", "king@work.example", "\"s1\""] {
         assert!(before.contains(word), "{word}: {before}");
@@ -140,7 +166,8 @@ async fn e6_of_an_erased_member_nothing_is_left_and_the_log_is_intact() {
         (&json!(2), &json!(1), &json!(2), &json!(1)),
         "{erased}"
     );
-    assert_eq!(erased["account_left"], "a1");
+    assert_eq!((&erased["account_left"], &erased["cases"]), (&json!("a1"), &json!(2)));
+    assert_eq!(server.store.list_cases(None, None, 9).await.unwrap().len(), 1);
     let after = said(&server).await;
     for word in ["user1", "king@work.example", "\"s1\""] {
         assert!(!after.contains(word), "{word}: {after}");

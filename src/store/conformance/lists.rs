@@ -10,7 +10,7 @@ use crate::model::letter::{Channel, Letter};
 use crate::model::session::{SessionAccount, SessionContent};
 use crate::model::{
     AccountId, AccountProfile, Claims, EmailAddress, Grant, IdpId, Member, MemberId, MemberStatus, Origin,
-    SessionHash, SessionRecord, Subject,
+    SessionHash, SessionRecord, Subject, Task,
 };
 use crate::store::lists::{MembersLike, SessionsOf};
 use crate::store::{Store, StoreError, Update};
@@ -232,7 +232,7 @@ async fn with_traces(store: &Arc<dyn Store>, number: u8, name: &str) -> Member {
     let mut alone = session(number + 100, "corp", None);
     alone.content.subject = identity.1.clone();
     store.insert_session(&alone, 20).await.unwrap();
-    let address = crate::model::EmailAddress::parse(&format!("{name}@Work.example")).unwrap();
+    let address = EmailAddress::parse(&format!("{name}@Work.example")).unwrap();
     store.note_email(&identity.0, &identity.1, &address).await.unwrap();
     let invite = Invite {
         id: InviteId(uuid::Uuid::from_bytes([number; 16])),
@@ -268,6 +268,9 @@ async fn with_traces(store: &Arc<dyn Store>, number: u8, name: &str) -> Member {
         letter(4, "root@example.com", format!("{{\"subject\":\"{name}\"}}")),
     ];
     store.put_letters(&letters).await.unwrap();
+    let (idp, subject) = identity;
+    let task = Task::AbandonedCreation { idp, subject, username: name.to_owned(), email: None };
+    store.put_job(&task, until).await.unwrap();
     member
 }
 
@@ -295,7 +298,7 @@ pub(super) async fn e6_of_an_erased_member_nothing_is_left_and_of_others_everyth
     for number in [2, 102, 3, 103] {
         assert!(store.find_session(&SessionHash([number; 32])).await.unwrap().is_some());
     }
-    assert_eq!(store.list_jobs(9).await.unwrap().len(), 2);
+    assert_eq!(store.list_jobs(9).await.unwrap().len(), 4, "two of each of the others");
     assert_eq!(store.list_invites(None, 9).await.unwrap().len(), 2);
     let left = store.claim_letters(1, NOW, NOW.after(Duration::from_mins(1)), 99).await.unwrap();
     assert_eq!(left.len(), 8);
