@@ -242,7 +242,7 @@ async fn changed_meanwhile(store: &dyn Store, id: CaseId) -> AdminError {
 pub fn note(entry: Entry, case: &Case, decision: &'static str) -> Entry {
     let mut entry = entry.about(&case.idp, &case.subject);
     if let Some(member) = case.facts.member {
-        entry = entry.field("of_member", member);
+        entry = entry.member(member);
     }
     entry
         .field("case", Plain::name(&case.id.to_string()))

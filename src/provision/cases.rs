@@ -183,9 +183,11 @@ impl Core {
         let username = case.facts.username.clone();
         Ok(match self.store.open_case(&case, MOST_OF_ONE).await? {
             OpenedCase::Opened(case) => {
-                let mut entry = Entry::new(Event::CaseOpened).by_person(&case.idp, &case.subject);
+                let mut entry = Entry::new(Event::CaseOpened)
+                    .by_person(&case.idp, &case.subject)
+                    .about(&case.idp, &case.subject);
                 if let Some(member) = case.facts.member {
-                    entry = entry.field("of_member", member);
+                    entry = entry.member(member);
                 }
                 let entry = entry.field("case", Plain::name(&case.id.to_string()));
                 let entry = entry.field("rule", case.facts.kind.rule());

@@ -170,7 +170,9 @@ async fn s3_a_decision_is_in_the_audit_log_with_who_made_it() {
     let items = told["items"].as_array().unwrap();
     let told: Vec<(&Value, bool)> = items
         .iter()
-        .map(|item| (&item["actor"]["name"], item["body"].to_string().contains("\"decision\":\"link\"")))
+        .map(|item| {
+            (&item["actor"]["said"]["name"], item["body"].to_string().contains("\"decision\":\"link\""))
+        })
         .collect();
     assert_eq!(told, [(&json!("anna"), false), (&json!("olaf"), true)], "{items:?}");
 }
