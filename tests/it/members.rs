@@ -1,7 +1,7 @@
 //! Members from the command line, beside a running proxy: role and teams, blocking, erasing, reconciling.
 
 use http::Method;
-use narthex::demo::application::directory::UserChange;
+use narthex::demo::application::UserChange;
 use serde_json::Value;
 
 use crate::support::stack::put;
