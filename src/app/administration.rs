@@ -1,22 +1,22 @@
 //! The admin API's part of the composition, and what the command line does at the store beside a running narthex.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 
+use super::OpenStore;
+use super::generation::Generation;
 use super::providers::wanted_claims;
-use super::{OpenStore, StartError};
 use crate::admin::live::{Change, InForce, Live, LiveError};
 use crate::admin::members::{self, MemberView};
 use crate::admin::principal::{self, BootstrapError};
 use crate::admin::server::AdminServer;
 use crate::admin::sessions::{self, SessionView};
-use crate::admin::{Admin, Parts};
 use crate::config::Settings;
 use crate::config::settings::Scim;
 use crate::identify::oidc::WantedClaims;
 use crate::identify::refused::Refused;
 use crate::listen::DataPlane;
-use crate::listen::accept::{ListenError, Listening};
+use crate::listen::accept::{ListenError, Listening, Manners};
 use crate::model::session::SessionContent;
 use crate::model::{MemberId, SessionHash};
 use crate::observe::Audit;
@@ -27,37 +27,29 @@ use crate::provision::{Provisioner, catalogue};
 use crate::store::lists::{MembersLike, SessionsOf};
 use crate::store::{Store, StoreError};
 
-/// A listener and what will answer there.
-pub(super) struct Administration {
-    admin: Arc<Admin>,
-    listening: Listening,
-}
-
-/// Gives its address, too.
-pub(super) fn prepare(
-    settings: &Settings,
+/// Answers on `socket` from now on.
+pub(super) fn start(
+    generation: &Generation,
     socket: TcpListener,
-    parts: Parts,
-) -> Result<(SocketAddr, Administration), StartError> {
-    let address = socket.local_addr().map_err(ListenError::Listener)?;
-    let listening = Listening {
-        listener: socket,
-        tls: None,
-        // Administrators are few; the work itself is done on the cold side.
-        workers: 1,
-        header_read: settings.server.timeouts.header_read,
-        drain: settings.server.timeouts.drain,
-    };
-    let admin = Arc::new(Admin::new(settings, address.ip(), parts));
-    Ok((address, Administration { admin, listening }))
+    tasks: &Tasks,
+) -> Result<DataPlane<AdminServer>, ListenError> {
+    // Administrators are few; the work itself is done on the cold side.
+    let listening = Listening { listener: socket, workers: 1, manners: manners(generation) };
+    DataPlane::start(listening, tasks, |_| server(generation, tasks))
 }
 
-impl Administration {
-    /// Answers from now on.
-    pub(super) fn start(self, tasks: &Tasks) -> Result<DataPlane, ListenError> {
-        let server = Arc::new(AdminServer::new(self.admin, tasks.clone()));
-        DataPlane::start(self.listening, tasks, |_| server.clone())
-    }
+/// Another generation answers from now on.
+pub(super) fn replace(plane: &DataPlane<AdminServer>, next: &Generation, tasks: &Tasks) {
+    plane.replace(&manners(next), |_| server(next, tasks));
+}
+
+fn server(generation: &Generation, tasks: &Tasks) -> Arc<AdminServer> {
+    Arc::new(AdminServer::new(generation.admin.clone(), tasks.clone()))
+}
+
+/// As on the public listener, without its TLS.
+fn manners(generation: &Generation) -> Manners {
+    Manners { tls: None, ..generation.manners.clone() }
 }
 
 /// A single-use token for the admin API of whoever serves from the store that `settings` name.

@@ -9,27 +9,29 @@ use tokio::net::TcpStream;
 use super::Server;
 use crate::admin::server::AdminServer;
 use crate::listen::DataPlane;
-use crate::listen::accept::Listening;
+use crate::listen::accept::{Listening, Manners};
 use crate::platform::Tasks;
 
 /// A head or a body that does not come is waited for this long at most before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn listening(server: &Server) -> DataPlane {
+fn listening(server: &Server) -> DataPlane<AdminServer> {
     let tasks = Tasks::on(tokio::runtime::Handle::current());
     let answering = Arc::new(AdminServer::new(server.admin.clone(), tasks.clone()));
     let listening = Listening {
         listener: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
-        tls: None,
         workers: 1,
-        header_read: Duration::from_millis(200),
-        drain: Duration::from_secs(1),
+        manners: Manners {
+            tls: None,
+            header_read: Duration::from_millis(200),
+            drain: Duration::from_secs(1),
+        },
     };
     DataPlane::start(listening, &tasks, |_| answering.clone()).unwrap()
 }
 
 /// What the server says to these bytes until it closes the connection, which it must.
-async fn answered(plane: &DataPlane, sent: &str) -> String {
+async fn answered(plane: &DataPlane<AdminServer>, sent: &str) -> String {
     let mut stream = TcpStream::connect(plane.local_addr()).await.unwrap();
     stream.write_all(sent.as_bytes()).await.unwrap();
     let mut answer = Vec::new();

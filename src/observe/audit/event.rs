@@ -89,6 +89,7 @@ events! {
     LoginsRefused "logins_refused" SignIn Notable "Sign-ins that ended before anybody was vouched for, counted by `code` and minute."
     ProvisioningRefused "provisioning_refused" SignIn Notable "Provisioning did not see to the person's account; `code` says why."
     BlockedEmail "blocked_email" SignIn Notable "Somebody came with the e-mail address of a member who is blocked, and was not let in (G6)."
+    AdmittedOnRecord "admitted_on_record" SignIn Notable "A member was let in by what is on record, since the application could not be reached; a job does the rest (A2)."
     Logout "logout" SignIn Usual "Somebody signed out, here, in the application or at the identity provider."
     SessionsEnded "sessions_ended" SignIn Notable "An administrator, or a rule, ended sessions."
 
@@ -136,6 +137,8 @@ events! {
     ScimRefused "scim_refused" People Notable "Calls to the SCIM server without one of its tokens, counted by minute."
 
     SettingsChanged "settings_changed" Settings Notable "Settings were changed; before and after."
+    ConfigurationReloaded "configuration_reloaded" Settings Notable "The configuration file, or a file that it names, was changed, and holds."
+    ConfigurationRefused "configuration_refused" Settings Notable "It was changed and cannot be used; the one from before holds."
     JitEnabled "jit_enabled" Settings Notable "Just-in-time provisioning was switched on (M4)."
     JitDisabled "jit_disabled" Settings Notable "Just-in-time provisioning was switched off (M4)."
     SigningKeyMade "signing_key_made" Settings Usual "A key for upstream tokens was made."

@@ -69,7 +69,9 @@ fn kind(event: Event) -> Kind {
         UserAccess,
     };
     match event {
-        Event::Login | Event::AdministratorLogin => (Authentication, 1, "Logon", true),
+        Event::Login | Event::AdmittedOnRecord | Event::AdministratorLogin => {
+            (Authentication, 1, "Logon", true)
+        }
         Event::LoginRefused | Event::LoginsRefused | Event::BlockedEmail => {
             (Authentication, 1, "Logon", false)
         }
@@ -110,11 +112,12 @@ fn kind(event: Event) -> Kind {
         | Event::InviteSent
         | Event::InviteUsed
         | Event::SettingsChanged
+        | Event::ConfigurationReloaded
         | Event::JitEnabled
         | Event::JitDisabled
         | Event::JobDecided
         | Event::ScimChanged => (EntityManagement, 3, "Update", true),
-        Event::JobStuck => (EntityManagement, 3, "Update", false),
+        Event::JobStuck | Event::ConfigurationRefused => (EntityManagement, 3, "Update", false),
         Event::InviteRevoked | Event::TokenRevoked | Event::ScimDeleted => {
             (EntityManagement, 4, "Delete", true)
         }
