@@ -270,6 +270,7 @@ impl<'a> Creation<'a> {
                 | ConnectorError::Refused { .. }
                 | ConnectorError::Unsendable { .. }
                 | ConnectorError::Guarded { .. }
+                | ConnectorError::Undecided { .. }
                 | ConnectorError::LeftAlone { .. }
                 | ConnectorError::Unsupported { .. } => {}
             }

@@ -36,6 +36,7 @@ pub mod measures;
 pub mod members;
 pub mod names;
 pub mod plan;
+pub mod privileges;
 pub mod provisioned;
 pub mod provisioner;
 mod push;

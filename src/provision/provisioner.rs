@@ -135,7 +135,7 @@ impl Provisioner {
         tasks: Tasks,
     ) -> Self {
         let application = connector;
-        let connector = change::guarded(application.as_ref(), &settings);
+        let connector = change::guarded(application.as_ref(), &settings, (&store, &platform));
         let core = Core {
             settings,
             authorities,

@@ -33,8 +33,8 @@ use crate::model::{
 pub use self::rehearsals::RehearsalStore;
 pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
 pub use self::standing::{
-    ClaimedJob, CreationIntent, Hold, JobOutcome, JobStore, Landing, OnUpdate, Standing, StandingSession,
-    StandingStore, Update, Updated,
+    ClaimedJob, CreationIntent, Hold, JobOutcome, JobStore, Landing, OnUpdate, RightStore, Standing,
+    StandingSession, StandingStore, Update, Updated,
 };
 
 /// The store could not do it.
@@ -63,6 +63,7 @@ pub trait Store:
     + SessionStore
     + MemberStore
     + StandingStore
+    + RightStore
     + JobStore
     + KeyStore
     + DocumentStore
@@ -79,6 +80,7 @@ impl<T> Store for T where
         + SessionStore
         + MemberStore
         + StandingStore
+        + RightStore
         + JobStore
         + KeyStore
         + DocumentStore

@@ -49,6 +49,23 @@ pub trait StandingStore: Send + Sync {
     async fn is_blocked_email(&self, email: &str) -> Result<bool, StoreError>;
 }
 
+/// Rights that concern no single member, by name: one holder at a time, over all processes.
+#[async_trait]
+pub trait RightStore: Send + Sync {
+    /// Takes the right until `until`, unless another holder has it, at most until the time that is returned then; for
+    /// the holder itself it is renewed.
+    async fn hold_right(
+        &self,
+        name: &str,
+        holder: u64,
+        now: UnixTime,
+        until: UnixTime,
+    ) -> Result<Option<UnixTime>, StoreError>;
+
+    /// Gives the right up; nothing happens where another has it by now.
+    async fn release_right(&self, name: &str, holder: u64) -> Result<(), StoreError>;
+}
+
 /// Whether the right to work on a member was had.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Hold {

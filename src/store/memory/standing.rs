@@ -6,7 +6,9 @@ use async_trait::async_trait;
 
 use super::{Memory, Tables};
 use crate::model::{AccountState, Member, MemberId, MemberStatus, SessionHash, Task, UnixTime};
-use crate::store::{Hold, OnUpdate, Standing, StandingSession, StandingStore, StoreError, Update, Updated};
+use crate::store::{
+    Hold, OnUpdate, RightStore, Standing, StandingSession, StandingStore, StoreError, Update, Updated,
+};
 
 const MEMBER: &str = "the member";
 
@@ -153,5 +155,31 @@ impl StandingStore for Memory {
             member.status == MemberStatus::Blocked
                 && member.email.as_ref().is_some_and(|held| held.eq_ignore_ascii_case(email))
         }))
+    }
+}
+
+#[async_trait]
+impl RightStore for Memory {
+    async fn hold_right(
+        &self,
+        name: &str,
+        holder: u64,
+        now: UnixTime,
+        until: UnixTime,
+    ) -> Result<Option<UnixTime>, StoreError> {
+        let rights = &mut self.tables().rights;
+        if let Some((held_by, until)) = rights.get(name)
+            && *held_by != holder
+            && now < *until
+        {
+            return Ok(Some(*until));
+        }
+        rights.insert(name.to_owned(), (holder, until));
+        Ok(None)
+    }
+
+    async fn release_right(&self, name: &str, holder: u64) -> Result<(), StoreError> {
+        self.tables().rights.retain(|held, (held_by, _)| held != name || *held_by != holder);
+        Ok(())
     }
 }

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use super::{Database, Lasting, Transaction, hash, sql};
 use crate::model::{Grant, Member, MemberId, SessionHash, Task, UnixTime};
 use crate::store::columns::{json, read_json, word};
-use crate::store::{Hold, OnUpdate, Standing, StandingSession, StandingStore, StoreError, Update, Updated};
+use crate::store::{
+    Hold, OnUpdate, RightStore, Standing, StandingSession, StandingStore, StoreError, Update, Updated,
+};
 
 const MEMBER: &str = "the member";
 const RIGHT: &str = "the right to work on this member";
@@ -159,6 +161,55 @@ impl StandingStore for Database {
                 .await
                 .map_err(self.fails("is_blocked_email"))?;
         Ok(found.is_some())
+    }
+}
+
+#[async_trait]
+impl RightStore for Database {
+    async fn hold_right(
+        &self,
+        name: &str,
+        holder: u64,
+        now: UnixTime,
+        until: UnixTime,
+    ) -> Result<Option<UnixTime>, StoreError> {
+        let act = "hold_right";
+        let mut tx = self.write(act, Lasting::Crash).await?;
+        let held = sqlx::query(
+            "INSERT INTO rights (name, holder, held_until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE \
+             SET holder = excluded.holder, held_until = excluded.held_until \
+             WHERE rights.holder = excluded.holder OR rights.held_until <= $4",
+        )
+        .bind(name)
+        .bind(holder.cast_signed())
+        .bind(until.0)
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
+        if held.rows_affected() > 0 {
+            self.commit(act, tx).await?;
+            return Ok(None);
+        }
+        let until: Option<(i64,)> = sqlx::query_as("SELECT held_until FROM rights WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(self.fails(act))?;
+        // Given up in between: it can be asked for again at once.
+        Ok(Some(until.map_or(now, |(until,)| UnixTime(until))))
+    }
+
+    async fn release_right(&self, name: &str, holder: u64) -> Result<(), StoreError> {
+        let act = "release_right";
+        let mut tx = self.write(act, Lasting::Crash).await?;
+        sqlx::query("DELETE FROM rights WHERE name = $1 AND holder = $2")
+            .bind(name)
+            .bind(holder.cast_signed())
+            .execute(&mut *tx)
+            .await
+            .map_err(self.fails(act))?;
+        self.commit(act, tx).await
     }
 }
 
