@@ -2,6 +2,7 @@
 //! member, and what goes on in the background. `cargo bench --bench scale [-- sqlite | postgres]`. Run nothing beside it.
 //!
 //! PostgreSQL is the party of the integration tests (tests/parties/install postgres), which need not survive a power cut.
+//! `NARTHEX_BENCH_BINARY` names another narthex for what is measured of a running one.
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 #![expect(
@@ -13,7 +14,7 @@
     clippy::cast_precision_loss,
     reason = "what cannot be set up ends the benchmark"
 )]
-#![expect(dead_code, reason = "the integration tests' helpers have more than this needs")]
+#![expect(dead_code, unused_imports, reason = "the integration tests' helpers have more than this needs")]
 
 #[path = "../tests/it/support/mod.rs"]
 mod support;
@@ -41,6 +42,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use support::party::{Party, client, free_port};
 use support::stack::{ADMIN_TOKEN, put, usual};
 use support::{Browser, Parties};
+use tempfile::TempDir;
 
 const MEMBERS: usize = 100_000;
 const SESSIONS: usize = 10_000;
@@ -71,24 +73,50 @@ fn main() {
     }
 }
 
-async fn measure(name: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let party = if name == "postgres" { Some(Party::start("postgres").await) } else { None };
-    let file = folder.path().join("narthex.db");
-    let url =
-        party.as_ref().map_or_else(|| format!("sqlite:{}", file.display()), |party| party.url().to_owned());
-    let mut table = format!("| {name} | median | slowest | CPU of narthex |\n|---|---|---|---|\n");
-    {
-        let store: Arc<dyn Store> = if party.is_some() {
-            let at = Location { url: Secret::new(&url), password: None, connections: 8, roots: Vec::new() };
-            Arc::new(Postgres::open(&at).await.unwrap())
-        } else {
-            Arc::new(Sqlite::open(&file).await.unwrap())
-        };
-        fill(&store, &url).await;
-        in_the_background(&store, &mut table).await;
+/// Where a store is, for as long as it is wanted.
+struct Place {
+    url: String,
+    folder: TempDir,
+    party: Option<Party>,
+}
+
+impl Place {
+    async fn empty(name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let party = if name == "postgres" { Some(Party::start("postgres").await) } else { None };
+        let file = folder.path().join("narthex.db");
+        let sqlite = || format!("sqlite:{}", file.display());
+        let url = party.as_ref().map_or_else(sqlite, |party| party.url().to_owned());
+        Self { url, folder, party }
     }
-    served(&url, &mut table).await;
+
+    async fn open(&self) -> Arc<dyn Store> {
+        if self.party.is_some() {
+            let at =
+                Location { url: Secret::new(&self.url), password: None, connections: 8, roots: Vec::new() };
+            return Arc::new(Postgres::open(&at).await.unwrap());
+        }
+        Arc::new(Sqlite::open(&self.folder.path().join("narthex.db")).await.unwrap())
+    }
+}
+
+async fn measure(name: &str) {
+    let mut table = format!("| {name} | median | slowest | CPU of narthex |\n|---|---|---|---|\n");
+    let mut place = Place::empty(name).await;
+    let store = place.open().await;
+    fill(&place.url).await;
+    in_the_background(&store, &mut table).await;
+    drop(store);
+    if std::env::var_os("NARTHEX_BENCH_BINARY").is_some() {
+        place = Place::empty(name).await;
+        // It makes its own tables.
+        drop(Served::start(&place.url, &Parties::at_present().await).await);
+        fill(&place.url).await;
+    }
+    let parties = Parties::at_present().await;
+    let served = Served::start(&place.url, &parties).await;
+    searches(&served, &mut table).await;
+    sign_ins(&served, &parties, &mut table).await;
     println!("{table}");
 }
 
@@ -148,36 +176,49 @@ fn session(number: usize, expires_at: UnixTime) -> SessionRecord {
     }
 }
 
-/// Members by whole statements, the rest as narthex itself does it.
-async fn fill(store: &Arc<dyn Store>, url: &str) {
+/// By whole statements, in the form in which narthex itself writes them.
+async fn fill(url: &str) {
     let at = now().0;
-    for first in (0..MEMBERS).step_by(BATCH) {
-        let (mut members, mut identities) = (String::new(), String::new());
-        for number in first..first + BATCH {
-            let (id, name) = (member(number), username(number));
-            let comma = if number > first { "," } else { "" };
-            let _ = write!(
-                members,
-                "{comma}('{id}', 'account-{number}', 'present', '{name}', '{name}@example.com', 'jit', 'active', \
-                 '{{}}', '{{}}', 1, 0, {at}, {at})"
-            );
-            let _ = write!(identities, "{comma}('demo', 'subject-{number}', '{id}', 0)");
-        }
-        let members = format!(
-            "INSERT INTO members (id, account, account_state, username, email, origin, status, ledger, borrowed, \
-             generation, revision, created_at, last_login_at) VALUES {members}"
-        );
-        let identities = format!("INSERT INTO identities (idp, subject, member, place) VALUES {identities}");
-        statements(url, &format!("BEGIN; {members}; {identities}; COMMIT")).await;
-    }
-    for number in 0..SESSIONS {
-        store.insert_session(&session(number * 10, now().after(LONG)), 20).await.unwrap();
-    }
-    for number in 0..JOBS {
+    let row = |number: usize| {
+        let (id, name) = (member(number), username(number));
+        format!(
+            "('{id}', 'account-{number}', 'present', '{name}', '{name}@example.com', 'jit', 'active', '{{}}', \
+             '{{}}', 1, 0, {at}, {at})"
+        )
+    };
+    let members = "members (id, account, account_state, username, email, origin, status, ledger, borrowed, \
+                   generation, revision, created_at, last_login_at)";
+    insert(url, members, MEMBERS, row).await;
+    let row = |number: usize| format!("('demo', 'subject-{number}', '{}', 0)", member(number));
+    insert(url, "identities (idp, subject, member, place)", MEMBERS, row).await;
+    let row = |number: usize| {
+        let SessionRecord { hash, content, .. } = session(number * 10, now());
+        let hash: String = hash.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (id, content) = (member(number * 10), serde_json::to_string(&content).unwrap());
+        let subject = subject(number * 10);
+        format!(
+            "(unhex('{hash}'), '{id}', 'demo', '{subject}', '{content}', {at}, {at}, {}, '{subject}')",
+            now().after(LONG).0,
+            subject = subject.as_str()
+        )
+    };
+    let sessions =
+        "sessions (hash, member, idp, subject, content, created_at, last_seen_at, expires_at, logout_name)";
+    insert(url, sessions, SESSIONS, row).await;
+    let row = |number: usize| {
         let task = Task::Settle { member: member(number * 100), generation: 1 };
-        store.put_job(&task, now().after(HOUR)).await.unwrap();
-    }
+        let (key, text, due) = (task.key(), serde_json::to_string(&task).unwrap(), now().after(HOUR).0);
+        format!("('{key}', '{text}', '{}', {due}, 0, 'waiting', 1)", member(number * 100))
+    };
+    insert(url, "jobs (key, task, member, due_at, tries, state, ticket)", JOBS, row).await;
     statements(url, "ANALYZE").await;
+}
+
+async fn insert(url: &str, table: &str, count: usize, row: impl Fn(usize) -> String) {
+    for first in (0..count).step_by(BATCH) {
+        let rows: Vec<String> = (first..first + BATCH).map(&row).collect();
+        statements(url, &format!("INSERT INTO {table} VALUES {}", rows.join(","))).await;
+    }
 }
 
 async fn statements(url: &str, text: &str) {
@@ -271,19 +312,55 @@ async fn in_the_background(store: &Arc<dyn Store>, table: &mut String) {
 }
 
 /// `narthex serve`.
-struct Served(Child);
+struct Served {
+    process: Child,
+    public: String,
+    admin: String,
+    http: reqwest::Client,
+    _folder: TempDir,
+}
 
 impl Drop for Served {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
 impl Served {
+    /// On this store, once it is ready.
+    async fn start(url: &str, parties: &Parties) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [port, health, admin] = [free_port(), free_port(), free_port()];
+        let public = format!("http://127.0.0.1:{port}");
+        let mut config = usual(parties, &public);
+        put(&mut config, "server.listen", format!("127.0.0.1:{port}"));
+        put(&mut config, "health.listen", format!("127.0.0.1:{health}"));
+        put(&mut config, "admin.listen", format!("127.0.0.1:{admin}"));
+        put(&mut config, "store.url", url);
+        put(&mut config, "keys.seal", "a key for the time of the benchmark");
+        let callback = format!("{public}/.narthex/oidc/demo/callback");
+        parties.idp.register(&callback, &format!("{public}/.narthex/logout"));
+        std::fs::write(folder.path().join("proxy.toml"), toml::to_string(&config).unwrap()).unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let binary = std::env::var_os("NARTHEX_BENCH_BINARY");
+        let mut command = Command::new(binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_narthex").into()));
+        command.args(["serve", "--config"]).arg(folder.path().join("proxy.toml"));
+        let process = command.stdin(Stdio::null()).stderr(log).spawn().unwrap();
+        let admin = format!("http://127.0.0.1:{admin}/api/v1");
+        let served = Self { process, public, admin, http: client(), _folder: folder };
+        let (ready, began) = (format!("http://127.0.0.1:{health}/readyz"), Instant::now());
+        let answers = async || served.http.get(&ready).send().await.map(|answer| answer.status());
+        while !answers().await.is_ok_and(|status| status == StatusCode::OK) {
+            assert!(began.elapsed() < Duration::from_mins(1), "narthex does not become ready");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        served
+    }
+
     /// User and system time so far.
     fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         // utime and stime (proc(5)), in hundredths of a second.
         let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
@@ -291,39 +368,10 @@ impl Served {
     }
 }
 
-async fn served(url: &str, table: &mut String) {
-    let (parties, folder) = (Parties::at_present().await, tempfile::tempdir().unwrap());
-    let [port, health, admin] = [free_port(), free_port(), free_port()];
-    let public = format!("http://127.0.0.1:{port}");
-    let mut config = usual(&parties, &public);
-    put(&mut config, "server.listen", format!("127.0.0.1:{port}"));
-    put(&mut config, "health.listen", format!("127.0.0.1:{health}"));
-    put(&mut config, "admin.listen", format!("127.0.0.1:{admin}"));
-    put(&mut config, "store.url", url);
-    put(&mut config, "keys.seal", "a key for the time of the benchmark");
-    parties
-        .idp
-        .register(&format!("{public}/.narthex/oidc/demo/callback"), &format!("{public}/.narthex/logout"));
-    std::fs::write(folder.path().join("proxy.toml"), toml::to_string(&config).unwrap()).unwrap();
-    let log = std::fs::File::create(folder.path().join("log")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_narthex"));
-    command.args(["serve", "--config"]).arg(folder.path().join("proxy.toml"));
-    let served = Served(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
-    let http = client();
-    let (ready, began) = (format!("http://127.0.0.1:{health}/readyz"), Instant::now());
-    let is_ready =
-        async || http.get(&ready).send().await.is_ok_and(|answer| answer.status() == StatusCode::OK);
-    while !is_ready().await {
-        assert!(began.elapsed() < Duration::from_mins(1), "narthex does not become ready");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    searches(&served, &http, &format!("http://127.0.0.1:{admin}/api/v1"), table).await;
-    sign_ins(&served, &parties, &public, table).await;
-}
-
-async fn searches(served: &Served, http: &reqwest::Client, admin: &str, table: &mut String) {
+async fn searches(served: &Served, table: &mut String) {
     let get = async |path: &str| {
-        let answer = http.get(format!("{admin}{path}")).bearer_auth(ADMIN_TOKEN).send().await.unwrap();
+        let request = served.http.get(format!("{}{path}", served.admin)).bearer_auth(ADMIN_TOKEN);
+        let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         answer.json::<serde_json::Value>().await.unwrap()
     };
@@ -354,8 +402,8 @@ async fn searches(served: &Served, http: &reqwest::Client, admin: &str, table: &
     }
 }
 
-async fn sign_ins(served: &Served, parties: &Parties, public: &str, table: &mut String) {
-    let url = format!("{public}/echo");
+async fn sign_ins(served: &Served, parties: &Parties, table: &mut String) {
+    let url = format!("{}/echo", served.public);
     let idle = {
         let before = served.cpu();
         tokio::time::sleep(Duration::from_secs(5)).await;

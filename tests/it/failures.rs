@@ -80,7 +80,7 @@ const ROWS: &[Row] = &[
         breaks: Break::ResetAtOnce,
         says: "resets the connection before it reads the request",
         ends: [
-            [signed_in(3), later(UNREACHABLE, 0)],
+            [signed_in(2), later(UNREACHABLE, 0)],
             [signed_in(1), later(UNREACHABLE, 0)],
             [signed_in(1), later(UNREACHABLE, 0)],
         ],
@@ -149,21 +149,30 @@ const ROWS: &[Row] = &[
         says: "answers 200 with the login page of a gateway",
         ends: [
             [later(UNEXPECTED, 1), later(UNEXPECTED, 1)],
-            [signed_in(2), later(UNEXPECTED, 3)],
             [later(UNEXPECTED, 1), later(UNEXPECTED, 1)],
+            [later(UNEXPECTED, 1), later(UNEXPECTED, 1)],
+        ],
+    },
+    Row {
+        breaks: Break::WrongType,
+        says: "does it and answers with JSON that it calls `text/html`",
+        ends: [
+            [later(UNEXPECTED, 1), later(UNEXPECTED, 1)],
+            [later(UNEXPECTED, 1), later(UNEXPECTED, 1)],
+            [None, None],
         ],
     },
     Row {
         breaks: Break::MissingId,
         says: "does it and answers without the account's id",
-        ends: [[None, None], [signed_in(1), signed_in(1)], [None, None]],
+        ends: [[None, None], [later(UNEXPECTED, 1), later(UNEXPECTED, 1)], [None, None]],
     },
     Row {
         breaks: Break::Oversized,
         says: "does it and answers with more than 1 MiB",
         ends: [
             [later(UNEXPECTED, 1), later(UNEXPECTED, 1)],
-            [signed_in(1), signed_in(1)],
+            [later(UNEXPECTED, 1), later(UNEXPECTED, 1)],
             [later(UNEXPECTED, 1), later(UNEXPECTED, 1)],
         ],
     },

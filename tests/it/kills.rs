@@ -114,8 +114,9 @@ async fn e1_e2_a_deletion_whose_replica_is_killed_is_finished_by_the_other_and_h
         scene.two.b.stands_still();
         scene.two.sign_out(&person).await;
         scene.is_asked(DELETE).await;
+        let left = usize::from(how == Break::Silent);
+        comes_about("it is done, or not", async || scene.two.accounts_of_ada() == left).await;
         scene.two.a.kill();
-        assert_eq!(scene.two.accounts_of_ada(), usize::from(how == Break::Silent), "{how:?}");
         scene.relay.mend();
         scene.two.b.goes_on();
         comes_about("the job ends", async || scene.jobs().await == 0).await;
@@ -146,6 +147,8 @@ async fn e4_e2_a_deactivation_whose_replica_is_killed_is_finished_by_the_other()
         let (status, answer) = scene.two.a.ask(Method::POST, &path, "", &Value::Null).await;
         assert_eq!(status, 200, "{answer}");
         scene.is_asked(PATCH).await;
+        let active = || scene.two.parties.app.user("ada").unwrap().active;
+        comes_about("it is done, or not", async || active() == (how == Break::Silent)).await;
         scene.two.a.kill();
         scene.relay.mend();
         scene.two.b.goes_on();
@@ -206,6 +209,31 @@ async fn l2_a_role_that_a_killed_replica_lent_goes_back_when_the_session_ends_at
         comes_about("the job ends", async || scene.jobs().await == 0).await;
         assert_eq!(scene.count("SELECT count(*) FROM members WHERE borrowed <> '{}'").await, 0);
         assert_eq!(scene.audited("role_restored").await.len(), 1, "runs out: {runs_out}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn l2_a_role_that_a_killed_replica_was_lending_when_no_session_had_begun_goes_back() {
+    for how in [Break::Silent, Break::SilentDone] {
+        let mut scene = Scene::begin(borrowing).await;
+        scene.provider_says("user");
+        let home = scene.two.a.browser(&Browser::new());
+        scene.two.sign_in(&home).await;
+        scene.two.sign_out(&home).await;
+        scene.provider_says("editor");
+        scene.holds(PATCH, how);
+        let (killed, url) = (scene.two.a.browser(&Browser::new()), scene.two.at("/echo"));
+        let login = tokio::spawn(async move { killed.visit(&url).await });
+        scene.is_asked(PATCH).await;
+        let lent = if how == Break::Silent { "user" } else { "editor" };
+        comes_about("it is done, or not", async || scene.role().as_deref() == Some(lent)).await;
+        scene.two.a.kill();
+        assert!(login.await.is_err(), "the replica was killed before it answered");
+        scene.relay.mend();
+        comes_about("the role goes back", async || scene.role().as_deref() == Some("user")).await;
+        comes_about("the job ends", async || scene.jobs().await == 0).await;
+        assert_eq!(scene.count("SELECT count(*) FROM members WHERE borrowed <> '{}'").await, 0, "{how:?}");
     }
 }
 
@@ -345,9 +373,14 @@ async fn m4_settings_whose_replica_is_killed_once_they_are_recorded_hold_at_the_
     // What was meant for the version from before is refused, what follows is not.
     let stale = confirmed(&scene.two.b, "user").await;
     assert_eq!(scene.two.b.ask(Method::PUT, "/settings", "\"0\"", &stale).await.0, 412);
-    scene.two.parties.idp.set_chooser(Chooser::Always("bob".to_owned()));
+    scene.two.parties.idp.edit("newcomer", |_| {});
+    scene.two.parties.idp.set_chooser(Chooser::Always("newcomer".to_owned()));
     scene.two.sign_in(&scene.two.b.browser(&Browser::new())).await;
-    assert_eq!(scene.two.parties.app.user("bob").unwrap().role, "editor", "whole: the next newcomer has it");
+    assert_eq!(
+        scene.two.parties.app.user("newcomer").unwrap().role,
+        "editor",
+        "whole: the next newcomer has it"
+    );
     let (status, answer) = scene.two.b.ask(Method::PUT, "/settings", "\"1\"", &stale).await;
     assert_eq!((status, &answer["version"]), (200, &json!(2)), "{answer}");
     scene.two.a.start_again().await;

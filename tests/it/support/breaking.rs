@@ -35,6 +35,8 @@ pub enum Break {
     Overtaken,
     /// A gateway's login page, with status 200.
     LoginPage,
+    /// Done, and answered with JSON that is called a page.
+    WrongType,
     /// Done, and answered without any `id`.
     MissingId,
     /// Done, and answered with more than a mebibyte.
@@ -240,6 +242,10 @@ async fn connection(state: Arc<State>, mut stream: TcpStream) {
             Some(Break::LoginPage) => {
                 let page = "<!doctype html><title>Log in</title><form><input name=password></form>";
                 [head(200, "text/html", page.len()).as_bytes(), page.as_bytes()].concat()
+            }
+            Some(Break::WrongType) => {
+                let body = done(&server, &request).await.body;
+                [head(200, "text/html", body.len()).as_bytes(), &body].concat()
             }
             Some(Break::MissingId) => {
                 let body = done(&server, &request).await.body;
