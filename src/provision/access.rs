@@ -64,7 +64,7 @@ impl Provisioner {
         };
         let now = core.platform.clock.now();
         let mut retired = 0;
-        for member in core.store.list_inactive(now.before(after), ABSENT_AT_A_TIME).await? {
+        for member in core.store.list_inactive(now.before(after), now, ABSENT_AT_A_TIME).await? {
             if !core.store.take_removals(1, now, REMOVALS_WITHIN, lifecycle.max_removals).await? {
                 core.report_paused(&member, "deactivate_after_inactive", 1);
                 break;

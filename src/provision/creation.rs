@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::model::invite::InviteId;
 use crate::model::{Account, AccountId, EmailAddress, Identity, IdpId, Member, Origin};
 use crate::observe::audit::{Entry, Event};
-use crate::store::{CreationIntent, CreationLease, OnUpdate};
+use crate::store::{CreationIntent, CreationLease, Intended, OnUpdate};
 
 use super::apply::{Calls, TRIES};
 use super::connector::{Connector, ConnectorError, FindBy};
@@ -28,6 +28,15 @@ use super::{ProvisionError, existing, members};
 
 /// E1: how long an unfinished creation is left to the person who may try again.
 const UNTIL_CLEANED_UP: Duration = Duration::from_mins(1);
+
+/// How old the intent of an unfinished creation may be, beyond the time budget, for an account of its name to count as
+/// ours: as long as a person whose sign-in went wrong can resume it (A2, ten minutes), and half as long again.
+///
+/// SECURITY: the record has the name, not the account. Without a bound, an account that an administrator makes by hand
+/// for the person who could not get in would count as narthex's own weeks later: it would get what it was never meant
+/// to have, and be deleted with the session (E1). Beyond the bound it is what it looks like: an account that was there
+/// before (F7).
+const INTENT_HOLDS: Duration = Duration::from_mins(15);
 
 /// A member whose account is gone, and who has the right to work on it.
 type Vanished = (Member, u64);
@@ -124,7 +133,7 @@ impl<'a> Creation<'a> {
     }
 
     /// Takes the lease and gives the intent that it carries; `None`: another process did it meanwhile.
-    async fn lease(&mut self, former: Former) -> Result<Option<Option<String>>, ProvisionError> {
+    async fn lease(&mut self, former: Former) -> Result<Option<Option<Intended>>, ProvisionError> {
         let Identity { idp, subject, .. } = self.identity;
         let store = &self.core.store;
         let mut look = FIRST_LOOK;
@@ -160,9 +169,10 @@ impl<'a> Creation<'a> {
     async fn create(
         &mut self,
         vanished: Option<Vanished>,
-        earlier_intent: Option<String>,
+        earlier_intent: Option<Intended>,
     ) -> Result<Settled, ProvisionError> {
         let core = self.core;
+        let earlier_intent = earlier_intent.filter(|intended| core.still_holds(intended));
         let resolved = core.resolved(self.identity, None, self.deadline).await?;
         let wanted = resolved.wanted.ok_or(ProvisionError::Interrupted)?;
         core.report_skipped(self.identity, &wanted.entitled.skipped);
@@ -184,7 +194,7 @@ impl<'a> Creation<'a> {
         }
 
         if let Some(intended) = &earlier_intent
-            && let Some(account) = self.ours(intended, &wanted).await?
+            && let Some(account) = self.ours(&intended.username, &wanted).await?
         {
             self.story.found = Found::Unfinished(Box::new(account.clone()));
             let account = self.complete(account, &wanted).await?;
@@ -200,6 +210,7 @@ impl<'a> Creation<'a> {
         let intent = CreationIntent {
             username: profile.username.clone(),
             email: profile.email.clone(),
+            intended_at: core.platform.clock.now(),
             clean_up_at: core
                 .settings
                 .lifecycle
@@ -213,7 +224,7 @@ impl<'a> Creation<'a> {
         fault_point!(core, CreationIntended);
         self.in_doubt = true;
         self.story.found = Found::Nothing;
-        let earlier = earlier_intent.as_ref() == Some(&profile.username);
+        let earlier = earlier_intent.is_some_and(|intended| intended.username == profile.username);
         match self.bear(&wanted, earlier).await? {
             Born::Ours(account) => {
                 self.story.done.extend(creation(&wanted));
@@ -439,6 +450,13 @@ impl<'a> Creation<'a> {
 
     fn calls(&self) -> Calls<'a> {
         self.core.calls(self.connector, self.deadline)
+    }
+}
+
+impl Core {
+    /// F9: whether what was intended then may still be what is found now.
+    pub(super) fn still_holds(&self, intended: &Intended) -> bool {
+        self.platform.clock.now() < intended.at.after(self.settings.time_budget + INTENT_HOLDS)
     }
 }
 

@@ -103,6 +103,12 @@ pub enum ProvisionError {
     /// The application gave the id of a member's account to somebody else's.
     #[error("the account `{id}` is `{username}` by now and not this member's; nothing was done to it")]
     AccountIsAnothers { id: AccountId, username: String },
+    /// E1: an account that an unfinished creation may have left, or somebody else may have made.
+    #[error(
+        "E1: the account `{username}` may be what an unfinished sign-in left behind, but {why}, so narthex does not \
+         delete it; delete it in the application if it is nobody's, or let its person sign in"
+    )]
+    AbandonedAccountUnclear { username: String, why: &'static str },
     /// A member's account is gone, and the mode creates none.
     #[error("the account of this member is gone from the application, and provisioning.mode creates none")]
     AccountVanished,
@@ -163,7 +169,8 @@ impl ProvisionError {
             Self::UnexplainedConflict { .. }
             | Self::TimeBudget { .. }
             | Self::Implausible { .. }
-            | Self::AccountIsAnothers { .. } => Fault::Application,
+            | Self::AccountIsAnothers { .. }
+            | Self::AbandonedAccountUnclear { .. } => Fault::Application,
             Self::Connector(error) => connector_fault(error),
             Self::BusyElsewhere
             | Self::TooManyAtOnce { .. }
@@ -203,6 +210,7 @@ impl ProvisionError {
             Self::AccountDeactivated { .. } => "account_deactivated",
             Self::Blocked => "blocked",
             Self::AccountIsAnothers { .. } => "account_is_anothers",
+            Self::AbandonedAccountUnclear { .. } => "abandoned_account_unclear",
             Self::AccountVanished => "account_vanished",
             Self::TimeBudget { .. } => "time_budget",
             Self::BusyElsewhere => "busy_elsewhere",
@@ -260,6 +268,7 @@ impl ProvisionError {
             | Self::AccountDeactivated { .. }
             | Self::Blocked
             | Self::AccountIsAnothers { .. }
+            | Self::AbandonedAccountUnclear { .. }
             | Self::AccountVanished
             | Self::Connector(_)
             | Self::Implausible { .. }

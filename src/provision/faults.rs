@@ -32,6 +32,7 @@ fault_points! {
     // A sign-in that changes an account.
     LoginHeld: "The right to work on the member was taken.";
     LoginFound: "The account was looked up.";
+    ReactivationRecorded: "It was recorded that the account is about to be active again.";
     Reactivated: "The application reactivated the account.";
     StayRecorded: "It was recorded that the account stays.";
     LoansRecorded: "What is about to be changed was recorded.";

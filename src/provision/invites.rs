@@ -6,7 +6,7 @@ use super::provisioner::Core;
 use super::{ProvisionError, eligibility};
 use crate::config::settings::{Mode, Provisioning};
 use crate::model::invite::InviteId;
-use crate::model::{ConsoleRole, Entitlements, Identity, Member, MemberId, Origin};
+use crate::model::{ConsoleRole, EmailAddress, Entitlements, Identity, Member, MemberId, Origin};
 use crate::observe::audit::{Entry, Event, Plain};
 
 /// An invite that a first login may use.
@@ -50,6 +50,14 @@ impl Core {
     pub(super) fn vouched_email(&self, identity: &Identity) -> Option<String> {
         let admitted = eligibility::admit(identity, &self.settings, self.authority(&identity.idp));
         Some(admitted.ok()??.address.to_string())
+    }
+
+    /// The identity's e-mail address, where its provider has verified it and may speak for it. Of an address that was
+    /// not verified nobody is to be kept out: whoever claims somebody else's could get them blocked.
+    pub(super) fn verified_email(&self, identity: &Identity) -> Option<EmailAddress> {
+        let authority = self.authority(&identity.idp);
+        let admitted = eligibility::admit_guest(identity, &self.settings, authority, true);
+        admitted.ok()?.filter(|email| email.verified).map(|email| email.address)
     }
 
     /// F1, and F6 for those who were invited from elsewhere.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::model::{Identity, IdpId, Job, MemberId, Subject, Task, UnixTime};
 use crate::observe::audit::{Entry, Event};
-use crate::store::{ClaimedJob, CreationLease, JobOutcome, StoreError};
+use crate::store::{ClaimedJob, CreationLease, Intended, JobOutcome, StoreError};
 
 use super::connector::{Connector, ConnectorError, FindBy};
 use super::fate::{Fate, wanted_state};
@@ -116,7 +116,7 @@ impl Core {
         let (kind, key) = (job.task.kind(), job.task.key());
         let permanent = match error {
             ProvisionError::Connector(error) => is_permanent(error),
-            ProvisionError::AccountIsAnothers { .. } => true,
+            ProvisionError::AccountIsAnothers { .. } | ProvisionError::AbandonedAccountUnclear { .. } => true,
             // Nobody signs in again to try it.
             error => matches!(job.task, Task::Push { .. }) && !error.retryable(),
         };
@@ -213,8 +213,8 @@ impl Core {
         };
         fault_point!(self, AbandonedLeased);
         let result = match &intent {
-            Some(username) => {
-                let work = self.delete_abandoned(idp, subject, (username, email), deadline);
+            Some(intended) => {
+                let work = self.delete_abandoned(idp, subject, (intended, email), deadline);
                 self.in_time(deadline, work).await
             }
             None => Ok(()),
@@ -228,7 +228,7 @@ impl Core {
         &self,
         idp: &IdpId,
         subject: &Subject,
-        (username, email): (&str, Option<&str>),
+        (intended, email): (&Intended, Option<&str>),
         deadline: Instant,
     ) -> Result<(), ProvisionError> {
         let member = self.store.find_member(idp, subject).await?;
@@ -237,6 +237,7 @@ impl Core {
         }
         let connector = self.guarded()?;
         let calls = self.calls(connector, deadline);
+        let username = &intended.username;
         let found = match calls.patiently(|| connector.find(FindBy::Username(username))).await {
             Ok(found) => found,
             Err(ConnectorError::NotFound { .. }) => Vec::new(),
@@ -246,17 +247,28 @@ impl Core {
         let features = connector.features();
         let found = existing::with_username(found, username, features);
         let [account] = found.as_slice() else { return Ok(()) };
-        // SECURITY: only what can be nobody else's: the intent was recorded after "not found", and what is there now has
-        // the name and the e-mail of the intent, belongs to no member, and may do nothing special.
-        let same_email = !features.attributes.contains_key("email")
-            || match (email, account.profile.email.as_deref()) {
-                (Some(intended), Some(held)) => intended.eq_ignore_ascii_case(held),
-                (None, None) => true,
-                (Some(_), None) | (None, Some(_)) => false,
-            };
+        // SECURITY: only what can be nobody else's: the intent was recorded after "not found" and not long ago, and what
+        // is there now has the name and the e-mail of the intent, belongs to no member, and may do nothing special.
+        let held = account.profile.email.as_deref();
+        let other_email = match (email, held) {
+            (Some(intended), Some(held)) => !intended.eq_ignore_ascii_case(held),
+            (None, Some(_)) => true,
+            (Some(_) | None, None) => false,
+        };
         let free = self.store.find_member_by_account(&account.id).await?.is_none();
-        if !same_email || !free || account.privileged || account.entitlements.owner {
+        if other_email || !free || account.privileged || account.entitlements.owner {
             return Ok(());
+        }
+        let unclear = |why| {
+            let username = account.profile.username.clone();
+            Err(ProvisionError::AbandonedAccountUnclear { username, why })
+        };
+        // SECURITY: a name alone proves nothing: somebody may have made the account by hand since.
+        if email.is_none() || held.is_none() {
+            return unclear("it has no e-mail address to tell it by");
+        }
+        if !self.still_holds(intended) {
+            return unclear("the attempt is too long ago");
         }
         match calls.patiently(|| connector.delete(account)).await {
             Ok(()) | Err(ConnectorError::NotFound { .. }) => {}

@@ -263,6 +263,10 @@ impl Provisioner {
             })
             .await;
         let settled = landed?;
+        // G6: a block binds what the identities came with, too, which need not be what the account has.
+        if let Some(email) = core.verified_email(identity) {
+            core.store.note_email(&identity.idp, &identity.subject, &email).await?;
+        }
         let (own, session) = core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
         let grant = settled.grant.clone().unwrap_or(own);
         // Whoever came while it was done found it done.
@@ -355,6 +359,7 @@ impl Core {
                     let Settled { member, mut story, how, .. } = settled;
                     let fitted = self.returning(member, identity, deadline).await?;
                     story.done.extend(fitted.story.done);
+                    story.paused = fitted.story.paused;
                     return Ok(Settled { how, story, ..fitted });
                 }
                 Ok(settled)

@@ -16,7 +16,7 @@ use super::creation::Creation;
 use super::explain::Story;
 use super::fate::is_ephemeral;
 use super::faults::fault_point;
-use super::leases::{LANDING, Lease, contested};
+use super::leases::{LANDING, Lease, MARGIN, contested};
 use super::plan::Operation;
 use super::provisioner::{Core, How, Settled};
 use super::settle::Fitted;
@@ -162,6 +162,13 @@ impl Core {
             if !self.may_reactivate(&member)? {
                 return Err(ProvisionError::AccountDeactivated { username: account.profile.username });
             }
+            // On record first: where this sign-in dies, its job deactivates again what is active by then. The record
+            // would say otherwise for ever, and nobody could take the access away.
+            let leaving = member.leaving.or(Some(Leaving::Deactivate));
+            let undone = Member { account_state: AccountState::Leaving, leaving, ..member };
+            let until = self.platform.clock.now().after(self.settings.time_budget + MARGIN);
+            member = self.update(undone, holder, OnUpdate::Stay, Some(until)).await?;
+            fault_point!(self, ReactivationRecorded);
             let calls = self.calls(connector, deadline);
             calls.patiently(|| connector.reactivate(&account)).await?;
             account.active = true;
@@ -197,8 +204,9 @@ impl Core {
             return Ok(Settled { member, account, grant: None, how, story });
         }
         let fitted = self.fit(identity, (member, holder), account, sessions, deadline).await?;
-        let Fitted { member, account, grant, done } = fitted;
+        let Fitted { member, account, grant, done, paused } = fitted;
         story.done.extend(done.operations);
+        story.paused = paused;
         Ok(Settled { member, account, grant: Some(grant), how, story })
     }
 

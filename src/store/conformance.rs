@@ -119,6 +119,7 @@ macro_rules! conformance {
                 f9_a_holder_that_lost_its_lease_writes_nothing
                 f9_giving_up_with_the_outcome_unknown_keeps_the_intent
                 f9_giving_up_with_the_outcome_known_forgets_the_intent
+                f9_an_intent_is_as_old_as_when_it_was_recorded_last
                 f9_another_holder_cannot_give_up_a_lease
                 f9_a_finished_creation_leaves_neither_lease_nor_intent
                 f9_an_identity_that_is_a_member_already_stays_that_member
@@ -162,7 +163,9 @@ macro_rules! conformance {
                 g1_of_a_hundred_at_once_exactly_one_has_a_right
                 g1_a_right_runs_out_and_can_be_given_up_and_names_do_not_mix
                 e6_the_longest_absent_present_members_are_listed_first
+                e6_members_with_a_live_session_do_not_stand_before_the_absent
                 g6_a_blocked_members_email_is_known_whatever_its_case
+                g6_the_email_that_an_identity_came_with_last_is_blocked_with_its_member
             );
             conformance!(@tests $maker $marks jobs:
                 e2_a_job_is_claimed_when_it_is_due_and_by_one

@@ -33,8 +33,8 @@ use crate::model::{
 pub use self::rehearsals::RehearsalStore;
 pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
 pub use self::standing::{
-    ClaimedJob, CreationIntent, Hold, JobOutcome, JobStore, Landing, OnUpdate, RightStore, Standing,
-    StandingSession, StandingStore, Update, Updated,
+    ClaimedJob, CreationIntent, GuardStore, Hold, Intended, JobOutcome, JobStore, Landing, OnUpdate,
+    Standing, StandingSession, StandingStore, Update, Updated,
 };
 
 /// The store could not do it.
@@ -63,7 +63,7 @@ pub trait Store:
     + SessionStore
     + MemberStore
     + StandingStore
-    + RightStore
+    + GuardStore
     + JobStore
     + KeyStore
     + DocumentStore
@@ -80,7 +80,7 @@ impl<T> Store for T where
         + SessionStore
         + MemberStore
         + StandingStore
-        + RightStore
+        + GuardStore
         + JobStore
         + KeyStore
         + DocumentStore
@@ -246,8 +246,8 @@ pub trait MemberStore: Send + Sync {
 /// Whether the right to create was had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CreationLease {
-    /// Ours; with the username that an earlier, unfinished attempt intended to create.
-    Acquired { earlier_intent: Option<String> },
+    /// Ours; with what an earlier, unfinished attempt intended to create.
+    Acquired { earlier_intent: Option<Intended> },
     /// Another holder is at it, at most until then.
     Busy { until: UnixTime },
 }

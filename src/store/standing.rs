@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::model::{Grant, Job, JobState, Member, MemberId, SessionHash, Task, UnixTime};
+use crate::model::{
+    EmailAddress, Grant, IdpId, Job, JobState, Member, MemberId, SessionHash, Subject, Task, UnixTime,
+};
 
 /// One worker at a time on one member, over all processes, and every update in one order.
 #[async_trait]
@@ -31,6 +33,32 @@ pub trait StandingStore: Send + Sync {
     /// none may be. [`StoreError::Gone`]: there is no such member, or `update.holder` has lost the right.
     async fn update_member(&self, member: &Member, update: Update) -> Result<Updated, StoreError>;
 
+    /// Members whose account is present, nothing asked to be done with it, whose last sign-in lies before `before`, and
+    /// who have no session at `now`, nor a sign-in about to have one; the longest absent first, at most `limit`.
+    async fn list_inactive(
+        &self,
+        before: UnixTime,
+        now: UnixTime,
+        limit: usize,
+    ) -> Result<Vec<Member>, StoreError>;
+
+    /// G6: notes the verified e-mail that this identity of a member came with, in the place of an earlier one. That of a
+    /// blocked member stays: what was blocked is not exchanged for something else.
+    async fn note_email(
+        &self,
+        idp: &IdpId,
+        subject: &Subject,
+        email: &EmailAddress,
+    ) -> Result<(), StoreError>;
+
+    /// G6: whether a blocked member's account has this e-mail, or one of the identities came with it last, whatever the
+    /// case of its ASCII letters.
+    async fn is_blocked_email(&self, email: &str) -> Result<bool, StoreError>;
+}
+
+/// What the guards count and hold over all processes.
+#[async_trait]
+pub trait GuardStore: Send + Sync {
     /// G3: counts `wanted` removals, unless that made more than `max` of them `within` this time up to `now`; `false`:
     /// none was counted.
     async fn take_removals(
@@ -41,19 +69,11 @@ pub trait StandingStore: Send + Sync {
         max: u32,
     ) -> Result<bool, StoreError>;
 
-    /// Members whose account is present, nothing asked to be done with it, and whose last sign-in lies before `before`;
-    /// the longest absent first, at most `limit`.
-    async fn list_inactive(&self, before: UnixTime, limit: usize) -> Result<Vec<Member>, StoreError>;
+    /// G3: how many removals were counted `within` this time up to `now`.
+    async fn counted_removals(&self, now: UnixTime, within: Duration) -> Result<u32, StoreError>;
 
-    /// G6: whether a blocked member has this e-mail, whatever the case of its ASCII letters.
-    async fn is_blocked_email(&self, email: &str) -> Result<bool, StoreError>;
-}
-
-/// Rights that concern no single member, by name: one holder at a time, over all processes.
-#[async_trait]
-pub trait RightStore: Send + Sync {
-    /// Takes the right until `until`, unless another holder has it, at most until the time that is returned then; for
-    /// the holder itself it is renewed.
+    /// Takes the right of this name until `until`, unless another holder has it, at most until the time that is
+    /// returned then; for the holder itself it is renewed.
     async fn hold_right(
         &self,
         name: &str,
@@ -137,8 +157,19 @@ pub struct Landing {
 pub struct CreationIntent {
     pub username: String,
     pub email: Option<String>,
+    /// Now: nothing was found just before.
+    pub intended_at: UnixTime,
     /// E1: an account of this intent that nobody finishes is deleted after this time.
     pub clean_up_at: Option<UnixTime>,
+}
+
+/// What an earlier, unfinished creation was about to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intended {
+    pub username: String,
+    /// SECURITY: what was found longer after this may be anybody's by now. Unknown (recorded by an earlier version)
+    /// is long ago.
+    pub at: UnixTime,
 }
 
 /// Durable jobs (PROVISIONING.md E2). At most one for each [`Task::key`].

@@ -108,6 +108,69 @@ async fn g6_a_blocked_person_comes_in_by_nothing() {
 }
 
 #[tokio::test]
+async fn g6_the_email_that_the_identity_came_with_is_blocked_though_the_account_has_another() {
+    let world = leaver(Leaving::Deactivate);
+    // The account keeps the address that it was made with; the person has another one by now.
+    signed_in(&world).await;
+    world.sign_in(&ada(json!({ "email": "ada.king@example.com" })), 2).await.unwrap();
+    let claimed = json!({ "email": "victim@example.com", "email_verified": false });
+    world.sign_in(&ada(claimed), 3).await.unwrap();
+    let member = world.member(&ada(json!({}))).await.unwrap();
+    assert_eq!(member.email.as_deref(), Some("ada@example.com"));
+    world.process().block(member.id).await.unwrap();
+    let by_the_other = |email: &str| {
+        let mut other = person("king", json!({ "email": email }));
+        other.idp = "other".parse().unwrap();
+        other
+    };
+    for email in ["ada@example.com", "Ada.King@example.com"] {
+        let error = world.login(&by_the_other(email)).await.unwrap_err();
+        assert!(matches!(error, ProvisionError::Blocked), "{email}: {error:?}");
+    }
+    world.login(&by_the_other("victim@example.com")).await.unwrap();
+}
+
+#[tokio::test]
+async fn g4_a_sign_in_that_dies_over_the_reactivation_leaves_the_account_as_it_was() {
+    use crate::provision::faults::{FaultPoint, Faults};
+    for point in [FaultPoint::ReactivationRecorded, FaultPoint::Reactivated] {
+        let world = leaver(Leaving::Deactivate);
+        let member = signed_in(&world).await;
+        world.process().revoke(member.id).await.unwrap();
+        world.run_jobs().await;
+        let faults = Arc::new(Faults::dying_at(point, 0));
+        let process = world.process().dying(faults.clone());
+        tokio::select! {
+            biased;
+            _ = process.provision(Verified::for_tests(ada(json!({})))) => panic!("{point:?} was not reached"),
+            () = faults.died() => {}
+        }
+        world.later(Duration::from_mins(1));
+        world.run_jobs().await;
+        assert!(!world.app.account("ada").active, "{point:?}");
+        assert_eq!(world.member(&ada(json!({}))).await.unwrap().account_state, AccountState::Deactivated);
+        world.sign_in(&ada(json!({})), 2).await.unwrap();
+        assert!(world.app.account("ada").active);
+    }
+}
+
+#[tokio::test]
+async fn e6_fifty_people_who_stay_signed_in_do_not_hide_the_absent() {
+    let world =
+        World::living(Lifecycle { deactivate_after_inactive: Some(DAY * 90), ..Lifecycle::default() });
+    for number in 0..50_u8 {
+        let name = format!("stays{number}");
+        let provisioned = world.login(&person(&name, json!({}))).await.unwrap();
+        world.begin_session_until(&provisioned, number, DAY * 900).await;
+    }
+    world.login(&person("ada", json!({}))).await.unwrap();
+    world.later(DAY * 91);
+    assert_eq!(world.process().retire_absent().await.unwrap(), 1);
+    world.run_jobs().await;
+    assert!(!world.app.account("ada").active);
+}
+
+#[tokio::test]
 async fn g6_a_blocked_persons_email_is_not_forwarded_without_an_account_either() {
     let mut world = leaver(Leaving::Deactivate);
     let member = signed_in(&world).await;

@@ -356,6 +356,47 @@ async fn e1_an_unfinished_creation_that_is_finished_later_is_not_cleaned_up() {
 }
 
 #[tokio::test]
+async fn e1_what_somebody_made_long_after_an_unfinished_sign_in_waits_for_an_administrator() {
+    for (minutes, parked) in [(14, false), (16, true)] {
+        let world = ephemeral();
+        for _ in 0..3 {
+            world.app.next("create", unreachable(true));
+        }
+        world.login(&ada(json!({}))).await.unwrap_err();
+        world.later(Duration::from_mins(minutes));
+        world.app.has(account("9", "ada", "ada@example.com"));
+        world.run_jobs().await;
+        assert_eq!(world.app.accounts().len(), usize::from(parked), "after {minutes} minutes");
+        let jobs = world.jobs().await;
+        assert_eq!(jobs.iter().any(|job| job.state == JobState::Parked), parked, "{jobs:?}");
+        if parked {
+            assert!(jobs[0].reason.as_ref().unwrap().contains("too long ago"), "{jobs:?}");
+            world.sign_in(&ada(json!({})), 1).await.unwrap();
+            assert_eq!(world.member(&ada(json!({}))).await.unwrap().origin, Origin::Adopted);
+            assert_eq!(world.jobs().await, [], "the sign-in has answered it");
+        }
+    }
+}
+
+#[tokio::test]
+async fn e1_an_account_without_email_is_never_deleted_for_its_name() {
+    let world = ephemeral();
+    for _ in 0..3 {
+        world.app.next("create", unreachable(true));
+    }
+    world.login(&ada(json!({}))).await.unwrap_err();
+    let mut nameless = account("9", "ada", "x@example.com");
+    nameless.profile.email = None;
+    world.app.has(nameless);
+    world.later(Duration::from_mins(5));
+    world.run_jobs().await;
+    assert_eq!(world.app.accounts().len(), 1);
+    let jobs = world.jobs().await;
+    assert_eq!(jobs[0].state, JobState::Parked);
+    assert!(jobs[0].reason.as_ref().unwrap().contains("no e-mail"), "{jobs:?}");
+}
+
+#[tokio::test]
 async fn e1_what_is_cleaned_up_is_only_what_the_intent_describes() {
     for (username, email, privileged) in [
         ("ada", "other@example.com", false),

@@ -226,7 +226,20 @@ impl World {
 
     /// As the proxy begins a session.
     async fn begin_session(&self, provisioned: &Provisioned, number: u8) -> Result<(), StoreError> {
-        let latest = self.now().after(Duration::from_hours(12));
+        self.begin_session_within(provisioned, number, Duration::from_hours(12)).await
+    }
+
+    async fn begin_session_until(&self, provisioned: &Provisioned, number: u8, lifetime: Duration) {
+        self.begin_session_within(provisioned, number, lifetime).await.unwrap();
+    }
+
+    async fn begin_session_within(
+        &self,
+        provisioned: &Provisioned,
+        number: u8,
+        lifetime: Duration,
+    ) -> Result<(), StoreError> {
+        let latest = self.now().after(lifetime);
         let record = SessionRecord {
             hash: SessionHash([number; 32]),
             content: SessionContent {

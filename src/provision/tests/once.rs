@@ -137,6 +137,45 @@ async fn f9_after_a_crash_between_create_and_memberships_the_next_login_complete
     assert_eq!(world.member(&ada(json!({}))).await.unwrap().origin, Origin::Jit);
 }
 
+/// A sign-in that ends with nobody knowing whether the application made the account, and it did not.
+async fn unfinished(world: &World) {
+    for _ in 0..3 {
+        world.app.next("create", unreachable(true));
+    }
+    let error = world.login(&ada(json!({}))).await.unwrap_err();
+    assert!(error.retryable(), "{error:?}");
+}
+
+#[tokio::test]
+async fn f9_an_account_that_somebody_made_long_after_an_unfinished_sign_in_is_not_ours() {
+    for (minutes, ours) in [(14, true), (16, false)] {
+        let world = World::new();
+        unfinished(&world).await;
+        world.app.has(account("7", "ada", "ada@example.com"));
+        world.later(Duration::from_mins(minutes));
+        world.login(&ada(json!({}))).await.unwrap();
+        let member = world.member(&ada(json!({}))).await.unwrap();
+        let origin = if ours { Origin::Jit } else { Origin::Adopted };
+        assert_eq!(member.origin, origin, "after {minutes} minutes");
+        assert_eq!(world.app.writes().contains(&"!entitle 7".to_owned()), ours, "what it holds is its own");
+    }
+}
+
+#[tokio::test]
+async fn f9_nor_is_it_ours_where_it_stands_in_the_way_of_the_next_create() {
+    let world =
+        World { settings: Provisioning { on_existing: OnExisting::Deny, ..settings() }, ..World::new() };
+    unfinished(&world).await;
+    world.later(Duration::from_mins(16));
+    world.app.has(account("7", "ada", "ada@example.com"));
+    // Not seen when looked for, yet there when it is created.
+    for _ in 0..2 {
+        world.app.next("find", Mishap::Error(ConnectorError::NotFound { operation: "find" }));
+    }
+    let error = world.login(&ada(json!({}))).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::ExistingAccount { .. }), "{error:?}");
+}
+
 #[tokio::test]
 async fn f9_a_conflict_without_an_earlier_attempt_of_ours_is_f7() {
     let world =

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{NOW, a_hundred_times};
 use crate::model::{AccountId, IdpId, Job, JobState, Member, Origin, Subject, Task, UnixTime};
-use crate::store::{CreationIntent, CreationLease, Hold, Landing, Store, StoreError};
+use crate::store::{CreationIntent, CreationLease, Hold, Intended, Landing, Store, StoreError};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -32,7 +32,8 @@ async fn begin(store: &Arc<dyn Store>, name: &str, holder: u64, now: UnixTime) -
 }
 
 async fn intend(store: &Arc<dyn Store>, name: &str, holder: u64, username: &str) -> bool {
-    let intent = CreationIntent { username: username.to_owned(), email: None, clean_up_at: None };
+    let intent =
+        CreationIntent { username: username.to_owned(), email: None, intended_at: NOW, clean_up_at: None };
     store.intend_creation(&idp(), &subject(name), holder, &intent).await.unwrap()
 }
 
@@ -48,7 +49,8 @@ async fn make(store: &Arc<dyn Store>, one: &Member) {
 }
 
 fn acquired(earlier_intent: Option<&str>) -> CreationLease {
-    CreationLease::Acquired { earlier_intent: earlier_intent.map(str::to_owned) }
+    let intended = |username: &str| Intended { username: username.to_owned(), at: NOW };
+    CreationLease::Acquired { earlier_intent: earlier_intent.map(intended) }
 }
 
 pub(super) async fn f9_a_finished_member_is_found_by_each_identity_and_by_account(store: &Arc<dyn Store>) {
@@ -133,6 +135,28 @@ pub(super) async fn f9_giving_up_with_the_outcome_known_forgets_the_intent(store
     intend(store, "ada", 1, "ada").await;
     store.abandon_creation(&idp(), &subject("ada"), 1, false).await.unwrap();
     assert_eq!(begin(store, "ada", 2, NOW).await, acquired(None));
+}
+
+pub(super) async fn f9_an_intent_is_as_old_as_when_it_was_recorded_last(store: &Arc<dyn Store>) {
+    for (holder, at) in [(1, NOW), (2, NOW.after(LEASE)), (3, NOW.after(LEASE * 9))] {
+        let lease = begin(store, "ada", holder, at).await;
+        if holder > 1 {
+            let intended = Intended { username: "ada".to_owned(), at: at_of(holder - 1) };
+            assert_eq!(lease, CreationLease::Acquired { earlier_intent: Some(intended) });
+        }
+        let intent = CreationIntent {
+            username: "ada".to_owned(),
+            email: None,
+            intended_at: at_of(holder),
+            clean_up_at: None,
+        };
+        assert!(store.intend_creation(&idp(), &subject("ada"), holder, &intent).await.unwrap());
+        store.abandon_creation(&idp(), &subject("ada"), holder, true).await.unwrap();
+    }
+}
+
+fn at_of(holder: u64) -> UnixTime {
+    UnixTime(NOW.0 + i64::try_from(holder).unwrap() * 1_000)
 }
 
 pub(super) async fn f9_another_holder_cannot_give_up_a_lease(store: &Arc<dyn Store>) {
@@ -232,6 +256,7 @@ pub(super) async fn e2_an_intent_carries_the_job_that_cleans_up_after_it(store: 
     let intent = CreationIntent {
         username: "ada".to_owned(),
         email: Some("ada@example.com".to_owned()),
+        intended_at: NOW,
         clean_up_at: Some(due),
     };
     let job = Job {

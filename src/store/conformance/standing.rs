@@ -322,6 +322,12 @@ pub(super) async fn g3_removals_are_counted_within_their_time_over_all(store: &A
     assert!(!take(3, NOW).await, "six of five");
     assert!(take(2, NOW.after(LEASE)).await);
     assert!(!take(1, NOW.after(LEASE)).await);
+    let counted = |now| {
+        let store = Arc::clone(store);
+        async move { store.counted_removals(now, HOUR).await.unwrap() }
+    };
+    assert_eq!(counted(NOW.after(LEASE)).await, 5);
+    assert_eq!(counted(NOW.after(HOUR)).await, 2);
     assert!(!take(1, NOW.after(HOUR).before(Duration::from_secs(1))).await);
     assert!(take(3, NOW.after(HOUR)).await, "the first three are an hour old");
     assert!(!take(1, NOW.after(HOUR)).await);
@@ -382,10 +388,64 @@ pub(super) async fn e6_the_longest_absent_present_members_are_listed_first(store
         numbers.push(number);
     }
     let before = NOW.after(Duration::from_hours(24 * 9));
-    let listed = store.list_inactive(before, 9).await.unwrap();
+    let listed = store.list_inactive(before, NOW, 9).await.unwrap();
     let listed: Vec<u8> = listed.iter().map(|member| member.id.0.as_bytes()[0]).collect();
     assert_eq!(listed, [2, 1]);
-    assert_eq!(store.list_inactive(before, 1).await.unwrap().len(), 1);
+    assert_eq!(store.list_inactive(before, NOW, 1).await.unwrap().len(), 1);
+}
+
+pub(super) async fn e6_members_with_a_live_session_do_not_stand_before_the_absent(store: &Arc<dyn Store>) {
+    let (ada, bob, eve) = (recorded(store, 1).await, recorded(store, 2).await, recorded(store, 3).await);
+    for (member, hours) in [(&ada, 1), (&bob, 2), (&eve, 3)] {
+        let last_login_at = NOW.after(Duration::from_hours(hours));
+        store.record_login(&Member { last_login_at, ..member.clone() }, None).await.unwrap();
+    }
+    let now = NOW.after(Duration::from_hours(9));
+    let live = SessionRecord { expires_at: now.after(HOUR), ..session(1, &ada, GrantSource::Baseline) };
+    let over = SessionRecord { expires_at: now, ..session(2, &bob, GrantSource::Baseline) };
+    for record in [live, over] {
+        store.insert_session(&record, 20).await.unwrap();
+    }
+    held(store, &eve, 1, now).await.unwrap();
+    let landing = crate::store::Landing { holder: 1, until: now.after(HOUR) };
+    store.record_login(&Member { last_login_at: NOW, ..eve.clone() }, Some(landing)).await.unwrap();
+    let listed = store.list_inactive(now, now, 1).await.unwrap();
+    assert_eq!(listed.iter().map(|member| member.id).collect::<Vec<_>>(), [bob.id]);
+    assert_eq!(store.list_inactive(now, now, 9).await.unwrap().len(), 1);
+    let later = now.after(HOUR);
+    assert_eq!(store.list_inactive(later, later, 9).await.unwrap().len(), 3);
+}
+
+pub(super) async fn g6_the_email_that_an_identity_came_with_last_is_blocked_with_its_member(
+    store: &Arc<dyn Store>,
+) {
+    let ada = recorded(store, 1).await;
+    recorded(store, 2).await;
+    let (idp, subject) = ada.identities[0].clone();
+    let address = |text: &str| crate::model::EmailAddress::parse(text).unwrap();
+    let note = |text: &'static str| {
+        let (idp, subject) = (idp.clone(), subject.clone());
+        async move { store.note_email(&idp, &subject, &address(text)).await.unwrap() }
+    };
+    note("former@example.com").await;
+    note("Ada@work.example").await;
+    let nobody = Subject::parse("nobody").unwrap();
+    store.note_email(&idp, &nobody, &address("nobody@example.com")).await.unwrap();
+    assert!(!store.is_blocked_email("ada@work.example").await.unwrap());
+    let blocked = Member { status: MemberStatus::Blocked, ..ada };
+    store.update_member(&blocked, Update::default()).await.unwrap();
+    for (email, is) in [
+        ("ada@WORK.example", true),
+        ("person1@example.com", true),
+        ("former@example.com", false),
+        ("nobody@example.com", false),
+        ("person2@example.com", false),
+    ] {
+        assert_eq!(store.is_blocked_email(email).await.unwrap(), is, "{email}");
+    }
+    // A sign-in that was under way does not take the block off.
+    note("new@example.com").await;
+    assert!(store.is_blocked_email("ada@work.example").await.unwrap());
 }
 
 pub(super) async fn g6_a_blocked_members_email_is_known_whatever_its_case(store: &Arc<dyn Store>) {

@@ -6,12 +6,14 @@ use async_trait::async_trait;
 
 use super::Memory;
 use crate::model::{AccountId, AccountState, IdpId, Member, MemberId, MemberStatus, Subject, Task, UnixTime};
-use crate::store::{CreationIntent, CreationLease, Landing, MemberStore, StoreError};
+use crate::store::{CreationIntent, CreationLease, Intended, Landing, MemberStore, StoreError};
 
 #[derive(Default)]
 pub(super) struct Members {
     pub(super) rows: HashMap<MemberId, Row>,
-    by_identity: HashMap<(IdpId, Subject), MemberId>,
+    pub(super) by_identity: HashMap<(IdpId, Subject), MemberId>,
+    /// What each came with last.
+    pub(super) emails: HashMap<(IdpId, Subject), String>,
     pub(super) by_account: HashMap<AccountId, MemberId>,
     creations: HashMap<(IdpId, Subject), Creation>,
 }
@@ -34,7 +36,7 @@ impl Row {
 struct Creation {
     /// Who is at it, and until when another may not be.
     lease: Option<(u64, UnixTime)>,
-    intent: Option<String>,
+    intent: Option<Intended>,
 }
 
 impl Creation {
@@ -129,7 +131,7 @@ impl MemberStore for Memory {
         let Some(creation) = creation.filter(|creation| creation.is_held_by(holder)) else {
             return Ok(false);
         };
-        creation.intent = Some(intent.username.clone());
+        creation.intent = Some(Intended { username: intent.username.clone(), at: intent.intended_at });
         if let Some(due_at) = intent.clean_up_at {
             let task = Task::AbandonedCreation {
                 idp: idp.clone(),

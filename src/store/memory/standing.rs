@@ -5,9 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Memory, Tables};
-use crate::model::{AccountState, Member, MemberId, MemberStatus, SessionHash, Task, UnixTime};
+use crate::model::{
+    AccountState, EmailAddress, IdpId, Member, MemberId, MemberStatus, SessionHash, Subject, Task, UnixTime,
+};
 use crate::store::{
-    Hold, OnUpdate, RightStore, Standing, StandingSession, StandingStore, StoreError, Update, Updated,
+    GuardStore, Hold, OnUpdate, Standing, StandingSession, StandingStore, StoreError, Update, Updated,
 };
 
 const MEMBER: &str = "the member";
@@ -114,6 +116,63 @@ impl StandingStore for Memory {
         Ok(Updated { revision, ended })
     }
 
+    async fn list_inactive(
+        &self,
+        before: UnixTime,
+        now: UnixTime,
+        limit: usize,
+    ) -> Result<Vec<Member>, StoreError> {
+        let tables = self.tables();
+        let mut inactive: Vec<Member> = tables
+            .members
+            .rows
+            .values()
+            .filter(|row| row.landing_until.is_none_or(|until| until <= now))
+            .map(|row| &row.member)
+            .filter(|member| tables.sessions.of(member.id).all(|session| session.expires_at <= now))
+            .filter(|member| {
+                member.account_state == AccountState::Present
+                    && member.account.is_some()
+                    && member.leaving.is_none()
+                    && member.last_login_at < before
+            })
+            .cloned()
+            .collect();
+        inactive.sort_by_key(|member| (member.last_login_at, member.id.to_string()));
+        inactive.truncate(limit);
+        Ok(inactive)
+    }
+
+    async fn is_blocked_email(&self, email: &str) -> Result<bool, StoreError> {
+        let members = &self.tables().members;
+        let same = |held: &String| held.eq_ignore_ascii_case(email);
+        let came_with =
+            |member: &Member| member.identities.iter().any(|one| members.emails.get(one).is_some_and(same));
+        Ok(members.rows.values().map(|row| &row.member).any(|member| {
+            member.status == MemberStatus::Blocked
+                && (member.email.as_ref().is_some_and(same) || came_with(member))
+        }))
+    }
+
+    async fn note_email(
+        &self,
+        idp: &IdpId,
+        subject: &Subject,
+        email: &EmailAddress,
+    ) -> Result<(), StoreError> {
+        let members = &mut self.tables().members;
+        let identity = (idp.clone(), subject.clone());
+        let known = members.by_identity.get(&identity).and_then(|id| members.rows.get(id));
+        let Some(row) = known else { return Ok(()) };
+        if row.member.status != MemberStatus::Blocked || !members.emails.contains_key(&identity) {
+            members.emails.insert(identity, email.to_string());
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl GuardStore for Memory {
     async fn take_removals(
         &self,
         wanted: u32,
@@ -131,35 +190,12 @@ impl StandingStore for Memory {
         Ok(may)
     }
 
-    async fn list_inactive(&self, before: UnixTime, limit: usize) -> Result<Vec<Member>, StoreError> {
+    async fn counted_removals(&self, now: UnixTime, within: Duration) -> Result<u32, StoreError> {
         let tables = self.tables();
-        let mut inactive: Vec<Member> = tables
-            .members
-            .rows
-            .values()
-            .map(|row| &row.member)
-            .filter(|member| {
-                member.account_state == AccountState::Present
-                    && member.leaving.is_none()
-                    && member.last_login_at < before
-            })
-            .cloned()
-            .collect();
-        inactive.sort_by_key(|member| (member.last_login_at, member.id.to_string()));
-        inactive.truncate(limit);
-        Ok(inactive)
+        let counted = tables.removals.iter().filter(|(at, _)| *at > now.before(within));
+        Ok(counted.fold(0, |sum, (_, removed)| sum.saturating_add(*removed)))
     }
 
-    async fn is_blocked_email(&self, email: &str) -> Result<bool, StoreError> {
-        Ok(self.tables().members.rows.values().map(|row| &row.member).any(|member| {
-            member.status == MemberStatus::Blocked
-                && member.email.as_ref().is_some_and(|held| held.eq_ignore_ascii_case(email))
-        }))
-    }
-}
-
-#[async_trait]
-impl RightStore for Memory {
     async fn hold_right(
         &self,
         name: &str,

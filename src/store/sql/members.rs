@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{Database, Lasting, Transaction, sql};
 use crate::model::{AccountId, IdpId, Member, MemberId, Subject, Task, UnixTime};
 use crate::store::columns::{json, read_json, read_word, unknown, word};
-use crate::store::{CreationIntent, CreationLease, Landing, MemberStore, StoreError};
+use crate::store::{CreationIntent, CreationLease, Intended, Landing, MemberStore, StoreError};
 
 #[async_trait]
 impl MemberStore for Database {
@@ -37,12 +37,12 @@ impl MemberStore for Database {
     ) -> Result<CreationLease, StoreError> {
         let act = "begin_creation";
         let mut tx = self.write(act, Lasting::Crash).await?;
-        let had: Option<(Option<String>,)> = sqlx::query_as(
+        let had: Option<(Option<String>, Option<i64>)> = sqlx::query_as(
             "INSERT INTO creations (idp, subject, holder, held_until) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (idp, subject) DO UPDATE \
              SET holder = excluded.holder, held_until = excluded.held_until \
              WHERE creations.holder IS NULL OR creations.holder = excluded.holder \
-             OR creations.held_until <= $5 RETURNING intent",
+             OR creations.held_until <= $5 RETURNING intent, intended_at",
         )
         .bind(idp.as_str())
         .bind(subject.as_str())
@@ -52,8 +52,10 @@ impl MemberStore for Database {
         .fetch_optional(&mut *tx)
         .await
         .map_err(self.fails(act))?;
-        if let Some((earlier_intent,)) = had {
+        if let Some((username, at)) = had {
             self.commit(act, tx).await?;
+            let at = UnixTime(at.unwrap_or_default());
+            let earlier_intent = username.map(|username| Intended { username, at });
             return Ok(CreationLease::Acquired { earlier_intent });
         }
         // A holder that gave up this very moment leaves none: there is nothing to wait for.
@@ -76,15 +78,17 @@ impl MemberStore for Database {
     ) -> Result<bool, StoreError> {
         let act = "intend_creation";
         let mut tx = self.write(act, Lasting::PowerCut).await?;
-        let intended =
-            sqlx::query("UPDATE creations SET intent = $4 WHERE idp = $1 AND subject = $2 AND holder = $3")
-                .bind(idp.as_str())
-                .bind(subject.as_str())
-                .bind(holder.cast_signed())
-                .bind(&intent.username)
-                .execute(&mut *tx)
-                .await
-                .map_err(self.fails(act))?;
+        let intended = sqlx::query(
+            "UPDATE creations SET intent = $4, intended_at = $5 WHERE idp = $1 AND subject = $2 AND holder = $3",
+        )
+        .bind(idp.as_str())
+        .bind(subject.as_str())
+        .bind(holder.cast_signed())
+        .bind(&intent.username)
+        .bind(intent.intended_at.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
         if intended.rows_affected() == 0 {
             return Ok(false);
         }

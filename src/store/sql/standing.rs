@@ -5,10 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Database, Lasting, Transaction, hash, sql};
-use crate::model::{Grant, Member, MemberId, SessionHash, Task, UnixTime};
+use crate::model::{EmailAddress, Grant, IdpId, Member, MemberId, SessionHash, Subject, Task, UnixTime};
 use crate::store::columns::{json, read_json, word};
 use crate::store::{
-    Hold, OnUpdate, RightStore, Standing, StandingSession, StandingStore, StoreError, Update, Updated,
+    GuardStore, Hold, OnUpdate, Standing, StandingSession, StandingStore, StoreError, Update, Updated,
 };
 
 const MEMBER: &str = "the member";
@@ -90,6 +90,82 @@ impl StandingStore for Database {
         Ok(Updated { revision: member.revision.saturating_add(1), ended })
     }
 
+    async fn list_inactive(
+        &self,
+        before: UnixTime,
+        now: UnixTime,
+        limit: usize,
+    ) -> Result<Vec<Member>, StoreError> {
+        let act = "list_inactive";
+        let mut tx = self.readers.begin().await.map_err(self.fails(act))?;
+        let ids: Vec<(String,)> = sqlx::query_as(
+            "SELECT id FROM members WHERE account_state = 'present' AND account IS NOT NULL AND leaving IS NULL \
+             AND last_login_at < $1 AND (landing_until IS NULL OR landing_until <= $2) \
+             AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.member = members.id AND expires_at > $2) \
+             ORDER BY last_login_at, id LIMIT $3",
+        )
+        .bind(before.0)
+        .bind(now.0)
+        .bind(sql(limit))
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
+        let mut members = Vec::with_capacity(ids.len());
+        for (id,) in ids {
+            members.extend(self.member_of_id(act, &mut tx, &id).await?);
+        }
+        Ok(members)
+    }
+
+    async fn is_blocked_email(&self, email: &str) -> Result<bool, StoreError> {
+        let found: Option<(String,)> = sqlx::query_as(
+            "SELECT id FROM members WHERE status = 'blocked' AND (lower(email) = $1 OR EXISTS \
+             (SELECT 1 FROM identities WHERE identities.member = members.id AND lower(identities.email) = $1)) \
+             LIMIT 1",
+        )
+        .bind(email.to_ascii_lowercase())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(self.fails("is_blocked_email"))?;
+        Ok(found.is_some())
+    }
+
+    async fn note_email(
+        &self,
+        idp: &IdpId,
+        subject: &Subject,
+        email: &EmailAddress,
+    ) -> Result<(), StoreError> {
+        let act = "note_email";
+        let email = email.to_string();
+        // Mostly it is noted already: a look is cheaper than a write.
+        let noted: Option<(Option<String>,)> =
+            sqlx::query_as("SELECT email FROM identities WHERE idp = $1 AND subject = $2")
+                .bind(idp.as_str())
+                .bind(subject.as_str())
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(self.fails(act))?;
+        if noted.is_none_or(|(noted,)| noted.as_ref() == Some(&email)) {
+            return Ok(());
+        }
+        let mut tx = self.write(act, Lasting::PowerCut).await?;
+        sqlx::query(
+            "UPDATE identities SET email = $3 WHERE idp = $1 AND subject = $2 AND (email IS NULL OR NOT EXISTS \
+             (SELECT 1 FROM members WHERE members.id = identities.member AND status = 'blocked'))",
+        )
+        .bind(idp.as_str())
+        .bind(subject.as_str())
+        .bind(email)
+        .execute(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
+        self.commit(act, tx).await
+    }
+}
+
+#[async_trait]
+impl GuardStore for Database {
     async fn take_removals(
         &self,
         wanted: u32,
@@ -134,38 +210,16 @@ impl StandingStore for Database {
         Ok(true)
     }
 
-    async fn list_inactive(&self, before: UnixTime, limit: usize) -> Result<Vec<Member>, StoreError> {
-        let act = "list_inactive";
-        let mut tx = self.readers.begin().await.map_err(self.fails(act))?;
-        let ids: Vec<(String,)> = sqlx::query_as(
-            "SELECT id FROM members WHERE account_state = 'present' AND leaving IS NULL \
-             AND last_login_at < $1 ORDER BY last_login_at, id LIMIT $2",
-        )
-        .bind(before.0)
-        .bind(sql(limit))
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(self.fails(act))?;
-        let mut members = Vec::with_capacity(ids.len());
-        for (id,) in ids {
-            members.extend(self.member_of_id(act, &mut tx, &id).await?);
-        }
-        Ok(members)
+    async fn counted_removals(&self, now: UnixTime, within: Duration) -> Result<u32, StoreError> {
+        let counts: Vec<(i64,)> = sqlx::query_as("SELECT removed FROM removals WHERE at > $1 AND at > 0")
+            .bind(now.before(within).0)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.fails("counted_removals"))?;
+        let counted: i64 = counts.iter().map(|(removed,)| removed).sum();
+        Ok(u32::try_from(counted).unwrap_or(u32::MAX))
     }
 
-    async fn is_blocked_email(&self, email: &str) -> Result<bool, StoreError> {
-        let found: Option<(String,)> =
-            sqlx::query_as("SELECT id FROM members WHERE status = 'blocked' AND lower(email) = $1 LIMIT 1")
-                .bind(email.to_ascii_lowercase())
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(self.fails("is_blocked_email"))?;
-        Ok(found.is_some())
-    }
-}
-
-#[async_trait]
-impl RightStore for Database {
     async fn hold_right(
         &self,
         name: &str,

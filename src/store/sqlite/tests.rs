@@ -12,7 +12,7 @@ use crate::model::{
     SessionRecord, StateHash, Subject, UnixTime,
 };
 use crate::store::{
-    CreationIntent, CreationLease, DocumentStore, KeyStore, LoginStore, MemberStore, SessionStore,
+    CreationIntent, CreationLease, DocumentStore, Intended, KeyStore, LoginStore, MemberStore, SessionStore,
     StoreError, StoredKey, TakenLogin,
 };
 
@@ -105,7 +105,9 @@ async fn everything_is_there_after_a_restart_intents_too() {
     store.begin_creation(idp, &subject("ada"), 1, NOW, LATER).await.unwrap();
     store.finish_creation(&member(), 1, None).await.unwrap().unwrap();
     store.begin_creation(idp, &subject("bob"), 1, NOW, LATER).await.unwrap();
-    let intent = CreationIntent { username: "bob".to_owned(), email: None, clean_up_at: None };
+    let at = UnixTime(1_800_000_000);
+    let intent =
+        CreationIntent { username: "bob".to_owned(), email: None, intended_at: at, clean_up_at: None };
     assert!(store.intend_creation(idp, &subject("bob"), 1, &intent).await.unwrap());
     assert!(store.add_key(&key(), None).await.unwrap());
     store.put_document("jwks:corp", b"{}", NOW).await.unwrap();
@@ -124,7 +126,10 @@ async fn everything_is_there_after_a_restart_intents_too() {
     let busy = store.begin_creation(idp, &subject("bob"), 2, NOW, LATER).await.unwrap();
     assert_eq!(busy, CreationLease::Busy { until: LATER });
     let lease = store.begin_creation(idp, &subject("bob"), 2, LATER, LATER).await.unwrap();
-    assert_eq!(lease, CreationLease::Acquired { earlier_intent: Some("bob".to_owned()) });
+    assert_eq!(
+        lease,
+        CreationLease::Acquired { earlier_intent: Some(Intended { username: "bob".to_owned(), at }) }
+    );
     assert_eq!(store.list_keys("upstream_token").await.unwrap(), [key()]);
     assert_eq!(store.find_document("jwks:corp").await.unwrap(), Some((b"{}".to_vec(), NOW)));
 }
