@@ -37,7 +37,7 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 13] = [
     (10, "outbox", include_str!("../migrations/postgres/0010_outbox.sql")),
     (11, "search", include_str!("../migrations/postgres/0011_search.sql")),
     (14, "intents", include_str!("../migrations/postgres/0014_intents.sql")),
-    (17, "rights", include_str!("../migrations/postgres/0017_rights.sql")),
+    (17, "guards", include_str!("../migrations/postgres/0017_guards.sql")),
 ];
 
 /// Where the database is, and how to get in.

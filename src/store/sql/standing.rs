@@ -119,9 +119,10 @@ impl StandingStore for Database {
 
     async fn is_blocked_email(&self, email: &str) -> Result<bool, StoreError> {
         let found: Option<(String,)> = sqlx::query_as(
-            "SELECT id FROM members WHERE status = 'blocked' AND (lower(email) = $1 OR EXISTS \
-             (SELECT 1 FROM identities WHERE identities.member = members.id AND lower(identities.email) = $1)) \
-             LIMIT 1",
+            // By the address, of which there are few, and not by the members who are blocked, of whom there may be many.
+            "SELECT id FROM members WHERE email_folded = $1 AND status = 'blocked' UNION ALL \
+             SELECT m.id FROM identities i JOIN members m ON m.id = i.member \
+             WHERE i.email_folded = $1 AND m.status = 'blocked' LIMIT 1",
         )
         .bind(email.to_ascii_lowercase())
         .fetch_optional(&self.readers)

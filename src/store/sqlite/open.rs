@@ -33,7 +33,7 @@ const MIGRATIONS: [(i64, &str, &str); 13] = [
     (10, "outbox", include_str!("../migrations/sqlite/0010_outbox.sql")),
     (11, "search", include_str!("../migrations/sqlite/0011_search.sql")),
     (14, "intents", include_str!("../migrations/sqlite/0014_intents.sql")),
-    (17, "rights", include_str!("../migrations/sqlite/0017_rights.sql")),
+    (17, "guards", include_str!("../migrations/sqlite/0017_guards.sql")),
 ];
 
 impl Sqlite {
