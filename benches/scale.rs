@@ -11,7 +11,6 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    clippy::cast_precision_loss,
     reason = "what cannot be set up ends the benchmark"
 )]
 #![expect(dead_code, unused_imports, reason = "the integration tests' helpers have more than this needs")]

@@ -22,14 +22,17 @@ enum Ends {
     Refused { code: String, calls: usize },
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the table has it")]
 const fn signed_in(calls: usize) -> Option<Expected> {
     Some(Expected::In(calls))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the table has it")]
 const fn later(code: &'static str, calls: usize) -> Option<Expected> {
     Some(Expected::Later(code, calls))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the table has it")]
 const fn refused(code: &'static str, calls: usize) -> Option<Expected> {
     Some(Expected::Refused(code, calls))
 }
