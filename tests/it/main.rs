@@ -24,6 +24,7 @@ mod main_job;
 mod parties;
 mod provisioning;
 mod rehearsal;
+mod reload;
 mod replicas;
 mod saml;
 mod saml_login;
