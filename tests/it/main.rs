@@ -12,6 +12,7 @@
 mod admin;
 mod audit;
 mod browser;
+mod cases;
 mod data_plane;
 mod demo_recipe;
 mod failures;
@@ -21,6 +22,7 @@ mod kills;
 mod lifecycle;
 mod login;
 mod main_job;
+mod members;
 mod parties;
 mod provisioning;
 mod rehearsal;
