@@ -1,17 +1,17 @@
 //! The admin API's part of the composition, and what the command line does at the store beside a running narthex.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::providers::wanted_claims;
 use super::{OpenStore, StartError};
+use crate::admin::Admin;
 use crate::admin::live::{Change, InForce, Live, LiveError};
 use crate::admin::members::{self, MemberView};
 use crate::admin::principal::{self, BootstrapError};
 use crate::admin::sessions::{self, SessionView};
-use crate::admin::{Admin, Parts};
 use crate::config::Settings;
 use crate::config::settings::Scim;
 use crate::identify::oidc::WantedClaims;
@@ -33,20 +33,13 @@ pub(super) struct Administration {
     listener: tokio::net::TcpListener,
 }
 
-/// Gives its address, too.
-pub(super) fn prepare(
-    settings: &Settings,
-    socket: TcpListener,
-    parts: Parts,
-) -> Result<(SocketAddr, Administration), StartError> {
-    let address = socket.local_addr().map_err(ListenError::Listener)?;
-    socket.set_nonblocking(true).map_err(ListenError::Listener)?;
-    let listener = tokio::net::TcpListener::from_std(socket).map_err(ListenError::Listener)?;
-    let admin = Arc::new(Admin::new(settings, address.ip(), parts));
-    Ok((address, Administration { admin, listener }))
-}
-
 impl Administration {
+    pub(super) fn new(socket: TcpListener, admin: Arc<Admin>) -> Result<Self, StartError> {
+        socket.set_nonblocking(true).map_err(ListenError::Listener)?;
+        let listener = tokio::net::TcpListener::from_std(socket).map_err(ListenError::Listener)?;
+        Ok(Self { admin, listener })
+    }
+
     pub(super) async fn serve(self, stop: CancellationToken) {
         self.admin.serve(self.listener, stop).await;
     }

@@ -3,33 +3,46 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::generation::Process;
 use crate::identify::session::Sessions;
-use crate::platform::{Platform, Tasks};
-use crate::store::Store;
+use crate::platform::Tasks;
 
 /// How often expired sessions are looked for; streams end within this time of their session.
 const TICK: Duration = Duration::from_millis(250);
 /// How often activity is written and expired rows are dropped.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// The periodic work: the coarse clock and expiry, batched writes, sweeps.
-pub(super) fn spawn(tasks: &Tasks, sessions: &Arc<Sessions>, store: &Arc<dyn Store>, platform: &Platform) {
+/// What sessions need while anything goes on in them: the coarse clock and expiry, and their activity written.
+pub(super) fn watch(tasks: &Tasks, sessions: &Arc<Sessions>) {
     let (ticking, stopping) = (sessions.clone(), tasks.stopping().clone());
     tasks.spawn(async move {
-        let mut tick = tokio::time::interval(TICK);
+        let mut tick = interval(TICK);
         while stopping.run_until_cancelled(tick.tick()).await.is_some() {
             ticking.tick();
         }
     });
-    let (sessions, store, clock) = (sessions.clone(), store.clone(), platform.clock.clone());
-    let stopping = tasks.stopping().clone();
+    let (sessions, stopping) = (sessions.clone(), tasks.stopping().clone());
     tasks.spawn(async move {
-        let mut flush = tokio::time::interval(FLUSH);
-        flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut flush = interval(FLUSH);
+        flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stopping.run_until_cancelled(flush.tick()).await.is_some() {
             if let Err(error) = sessions.flush().await {
                 tracing::warn!(%error, "session activity could not be written; it is tried again");
             }
+        }
+    });
+}
+
+/// Drops expired logins, and tells how many sessions there are.
+pub(super) fn sweep(tasks: &Tasks, sessions: &Arc<Sessions>, process: &Process) {
+    let (sessions, stopping) = (sessions.clone(), tasks.stopping().clone());
+    let (store, clock) = (process.store.clone(), process.platform.clock.clone());
+    tasks.spawn(async move {
+        let mut sweep = interval(FLUSH);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stopping.run_until_cancelled(sweep.tick()).await.is_some() {
             if let Err(error) = store.sweep_logins(clock.now()).await {
                 tracing::warn!(%error, "expired logins could not be dropped");
             }

@@ -5,38 +5,35 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::StartError;
+use super::generation::Process;
 use crate::config::Settings;
 use crate::config::settings::{Smtp, SmtpSecurity};
-use crate::observe::audit::{Audit, AuditWriter};
 use crate::observe::notify::{Announcer, Courier, Webhook};
 use crate::platform::smtp::{Mailer, Security, Server};
-use crate::platform::{Outbound, Platform, Tasks};
-use crate::store::Store;
+use crate::platform::{Outbound, Tasks};
 
-/// Begins the audit log; administrators are told of what the settings say.
+/// Begins to send what lies in the outbox; returns who says what is put there.
 ///
 /// # Errors
 /// Where TLS for mail cannot be set up.
-pub(super) fn begin_audit(
+pub(super) fn begin(
     settings: &Settings,
     outbound: &Outbound,
-    store: &Arc<dyn Store>,
-    platform: &Platform,
+    process: &Process,
     tasks: &Tasks,
-) -> Result<(Audit, AuditWriter), StartError> {
+) -> Result<Option<Arc<Announcer>>, StartError> {
     let notify = &settings.notify;
     let nudge = Arc::new(Notify::new());
     let mailer = notify.smtp.as_ref().map(|smtp| mailer(smtp, settings)).transpose()?;
     let webhook = notify.webhook.as_ref();
     let webhook = webhook.map(|to| Webhook::new(to.url.clone(), to.secret.clone(), outbound.clone()));
     let announcer = Announcer::of(notify, &settings.server.public_url, nudge.clone()).map(Arc::new);
-    let runtime = tokio::runtime::Handle::current();
-    let (audit, writer) = Audit::start_announcing(store.clone(), platform.clone(), runtime, announcer);
     if mailer.is_some() || webhook.is_some() {
+        let Process { store, platform, audit, .. } = process;
         let courier = Courier::new(store.clone(), mailer, webhook, platform.clone(), audit.clone(), nudge);
         tasks.spawn(courier.run(tasks.stopping().clone()));
     }
-    Ok((audit, writer))
+    Ok(announcer)
 }
 
 fn mailer(smtp: &Smtp, settings: &Settings) -> Result<Mailer, StartError> {

@@ -5,13 +5,23 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::identify::session::Sessions;
-use crate::observe::health::Health;
+use crate::observe::health::{Health, StoreState};
 use crate::provision::measures;
 
 pub(super) fn health(sessions: &Arc<Sessions>) -> Health {
+    Health::new(metrics_handle(), store_state(sessions))
+}
+
+impl Health {
+    /// From now on these are asked how the store is.
+    pub(super) fn follow(&self, sessions: &Arc<Sessions>) {
+        self.ask(store_state(sessions));
+    }
+}
+
+fn store_state(sessions: &Arc<Sessions>) -> StoreState {
     let sessions = sessions.clone();
-    let store = move || sessions.store_away_since().map(|since| format!("the store is away since {since}"));
-    Health::new(metrics_handle(), Arc::new(store))
+    Box::new(move || sessions.store_away_since().map(|since| format!("the store is away since {since}")))
 }
 
 /// One recorder per process, however many apps (tests start several).

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{OpenStore, StartError, connector, render_headers};
+use super::generation::render_headers;
+use super::{OpenStore, StartError, connector};
 use crate::config::Settings;
 use crate::config::settings::StoreUrl;
 use crate::model::Identity;

@@ -1,28 +1,39 @@
-//! `narthex serve`: the proxy, until SIGTERM or SIGINT.
+//! `narthex serve`: the proxy, until SIGTERM or SIGINT. Other configuration is taken up as soon as it is there.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CANNOT, FINE, asked_to_end, block_on, complain};
 use crate::app::{App, Sockets};
-use crate::config::{self, Purpose, Settings};
+use crate::config::problem::Report;
+use crate::config::{self, ConfigErrors, Loaded, Purpose, Settings};
 use crate::observe::log;
 use crate::platform::Platform;
+use crate::platform::files::Watch;
 use crate::provision::catalogue;
+
+/// How often what was read is read again because it names other files than before; whoever changes them faster is
+/// waited for.
+const READINGS: usize = 3;
 
 /// Runs until asked to end.
 pub(super) fn run(config: &Path) -> u8 {
-    match settings(config) {
-        Ok(settings) => block_on(serve(settings)),
+    match loaded(config) {
+        Ok(loaded) => block_on(serve(config, loaded)),
         Err(code) => code,
     }
 }
 
 /// Reads the configuration and sets up the log by it; what is wrong is told on standard error.
 pub(super) fn settings(config: &Path) -> Result<Settings, u8> {
-    // What is wrong with a recipe is told in full when its connector is made.
-    let features = |name: &str| catalogue::features(name).ok();
-    let loaded = match config::load(config, Purpose::Serve, std::env::vars(), &features) {
+    loaded(config).map(|loaded| loaded.settings)
+}
+
+fn loaded(config: &Path) -> Result<Loaded, u8> {
+    let loaded = match load(config) {
         Ok(loaded) => loaded,
         Err(errors) => {
             complain(&format!(
@@ -37,21 +48,55 @@ pub(super) fn settings(config: &Path) -> Result<Settings, u8> {
         complain(&error.to_string());
         return Err(CANNOT);
     }
-    for warning in &loaded.warnings.problems {
-        tracing::warn!(help = warning.help, "{}", warning.message);
-    }
-    Ok(loaded.settings)
+    warn(&loaded.warnings);
+    Ok(loaded)
 }
 
-async fn serve(settings: Settings) -> u8 {
-    let app = match App::start(settings, Platform::system(), Sockets::default()).await {
+fn load(config: &Path) -> Result<Loaded, ConfigErrors> {
+    // What is wrong with a recipe is told in full when its connector is made.
+    let features = |name: &str| catalogue::features(name).ok();
+    config::load(config, Purpose::Serve, std::env::vars(), &features)
+}
+
+fn warn(warnings: &Report) {
+    for warning in &warnings.problems {
+        tracing::warn!(help = warning.help, "{}", warning.message);
+    }
+}
+
+/// Reads the configuration; `watch` looks after what it was read from.
+async fn read(config: &Path, watch: &mut Watch) -> Result<Loaded, ConfigErrors> {
+    let mut read = load(config);
+    for _ in 1..READINGS {
+        let files = match &read {
+            Ok(loaded) => &loaded.files,
+            Err(errors) => &errors.files,
+        };
+        // Whatever happened to a file before it was looked after is in what is read next.
+        if !watch.follow(all(config, files)).await {
+            break;
+        }
+        read = load(config);
+    }
+    read
+}
+
+fn all(config: &Path, named: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    named.iter().cloned().chain([config.to_owned()]).collect()
+}
+
+async fn serve(config: &Path, loaded: Loaded) -> u8 {
+    let mut watch = Watch::of(all(config, &loaded.files)).await;
+    // It may have been changed before it was looked after.
+    let settings = load(config).map_or(loaded.settings, |again| again.settings);
+    let mut app = match App::start(settings, Platform::system(), Sockets::default()).await {
         Ok(app) => app,
         Err(error) => {
             tracing::error!("narthex cannot start: {error}");
             return CANNOT;
         }
     };
-    let code = match asked_to_end().await {
+    let code = match until_ended(config, &mut app, &mut watch).await {
         Ok(signal) => {
             tracing::info!(signal, "shutting down; requests in flight may end");
             FINE
@@ -63,4 +108,24 @@ async fn serve(settings: Settings) -> u8 {
     };
     app.shut_down().await;
     code
+}
+
+/// Takes up each change of the configuration until asked to end.
+async fn until_ended(config: &Path, app: &mut App, watch: &mut Watch) -> std::io::Result<&'static str> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut ended = std::pin::pin!(asked_to_end());
+    loop {
+        let why = tokio::select! {
+            ended = &mut ended => return ended,
+            _ = hangup.recv() => "SIGHUP",
+            () = watch.changed() => "files changed",
+        };
+        tracing::info!(why, "reading the configuration again");
+        let read = read(config, watch).await.map(|loaded| {
+            warn(&loaded.warnings);
+            loaded.settings
+        });
+        // It was told already, and what was there goes on.
+        let _outcome = app.reload(read).await;
+    }
 }

@@ -16,8 +16,8 @@ pub mod settings;
 pub mod structure;
 pub mod written;
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 pub use problem::{ConfigErrors, Report};
 pub use settings::Settings;
@@ -43,6 +43,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// What is not wrong but most probably not meant.
     pub warnings: Report,
+    /// What it was read from beside the configuration file, whether it is there or not: secrets, certificates, recipes.
+    pub files: BTreeSet<PathBuf>,
 }
 
 /// Reads `path` with the overrides in `env`.
@@ -62,7 +64,7 @@ pub fn load(
         Err(error) => {
             let problem = Problem::error(Origin::Default, format!("cannot be read: {error}"))
                 .help("name the configuration file with --config");
-            Err(ConfigErrors { report: Report::new(path, "", vec![problem]) })
+            Err(ConfigErrors::of(Report::new(path, "", vec![problem])))
         }
     }
 }
@@ -80,7 +82,7 @@ pub fn load_text(
     let mut document = Node::parse(source, &mut problems);
     // A file that is no TOML is read as far as it goes, but what is missing then means nothing.
     if !problems.is_empty() {
-        return Err(ConfigErrors { report: Report::new(path, source, problems) });
+        return Err(ConfigErrors::of(Report::new(path, source, problems)));
     }
     for (name, value) in env.range(environment::PREFIX.to_owned()..) {
         if !name.starts_with(environment::PREFIX) {
@@ -90,7 +92,7 @@ pub fn load_text(
     }
     let tree = document.clone();
     let faulty = structure::conform(&mut document, schema::schema(), &mut problems);
-    let settings = match serde_json::from_value(document.to_json()) {
+    let (settings, files) = match serde_json::from_value(document.to_json()) {
         Ok(raw) => {
             let base = path.parent().unwrap_or(Path::new(""));
             let document = meaning::Document { tree: &document, source, base, faulty: &faulty };
@@ -99,16 +101,16 @@ pub fn load_text(
         Err(error) => {
             // The schema let something through that the types do not take.
             problems.push(Problem::error(Origin::Default, error.to_string()));
-            None
+            (None, BTreeSet::new())
         }
     };
     let report = Report::new(path, source, problems);
     match settings {
         Some(settings) if report.errors() == 0 => {
             let settings = Settings { written: Written::new(path, tree, env, &document), ..settings };
-            Ok(Loaded { settings, warnings: report })
+            Ok(Loaded { settings, warnings: report, files })
         }
-        _ => Err(ConfigErrors { report }),
+        _ => Err(ConfigErrors { report, files }),
     }
 }
 

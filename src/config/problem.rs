@@ -1,5 +1,6 @@
 //! What is wrong with a configuration: every problem with its place, told all at once.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,14 @@ pub struct Report {
 #[error("{report}")]
 pub struct ConfigErrors {
     pub report: Report,
+    /// What was read, or wanted, beside the configuration file.
+    pub files: BTreeSet<PathBuf>,
+}
+
+impl ConfigErrors {
+    pub(super) fn of(report: Report) -> Self {
+        Self { report, files: BTreeSet::new() }
+    }
 }
 
 impl Report {

@@ -79,7 +79,7 @@ impl Written {
         let report = |problems| Report::new(Path::new("settings"), "", problems);
         let Some(mut tree) = self.0.tree.clone() else {
             let problem = Problem::error(Origin::Given, "no configuration file was read");
-            return Err(ConfigErrors { report: report(vec![problem]) });
+            return Err(ConfigErrors::of(report(vec![problem])));
         };
         put(&mut tree, given(section));
         let faulty = structure::conform(&mut tree, schema::schema(), &mut problems);
@@ -89,7 +89,7 @@ impl Written {
                 let base = self.0.path.parent().unwrap_or(Path::new(""));
                 let document = meaning::Document { tree: &tree, source: "", base, faulty: &faulty };
                 // Secrets were read at the start; whether they still lie there is not asked here.
-                meaning::read(&raw, document, Purpose::Check, &self.0.env, features, &mut problems)
+                meaning::read(&raw, document, Purpose::Check, &self.0.env, features, &mut problems).0
             }
             Err(error) => {
                 problems.push(Problem::error(Origin::Given, error.to_string()));
@@ -106,7 +106,7 @@ impl Written {
                 whole,
                 warnings: report,
             }),
-            _ => Err(ConfigErrors { report }),
+            _ => Err(ConfigErrors::of(report)),
         }
     }
 }

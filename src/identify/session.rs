@@ -454,6 +454,12 @@ impl Sessions {
         Some(self.store_away_since.load(Ordering::Relaxed)).filter(|since| *since != 0).map(UnixTime)
     }
 
+    /// How many of them a request or a stream holds.
+    #[must_use]
+    pub fn in_use(&self) -> usize {
+        self.read().live.values().filter(|session| Arc::strong_count(session) > 1).count()
+    }
+
     /// Sessions held in memory.
     #[must_use]
     pub fn in_memory(&self) -> usize {

@@ -1,13 +1,15 @@
-//! Accepts connections on one listener and deals them out to the cores; drains when asked to end.
+//! Accepts connections on one listener and deals them out to the cores; drains when asked to end. What answers can be
+//! replaced while connections stay open.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::body::{Bytes, Incoming};
@@ -47,17 +49,24 @@ pub trait Serve: Send + Sync + 'static {
 }
 
 /// The running cores.
-pub struct DataPlane {
+pub struct DataPlane<S> {
     local: SocketAddr,
     stop: CancellationToken,
-    workers: Vec<std::thread::JoinHandle<()>>,
+    workers: Vec<(Arc<Worker<S>>, std::thread::JoinHandle<()>)>,
 }
 
-/// How a data plane listens.
+/// Where a data plane listens, for as long as it lives.
 pub struct Listening {
     pub listener: std::net::TcpListener,
-    pub tls: Option<Arc<rustls::ServerConfig>>,
     pub workers: usize,
+    pub manners: Manners,
+}
+
+/// How connections are treated; can be replaced.
+#[derive(Clone)]
+pub struct Manners {
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// How long the head of a request may take.
     pub header_read: Duration,
     /// How long requests in flight may take once the plane was asked to stop.
     pub drain: Duration,
@@ -77,10 +86,10 @@ struct Lane {
     sockets: mpsc::UnboundedSender<(std::net::TcpStream, SocketAddr)>,
 }
 
-impl DataPlane {
+impl<S: Serve> DataPlane<S> {
     /// Starts one thread with a runtime of its own per worker, and the acceptor on `cold`. `core` makes what
     /// answers, once per worker; its tasks run on that worker.
-    pub fn start<S: Serve>(
+    pub fn start(
         listening: Listening,
         cold: &Tasks,
         mut core: impl FnMut(Tasks) -> Arc<S>,
@@ -96,9 +105,8 @@ impl DataPlane {
                 .map_err(ListenError::Thread)?;
             let tasks = Tasks::on(runtime.handle().clone());
             let worker = Arc::new(Worker {
-                core: core(tasks.clone()),
-                tls: listening.tls.clone().map(TlsAcceptor::from),
-                header_read: listening.header_read,
+                serving: ArcSwap::from_pointee(Serving::new(core(tasks.clone()), listening.manners.clone())),
+                tasks,
                 open: Arc::default(),
                 // Its own: asking it takes a lock, and cores share none on the way of a request.
                 stop: stop.child_token(),
@@ -106,12 +114,12 @@ impl DataPlane {
             });
             let (sockets, dealt) = mpsc::unbounded_channel();
             lanes.push(Lane { open: worker.open.clone(), sockets });
-            let drain = listening.drain;
+            let running = worker.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("narthex-core-{number}"))
-                .spawn(move || runtime.block_on(worker.run(dealt, drain)))
+                .spawn(move || runtime.block_on(running.run(dealt)))
                 .map_err(ListenError::Thread)?;
-            workers.push(thread);
+            workers.push((worker, thread));
         }
         cold.spawn(accept(listening.listener, lanes, stop.clone()));
         Ok(Self { local, stop, workers })
@@ -123,12 +131,24 @@ impl DataPlane {
         self.local
     }
 
+    /// From now on each request, those on open connections too, is answered by what `core` makes, and each new
+    /// connection is treated by `manners`. Requests in flight end with what they began with.
+    ///
+    /// Returns what answered before, which is gone once the last of these has ended.
+    pub fn replace(&self, manners: &Manners, mut core: impl FnMut(Tasks) -> Arc<S>) -> Vec<Weak<S>> {
+        let replace = |(worker, _): &(Arc<Worker<S>>, _)| {
+            let serving = Serving::new(core(worker.tasks.clone()), manners.clone());
+            Arc::downgrade(&worker.serving.swap(Arc::new(serving)).core)
+        };
+        self.workers.iter().map(replace).collect()
+    }
+
     /// Stops accepting, lets requests in flight end within the drain time, and waits for that.
     pub async fn shut_down(self) {
         self.stop.cancel();
         let joined = tokio::task::spawn_blocking(move || {
-            for worker in self.workers {
-                if worker.join().is_err() {
+            for (_, thread) in self.workers {
+                if thread.join().is_err() {
                     tracing::error!("a worker thread ended by a panic");
                 }
             }
@@ -177,26 +197,35 @@ async fn accept(listener: std::net::TcpListener, lanes: Vec<Lane>, stop: Cancell
     }
 }
 
-struct Worker<S> {
+/// What answers now, and how.
+struct Serving<S> {
     core: Arc<S>,
     tls: Option<TlsAcceptor>,
-    header_read: Duration,
+    manners: Manners,
+}
+
+impl<S> Serving<S> {
+    fn new(core: Arc<S>, manners: Manners) -> Self {
+        Self { core, tls: manners.tls.clone().map(TlsAcceptor::from), manners }
+    }
+}
+
+struct Worker<S> {
+    serving: ArcSwap<Serving<S>>,
+    /// On this worker's thread.
+    tasks: Tasks,
     open: Arc<AtomicUsize>,
     stop: CancellationToken,
     connections: TaskTracker,
 }
 
 impl<S: Serve> Worker<S> {
-    async fn run(
-        self: Arc<Self>,
-        mut dealt: mpsc::UnboundedReceiver<(std::net::TcpStream, SocketAddr)>,
-        drain: Duration,
-    ) {
+    async fn run(self: Arc<Self>, mut dealt: mpsc::UnboundedReceiver<(std::net::TcpStream, SocketAddr)>) {
         let mut prune = tokio::time::interval(Duration::from_secs(5));
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => break,
-                _ = prune.tick() => self.core.prune(),
+                _ = prune.tick() => self.serving.load().core.prune(),
                 socket = dealt.recv() => {
                     let Some((stream, peer)) = socket else { break };
                     self.connections.spawn(self.clone().connection(stream, peer));
@@ -204,6 +233,7 @@ impl<S: Serve> Worker<S> {
             }
         }
         self.connections.close();
+        let drain = self.serving.load().manners.drain;
         if tokio::time::timeout(drain, self.connections.wait()).await.is_err() {
             tracing::warn!(seconds = drain.as_secs(), "connections were cut off after the drain time");
         }
@@ -224,19 +254,23 @@ impl<S: Serve> Worker<S> {
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::from_std(stream)?;
         stream.set_nodelay(true)?;
-        match self.tls.clone() {
-            Some(tls) => {
-                let stream = tokio::time::timeout(TLS_HANDSHAKE, tls.accept(stream)).await??;
-                if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                    self.http2(stream, peer.ip()).await
-                } else {
-                    self.http1(stream, peer.ip()).await
-                }
-            }
-            None if tokio::time::timeout(self.header_read, begins_http2(&stream)).await?? => {
+        let serving = self.serving.load_full();
+        let header_read = serving.manners.header_read;
+        let Some(tls) = serving.tls.clone() else {
+            // An idle connection keeps nothing of what was replaced.
+            drop(serving);
+            return if tokio::time::timeout(header_read, begins_http2(&stream)).await?? {
                 self.http2(stream, peer.ip()).await
-            }
-            None => self.http1(stream, peer.ip()).await,
+            } else {
+                self.http1(stream, peer.ip(), header_read).await
+            };
+        };
+        drop(serving);
+        let stream = tokio::time::timeout(TLS_HANDSHAKE, tls.accept(stream)).await??;
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            self.http2(stream, peer.ip()).await
+        } else {
+            self.http1(stream, peer.ip(), header_read).await
         }
     }
 
@@ -244,20 +278,21 @@ impl<S: Serve> Worker<S> {
         self: Arc<Self>,
         stream: I,
         peer: IpAddr,
+        header_read: Duration,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     where
         I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        let core = self.core.clone();
+        let worker = self.clone();
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.header_read)
+            .header_read_timeout(header_read)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD)
             .serve_connection(
                 TokioIo::new(stream),
                 service_fn(move |request| {
-                    let answer = core.clone().serve(request, peer);
+                    let answer = worker.serving.load().core.clone().serve(request, peer);
                     async move { Ok::<_, std::convert::Infallible>(answer.await) }
                 }),
             )
@@ -276,7 +311,7 @@ impl<S: Serve> Worker<S> {
     where
         I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        let core = self.core.clone();
+        let worker = self.clone();
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
@@ -288,7 +323,7 @@ impl<S: Serve> Worker<S> {
             .serve_connection(
                 TokioIo::new(stream),
                 service_fn(move |request| {
-                    let answer = core.clone().serve(request, peer);
+                    let answer = worker.serving.load().core.clone().serve(request, peer);
                     async move { Ok::<_, std::convert::Infallible>(answer.await) }
                 }),
             );

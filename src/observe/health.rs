@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -16,15 +17,30 @@ use tokio_util::sync::CancellationToken;
 pub struct Health {
     started: Arc<AtomicBool>,
     draining: Arc<AtomicBool>,
-    /// `None`: well; else what is not.
-    store: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    store: Arc<ArcSwap<StoreState>>,
+    /// Why the configuration that holds is not the one in the files.
+    refused: Arc<ArcSwapOption<String>>,
     metrics: PrometheusHandle,
 }
 
+/// `None`: well; else what is not.
+pub type StoreState = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
 impl Health {
     #[must_use]
-    pub fn new(metrics: PrometheusHandle, store: Arc<dyn Fn() -> Option<String> + Send + Sync>) -> Self {
-        Self { started: Arc::default(), draining: Arc::default(), store, metrics }
+    pub fn new(metrics: PrometheusHandle, store: StoreState) -> Self {
+        let store = Arc::new(ArcSwap::from_pointee(store));
+        Self { started: Arc::default(), draining: Arc::default(), store, refused: Arc::default(), metrics }
+    }
+
+    /// Somebody else knows how the store is.
+    pub fn ask(&self, store: StoreState) {
+        self.store.store(Arc::new(store));
+    }
+
+    /// Why the configuration that holds is not the one in the files; `None` where it is. That makes nobody unready.
+    pub fn set_refused(&self, why: Option<String>) {
+        self.refused.store(why.map(Arc::new));
     }
 
     /// The public listener accepts connections.
@@ -72,9 +88,10 @@ async fn ready(State(health): State<Health>) -> Response {
     if !health.started.load(Ordering::Acquire) {
         return unready("starting".to_owned());
     }
-    match (health.store)() {
-        Some(why) => unready(why),
-        None => "ready\n".into_response(),
+    match ((health.store.load())(), &*health.refused.load()) {
+        (Some(why), _) => unready(why),
+        (None, Some(refused)) => format!("ready, but {refused}\n").into_response(),
+        (None, None) => "ready\n".into_response(),
     }
 }
 

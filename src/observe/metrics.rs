@@ -28,6 +28,8 @@ const UPSTREAM_ERRORS: &str = "narthex_upstream_errors_total";
 const REFUSALS: &str = "narthex_refusals_total";
 const SESSIONS: &str = "narthex_sessions_in_memory";
 const STORE_AWAY: &str = "narthex_store_away";
+const RELOADS: &str = "narthex_configuration_reloads_total";
+const REFUSED: &str = "narthex_configuration_refused";
 const AUDIT_ENTRIES: &str = "narthex_audit_entries_total";
 const AUDIT_LOST: &str = "narthex_audit_lost_total";
 const AUDIT_WAITING: &str = "narthex_audit_waiting";
@@ -109,6 +111,18 @@ pub const METRICS: &[Metric] = &[
         meaning: "1 while the store does not answer, else 0.",
     },
     Metric {
+        name: RELOADS,
+        kind: Kind::Counter,
+        labels: "outcome",
+        meaning: "Changed configurations. `outcome`: `taken_up`, or `refused`; then the one from before holds.",
+    },
+    Metric {
+        name: REFUSED,
+        kind: Kind::Gauge,
+        labels: "",
+        meaning: "1 while the configuration in the files cannot be used and an earlier one holds, else 0.",
+    },
+    Metric {
         name: AUDIT_ENTRIES,
         kind: Kind::Counter,
         labels: "event",
@@ -159,6 +173,13 @@ pub fn logout(idp: &str) {
 pub fn sessions(in_memory: usize, store_away: bool) {
     metrics::gauge!(SESSIONS).set(f64::from(u32::try_from(in_memory).unwrap_or(u32::MAX)));
     metrics::gauge!(STORE_AWAY).set(if store_away { 1.0 } else { 0.0 });
+}
+
+/// A changed configuration was taken up, or was not.
+pub fn reload(taken_up: bool) {
+    let outcome = if taken_up { "taken_up" } else { "refused" };
+    metrics::counter!(RELOADS, "outcome" => outcome).increment(1);
+    metrics::gauge!(REFUSED).set(if taken_up { 0.0 } else { 1.0 });
 }
 
 /// The application did not answer.

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod crypto;
 pub mod entropy;
+pub mod files;
 pub mod keyfile;
 pub mod outbound;
 pub mod smtp;

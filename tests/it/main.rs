@@ -22,6 +22,7 @@ mod main_job;
 mod parties;
 mod provisioning;
 mod rehearsal;
+mod reload;
 mod replicas;
 mod saml;
 mod saml_login;

@@ -17,6 +17,7 @@ mod scim;
 mod store;
 mod traffic;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,9 +58,12 @@ pub(super) struct Meaning<'a> {
     pub(super) env: &'a BTreeMap<String, String>,
     features: &'a dyn Fn(&str) -> Option<Features>,
     problems: &'a mut Problems,
+    /// What was named, beside the configuration itself.
+    files: RefCell<BTreeSet<PathBuf>>,
 }
 
-/// Reads the whole; `None` where something is wrong, which was reported then.
+/// Reads the whole; `None` where something is wrong, which was reported then. With the files that it is made of beside
+/// the configuration itself, whether they are there or not.
 pub(super) fn read(
     raw: &Raw,
     document: Document<'_>,
@@ -67,10 +71,13 @@ pub(super) fn read(
     env: &BTreeMap<String, String>,
     features: &dyn Fn(&str) -> Option<Features>,
     problems: &mut Problems,
-) -> Option<Settings> {
+) -> (Option<Settings>, BTreeSet<PathBuf>) {
     let Document { tree, source, base, faulty } = document;
-    let mut meaning = Meaning { document: tree, source, base, faulty, purpose, env, features, problems };
-    meaning.settings(raw)
+    let files = RefCell::default();
+    let mut meaning =
+        Meaning { document: tree, source, base, faulty, purpose, env, features, problems, files };
+    let settings = meaning.settings(raw);
+    (settings, meaning.files.into_inner())
 }
 
 impl Meaning<'_> {
@@ -286,9 +293,12 @@ impl Meaning<'_> {
         }
     }
 
-    /// Relative to the configuration file's folder.
-    fn file(&self, text: &str) -> PathBuf {
-        self.base.join(text)
+    /// A file that is read once, relative to the configuration file's folder: who changes it means another
+    /// configuration.
+    pub(super) fn file(&self, text: &str) -> PathBuf {
+        let file = self.base.join(text);
+        self.files.borrow_mut().insert(file.clone());
+        file
     }
 
     /// Refuses `name` unless it is one of `all`.

@@ -108,7 +108,10 @@ impl Meaning<'_> {
 
     fn metadata(&mut self, written: Option<&raw::MetadataFrom>, path: &[Step]) -> Option<MetadataFrom> {
         match written? {
-            raw::MetadataFrom::File(file) => Some(MetadataFrom::File(self.file(&file.file))),
+            raw::MetadataFrom::File(file) => {
+                // Read again and again, as from a URL.
+                Some(MetadataFrom::File(self.base.join(&file.file)))
+            }
             raw::MetadataFrom::Url(url) => {
                 let why_https = "keys are read from there: https; http only on loopback";
                 let rule = UrlRule { https_off_loopback: true, why_https, query: true };

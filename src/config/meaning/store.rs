@@ -35,7 +35,7 @@ impl Meaning<'_> {
                 self.refuse(path, "`store.url`: parameters are not known here", "write \"sqlite:PATH\"");
                 return None;
             }
-            StoreUrl::Sqlite { path: self.file(file) }
+            StoreUrl::Sqlite { path: self.base.join(file) }
         } else if text.starts_with("postgres:") || text.starts_with("postgresql:") {
             return self
                 .postgres(text, store)

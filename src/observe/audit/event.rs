@@ -135,6 +135,8 @@ events! {
     ScimRefused "scim_refused" People Notable "Calls to the SCIM server without one of its tokens, counted by minute."
 
     SettingsChanged "settings_changed" Settings Notable "Settings were changed; before and after."
+    ConfigurationReloaded "configuration_reloaded" Settings Notable "The configuration file, or a file that it names, was changed, and holds."
+    ConfigurationRefused "configuration_refused" Settings Notable "It was changed and cannot be used; the one from before holds."
     JitEnabled "jit_enabled" Settings Notable "Just-in-time provisioning was switched on (M4)."
     JitDisabled "jit_disabled" Settings Notable "Just-in-time provisioning was switched off (M4)."
     SigningKeyMade "signing_key_made" Settings Usual "A key for upstream tokens was made."

@@ -31,7 +31,7 @@ pub use event::{Event, Topic, Weight};
 use self::writer::{Pace, Writer};
 use crate::model::{IdpId, MemberId, Subject, UnixTime};
 use crate::observe::metrics;
-use crate::observe::notify::Announcer;
+use crate::observe::notify::Announcing;
 use crate::platform::{Platform, Tasks};
 use crate::store::{AuditStore, StoreError};
 
@@ -120,32 +120,32 @@ impl Audit {
         platform: Platform,
         runtime: tokio::runtime::Handle,
     ) -> (Self, AuditWriter) {
-        Self::paced(store, platform, runtime, None, (QUEUE, Pace::default()))
+        Self::paced(store, platform, runtime, Announcing::default(), (QUEUE, Pace::default()))
     }
 
-    /// The same; administrators are told of what `announcer` says.
+    /// The same; administrators are told of what `announcing` says at the time.
     #[must_use]
     pub fn start_announcing(
         store: Arc<dyn AuditStore>,
         platform: Platform,
         runtime: tokio::runtime::Handle,
-        announcer: Option<Arc<Announcer>>,
+        announcing: Announcing,
     ) -> (Self, AuditWriter) {
-        Self::paced(store, platform, runtime, announcer, (QUEUE, Pace::default()))
+        Self::paced(store, platform, runtime, announcing, (QUEUE, Pace::default()))
     }
 
     fn paced(
         store: Arc<dyn AuditStore>,
         platform: Platform,
         runtime: tokio::runtime::Handle,
-        announcer: Option<Arc<Announcer>>,
+        announcing: Announcing,
         (size, pace): (usize, Pace),
     ) -> (Self, AuditWriter) {
         let (sender, receiver) = mpsc::channel(size);
         let shared = Arc::new(Shared { platform, lost: AtomicU64::new(0), refusals: Mutex::default() });
         // Tasks of their own: the writer ends after everybody who still records while they end.
         let tasks = Tasks::on(runtime);
-        let writer = Writer::new(store, shared.clone(), receiver, pace, announcer);
+        let writer = Writer::new(store, shared.clone(), receiver, pace, announcing);
         tasks.spawn(writer.run(tasks.stopping().clone()));
         (Self { shared, queue: Some(sender) }, AuditWriter { tasks })
     }

@@ -108,11 +108,12 @@ fn kind(event: Event) -> Kind {
         | Event::InviteSent
         | Event::InviteUsed
         | Event::SettingsChanged
+        | Event::ConfigurationReloaded
         | Event::JitEnabled
         | Event::JitDisabled
         | Event::JobDecided
         | Event::ScimChanged => (EntityManagement, 3, "Update", true),
-        Event::JobStuck => (EntityManagement, 3, "Update", false),
+        Event::JobStuck | Event::ConfigurationRefused => (EntityManagement, 3, "Update", false),
         Event::InviteRevoked | Event::TokenRevoked | Event::ScimDeleted => {
             (EntityManagement, 4, "Delete", true)
         }

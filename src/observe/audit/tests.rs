@@ -357,7 +357,8 @@ async fn s3_while_the_store_is_away_entries_wait_and_a_gap_tells_of_those_beyond
     store.away.store(true, Ordering::SeqCst);
     // Nobody but those who wait has the store tried again.
     let pace = Pace { first_retry: Duration::from_hours(1), ..Pace::default() };
-    let (audit, writer) = Audit::paced(store.clone(), platform(), Handle::current(), None, (2, pace));
+    let (audit, writer) =
+        Audit::paced(store.clone(), platform(), Handle::current(), Announcing::default(), (2, pace));
     // On one thread the writer takes nothing meanwhile.
     for _ in 0..5 {
         audit.record(login());
@@ -454,7 +455,9 @@ async fn s3_refusals_are_counted_up_and_heads_noted_without_anybody_asking() {
     let store = Arc::new(Tampered::default());
     let often =
         || Pace { linking: Duration::from_millis(1), counting: Duration::from_millis(1), ..Pace::default() };
-    let start = || Audit::paced(store.clone(), platform(), Handle::current(), None, (QUEUE, often()));
+    let start = || {
+        Audit::paced(store.clone(), platform(), Handle::current(), Announcing::default(), (QUEUE, often()))
+    };
     let (one, first) = start();
     let (other, second) = start();
     one.record_durably(login()).await.unwrap();

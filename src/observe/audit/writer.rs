@@ -15,7 +15,7 @@ use crate::model::audit::{AuditPart, PartRole, Said, Whose};
 use crate::model::letter::Letter;
 use crate::model::{AuditHead, AuditRecord, ChainId};
 use crate::observe::metrics;
-use crate::observe::notify::Announcer;
+use crate::observe::notify::Announcing;
 use crate::store::{AuditStore, StoreError};
 
 /// Entries of one transaction.
@@ -60,7 +60,7 @@ pub(super) struct Writer {
     /// It is time to note the heads of other chains.
     linking: bool,
     pace: Pace,
-    announcer: Option<Arc<Announcer>>,
+    announcing: Announcing,
 }
 
 struct Waiting {
@@ -123,7 +123,7 @@ impl Writer {
         shared: Arc<Shared>,
         queue: mpsc::Receiver<Queued>,
         pace: Pace,
-        announcer: Option<Arc<Announcer>>,
+        announcing: Announcing,
     ) -> Self {
         Self {
             store,
@@ -135,7 +135,7 @@ impl Writer {
             away: None,
             linking: false,
             pace,
-            announcer,
+            announcing,
         }
     }
 
@@ -204,7 +204,7 @@ impl Writer {
 
     /// The notifications that tell of an entry.
     fn letters(&self, Stamped { at, entry }: &Stamped) -> Vec<Letter> {
-        let Some(announcer) = &self.announcer else { return Vec::new() };
+        let Some(announcer) = self.announcing.load_full() else { return Vec::new() };
         announcer.letters(entry, *at, self.shared.platform.entropy.as_ref()).unwrap_or_else(|error| {
             tracing::error!(%error, event = entry.event.name(), "nobody can be notified of this");
             Vec::new()
@@ -311,7 +311,7 @@ impl Writer {
                 let _gone = told.send(Ok(()));
             }
         }
-        if let Some(announcer) = self.announcer.as_ref().filter(|_| !batch.letters.is_empty()) {
+        if let Some(announcer) = self.announcing.load_full().filter(|_| !batch.letters.is_empty()) {
             announcer.nudge();
         }
         if began || !batch.links.is_empty() {

@@ -16,3 +16,6 @@ pub mod webhook;
 pub use announce::Announcer;
 pub use courier::Courier;
 pub use webhook::Webhook;
+
+/// Who says at present whom to tell of what; nobody, where nobody wants to know.
+pub type Announcing = std::sync::Arc<arc_swap::ArcSwapOption<Announcer>>;

@@ -99,9 +99,9 @@ fn scene(mailer: Option<Mailer>, webhook: Option<Webhook>) -> Scene {
     let (clock, store) = (Arc::new(Hands(AtomicI64::new(NOW.0))), Arc::new(Memory::default()));
     let platform = Platform { clock: clock.clone(), entropy: Arc::new(SystemEntropy) };
     let nudge = Arc::new(Notify::new());
-    let announcer = Some(Arc::new(announcer(all_events(), nudge.clone())));
+    let announcing = Announcing::new(Some(Arc::new(announcer(all_events(), nudge.clone()))).into());
     let (audit, writer) =
-        Audit::start_announcing(store.clone(), platform.clone(), Handle::current(), announcer);
+        Audit::start_announcing(store.clone(), platform.clone(), Handle::current(), announcing);
     let courier = Courier::new(store.clone(), mailer, webhook, platform, audit.clone(), nudge);
     Scene { clock, store, audit, writer, courier }
 }

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use narthex::app::{App, Sockets};
+use narthex::app::{App, ReloadError, Sockets};
 use narthex::config::{self, Purpose, Settings};
 use narthex::demo::idp::saml::{SamlBehaviour, SamlKey, ServiceProvider};
 use narthex::provision::catalogue;
@@ -182,6 +182,18 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
         self.stop().await;
         edit(&mut self.config);
         self.start_again().await;
+    }
+
+    /// Takes up another configuration while it runs; one that is refused is not kept.
+    pub async fn reload(&mut self, edit: impl FnOnce(&mut Table)) -> Result<(), ReloadError> {
+        let mut config = self.config.clone();
+        edit(&mut config);
+        let settings = load(&config, self.folder.path());
+        let outcome = self.app.as_mut().unwrap().reload(Ok(settings)).await;
+        if outcome.is_ok() {
+            self.config = config;
+        }
+        outcome
     }
 
     pub async fn stop(&mut self) {

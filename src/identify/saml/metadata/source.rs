@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,6 +23,7 @@ use crate::identify::saml::xml::XmlError;
 use crate::identify::shown::shown;
 use crate::model::{IdpId, UnixTime};
 use crate::platform::crypto::sha256;
+use crate::platform::files::stamp;
 use crate::platform::outbound::Answer;
 use crate::platform::{Outbound, Platform, Tasks};
 use crate::store::Store;
@@ -359,20 +360,6 @@ fn interval(metadata: &IdpMetadata, now: UnixTime) -> Duration {
         None => wished,
         Some(until) => wished.min((until.since(now) / 2).max(OFTENEST)),
     }
-}
-
-/// By what a file is known to be another one: its time, its length, and where it lies on the disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    inode: u64,
-}
-
-async fn stamp(path: &Path) -> Option<Stamp> {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = tokio::fs::metadata(path).await.ok()?;
-    Some(Stamp { modified: metadata.modified().ok(), length: metadata.len(), inode: metadata.ino() })
 }
 
 #[cfg(test)]

@@ -1,0 +1,262 @@
+//! Everything that is made from one configuration and goes with it: the providers, sign-in, provisioning, the admin API,
+//! what answers on each listener, and the work in the background.
+//!
+//! When the configuration changes, the next generation is made beside this one, on the same store, as another replica
+//! would be; then it takes over, and this one ends what it has begun.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::changes::{self, Listeners};
+use super::cores::{Cores, Parts};
+use super::providers::{self, Providers};
+use super::{StartError, administration, housekeeping, notify, scim};
+use crate::admin::Admin;
+use crate::admin::live::Live;
+use crate::admin::scim_server::ScimServer;
+use crate::config::Settings;
+use crate::config::settings::Header;
+use crate::forward::Cookies;
+use crate::forward::keys::SigningKeys;
+use crate::identify::Logins;
+use crate::identify::cookie::CookieNames;
+use crate::identify::csrf::Csrf;
+use crate::identify::endpoints::Endpoints;
+use crate::identify::session::{RenderHeaders, Sessions};
+use crate::identify::throttle::Throttle;
+use crate::listen::accept::Manners;
+use crate::listen::tls::server_config;
+use crate::observe::audit::{Audit, Entry, Event, Plain};
+use crate::observe::notify::{Announcer, Announcing};
+use crate::pipeline::Core;
+use crate::platform::{KeyRing, Outbound, Platform, Tasks};
+use crate::provision::breaker::Breaker;
+use crate::provision::rehearse::show_headers;
+use crate::provision::{Connector, Provisioner, Telling, catalogue};
+use crate::store::Store;
+
+/// What all generations share.
+pub(super) struct Process {
+    pub platform: Platform,
+    pub store: Arc<dyn Store>,
+    pub keys: KeyRing,
+    pub audit: Audit,
+    /// Whom the audit log's writer tells.
+    pub announcing: Announcing,
+    /// Where the admin listener is.
+    pub admin: IpAddr,
+    /// What goes on for as long as the process does.
+    pub tasks: Tasks,
+}
+
+/// See the module.
+pub(super) struct Generation {
+    pub sessions: Arc<Sessions>,
+    pub live: Arc<Live>,
+    pub admin: Arc<Admin>,
+    pub cores: Cores,
+    pub manners: Manners,
+    /// With mode `scim`.
+    pub scim: Option<(Arc<ScimServer>, Manners)>,
+    announcer: Option<Arc<Announcer>>,
+    /// Its work in the background.
+    tasks: Tasks,
+    /// What its sessions need for as long as something streams in one of them.
+    watch: Tasks,
+}
+
+impl Generation {
+    /// Makes everything that `settings` ask for. The background work begins; nobody is answered yet.
+    ///
+    /// # Errors
+    /// [`StartError`]; then nothing of it is left.
+    pub(super) async fn begin(process: &Process, settings: Settings) -> Result<Self, StartError> {
+        let runtime = tokio::runtime::Handle::current();
+        let (tasks, watch) = (Tasks::on(runtime.clone()), Tasks::on(runtime));
+        let begun = Box::pin(Self::begin_on(process, settings, tasks.clone(), watch.clone())).await;
+        if begun.is_err() {
+            tasks.finish().await;
+            watch.finish().await;
+        }
+        begun
+    }
+
+    async fn begin_on(
+        process: &Process,
+        settings: Settings,
+        tasks: Tasks,
+        watch: Tasks,
+    ) -> Result<Self, StartError> {
+        let Process { platform, store, keys, audit, .. } = process;
+        let outbound = Outbound::new(&settings.outbound.extra_roots)?;
+        let announcer = notify::begin(&settings, &outbound, process, &tasks)?;
+        let connector = connector(&settings, platform)?;
+        let connector = connector.map(|connector| Breaker::around(connector, platform.clock.clone()));
+        let features = connector.as_ref().map(|connector| connector.features().clone()).unwrap_or_default();
+        let live = administration::live(&settings, store).await?;
+        let settings = Settings { provisioning: live.now().settings.clone(), ..settings };
+        let wanted = providers::wanted(&settings, &features);
+        let providers = Providers::start(&settings, &wanted, &outbound, store, platform, &tasks)?;
+        let names = CookieNames::of(&settings.server.public_url);
+        let sessions = Arc::new(Sessions::new(
+            store.clone(),
+            keys,
+            names.clone(),
+            settings.session.clone(),
+            render_headers(settings.headers.clone(), audit.clone()),
+            platform.clone(),
+        ));
+        let telling = Telling {
+            store: store.clone(),
+            headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
+        };
+        let (connected, clock) = (connector.clone(), platform.clone());
+        let provisioner = Provisioner::new(&settings, connected, store.clone(), clock, tasks.clone());
+        let ending = sessions.clone();
+        let provisioner = provisioner
+            .explaining(telling)
+            .auditing(audit)
+            .ending(Box::new(move |ended| ending.forget_ended(ended)));
+        provisioner.run_jobs(&tasks);
+        let provisioner = Arc::new(provisioner);
+        administration::follow(&live, provisioner.clone(), wanted, settings.scim.clone(), features.clone());
+        let admin = Admin::new(
+            &settings,
+            process.admin,
+            crate::admin::Parts {
+                store: store.clone(),
+                sessions: sessions.clone(),
+                connector,
+                live: live.clone(),
+                provisioner: provisioner.clone(),
+                is_ready: providers.is_ready(),
+                keys: keys.clone(),
+                audit: audit.clone(),
+                platform: platform.clone(),
+            },
+        );
+        let cookies = Cookies::new(names.prefix(), features.session_cookies.clone());
+        let signing_keys = signing_keys(&settings, process, &tasks).await?;
+        let endpoints = Arc::new(Endpoints {
+            prefix: settings.server.prefix.clone(),
+            public_url: settings.server.public_url.clone(),
+            idps: settings.idps.clone(),
+            logins: Logins::new(providers.protocols, store.clone(), platform.clone(), keys),
+            saml: providers.saml,
+            sessions: sessions.clone(),
+            provisioner,
+            throttle: Throttle::new(),
+            csrf: Csrf::new(keys),
+            keys: keys.clone(),
+            store: store.clone(),
+            platform: platform.clone(),
+            audit: audit.clone(),
+            cookies: cookies.clone(),
+            signing_keys: signing_keys.clone(),
+        });
+        let scim = scim::server(&settings, process, &tasks)?;
+        let manners = Manners {
+            tls: settings.server.tls.as_ref().map(server_config).transpose()?,
+            header_read: settings.server.timeouts.header_read,
+            drain: settings.server.timeouts.drain,
+        };
+        let (platform, audit, cold) = (platform.clone(), audit.clone(), process.tasks.clone());
+        let shared = sessions.clone();
+        let parts =
+            Parts { cookies, features, sessions: shared, endpoints, signing_keys, platform, audit, cold };
+        let cores = Cores::new(&settings, parts)?;
+        housekeeping::watch(&watch, &sessions);
+        housekeeping::sweep(&tasks, &sessions, process);
+        changes::follow(&watch, store, Listeners { sessions: sessions.clone(), live: live.clone() });
+        Ok(Self { sessions, live, admin: Arc::new(admin), cores, manners, scim, announcer, tasks, watch })
+    }
+
+    /// From now on administrators are told of what happens as this generation's settings say.
+    pub(super) fn announce(&self, process: &Process) {
+        process.announcing.store(self.announcer.clone());
+    }
+
+    /// Another generation answers from now on; `replaced` is what answered before, and goes when the last of its
+    /// requests has ended. What streams in a session goes on, and ends with it.
+    pub(super) fn retire(self, replaced: Vec<Weak<Core>>, process: &Process) {
+        /// How often it is looked whether the last stream has ended.
+        const LOOK: Duration = Duration::from_secs(1);
+        let stopping = process.tasks.stopping().clone();
+        process.tasks.spawn(async move {
+            self.tasks.finish().await;
+            let answers = || replaced.iter().any(|core| core.strong_count() > 0);
+            while answers() || self.sessions.in_use() > 0 {
+                if stopping.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+                    break;
+                }
+            }
+            self.end_watch().await;
+        });
+    }
+
+    /// Ends the background work, and writes what is not written yet.
+    pub(super) async fn finish(self) {
+        self.tasks.finish().await;
+        self.end_watch().await;
+    }
+
+    async fn end_watch(&self) {
+        if let Err(error) = self.sessions.flush().await {
+            tracing::warn!(%error, "the last activity could not be written");
+        }
+        self.watch.finish().await;
+    }
+}
+
+/// The application's connector, as the configuration names it.
+pub fn connector(settings: &Settings, platform: &Platform) -> Result<Option<Arc<dyn Connector>>, StartError> {
+    let Some(application) = &settings.application else { return Ok(None) };
+    let limits = &settings.provisioning;
+    let outbound =
+        Outbound::within(&settings.outbound.extra_roots, limits.connect_timeout, limits.call_timeout)?;
+    Ok(Some(catalogue::connector(application, outbound, platform.clone())?))
+}
+
+async fn signing_keys(
+    settings: &Settings,
+    process: &Process,
+    tasks: &Tasks,
+) -> Result<Option<Arc<SigningKeys>>, StartError> {
+    if settings.upstream_token.is_none() {
+        return Ok(None);
+    }
+    let Process { store, keys, platform, audit, .. } = process;
+    let keys =
+        Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone(), audit.clone()).await?);
+    keys.run(tasks);
+    Ok(Some(keys))
+}
+
+/// Renders `[headers]` for a session, once. A value that is absent, empty or not sendable (CR, LF, NUL and
+/// other controls; PROVISIONING.md G5) leaves its header out.
+pub(super) fn render_headers(headers: Vec<Header>, audit: Audit) -> Box<RenderHeaders> {
+    Box::new(move |context| {
+        let render = |header: &Header| {
+            let text = match header.template.render(context) {
+                Ok(text) => text?,
+                Err(error) => {
+                    tracing::warn!(header = %header.name, %error, "an identity header is left out");
+                    return None;
+                }
+            };
+            if text.is_empty() {
+                return None;
+            }
+            let value = HeaderValue::from_bytes(text.as_bytes());
+            if value.is_err() {
+                let name = Plain::name(header.name.as_str());
+                audit.record(Entry::new(Event::HeaderValueRefused).field("header", name));
+            }
+            Some((header.name.clone(), value.ok()?))
+        };
+        headers.iter().filter_map(render).collect()
+    })
+}

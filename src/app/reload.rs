@@ -1,0 +1,156 @@
+//! Another configuration for a narthex that runs: taken up whole or not at all, while connections stay open.
+
+use std::fmt::Debug;
+
+use super::generation::Generation;
+use super::{App, StartError};
+use crate::config::settings::{SealKey, StoreUrl};
+use crate::config::{ConfigErrors, Settings};
+use crate::identify::session::SessionError;
+use crate::model::Secret;
+use crate::observe::audit::{Entry, Event};
+use crate::observe::metrics;
+use crate::platform::crypto::sha256;
+
+/// The new configuration was not taken up; the one from before holds.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// What these say was done once, when the process started.
+    #[error("{} changed, which a restart alone can follow; restart narthex, or change it back", keys.join(", "))]
+    NeedsRestart { keys: Vec<&'static str> },
+    /// The next one would not know of sessions that have ended here.
+    #[error("the store does not answer, and what it was not told yet must not be forgotten: {0}")]
+    StoreAway(SessionError),
+}
+
+impl ReloadError {
+    /// How many things an operator has to mend.
+    fn problems(&self) -> usize {
+        match self {
+            Self::Config(errors) => errors.report.errors(),
+            Self::NeedsRestart { keys } => keys.len(),
+            Self::Start(_) | Self::StoreAway(_) => 1,
+        }
+    }
+}
+
+/// What of the settings holds for as long as the process runs: each key, and by what it is known to be the same.
+pub(super) struct Fixed(Vec<(&'static str, [u8; 32])>);
+
+impl Fixed {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let (server, scim) = (&settings.server, settings.scim.as_ref());
+        let store = match &settings.store.url {
+            StoreUrl::Postgres(postgres) => {
+                let password = postgres.password.as_ref().map(Secret::expose);
+                digest(&(postgres.url.expose(), password, postgres.connections, &postgres.roots))
+            }
+            url @ (StoreUrl::Sqlite { .. } | StoreUrl::Memory) => digest(url),
+        };
+        let seal = match &settings.keys.seal {
+            SealKey::Given(key) => digest(&key.expose()),
+            SealKey::FileOrMake(path) => digest(path),
+        };
+        Self(vec![
+            ("server.listen", digest(&server.listen)),
+            ("server.workers", digest(&server.workers)),
+            ("admin.listen", digest(&settings.admin.listen)),
+            ("health.listen", digest(&settings.health.listen)),
+            // The listener is there with mode `scim` only.
+            ("scim.listen", digest(&scim.map(|scim| scim.listen))),
+            ("store", store),
+            ("keys.seal", seal),
+            ("log", digest(&settings.log)),
+        ])
+    }
+
+    /// The keys under which `next` says something else.
+    fn other_in(&self, next: &Self) -> Vec<&'static str> {
+        let pairs = self.0.iter().zip(&next.0);
+        pairs.filter(|(now, next)| now != next).map(|((key, _), _)| *key).collect()
+    }
+}
+
+/// Of what `Debug` shows of it, which must be all of it.
+fn digest(value: &impl Debug) -> [u8; 32] {
+    sha256(format!("{value:?}").as_bytes())
+}
+
+impl App {
+    /// Takes up another configuration. Requests in flight, streams among them, end with the one that they began with;
+    /// everything else goes by the new one once this returns, on open connections too.
+    ///
+    /// # Errors
+    /// Where it cannot be used: what was there goes on as it was, and says so in the log, in
+    /// `narthex_configuration_refused` and on `/readyz`.
+    pub async fn reload(&mut self, read: Result<Settings, ConfigErrors>) -> Result<(), ReloadError> {
+        let outcome = match read {
+            Ok(settings) => self.take_up(settings).await,
+            Err(errors) => Err(errors.into()),
+        };
+        metrics::reload(outcome.is_ok());
+        match &outcome {
+            Ok(()) => {
+                self.probes.set_refused(None);
+                tracing::info!("another configuration holds from now on");
+                self.process.audit.record(Entry::new(Event::ConfigurationReloaded));
+            }
+            Err(error) => {
+                let problems = error.problems();
+                // Without what it is that is wrong: this listener tells everybody.
+                self.probes.set_refused(Some(format!(
+                    "the configuration was changed at {} and cannot be used ({problems} problems, see the log); the one \
+                     from before holds",
+                    self.process.platform.clock.now()
+                )));
+                tracing::error!(
+                    problems,
+                    "the changed configuration cannot be used; the one from before holds: {error}"
+                );
+                let entry = Entry::new(Event::ConfigurationRefused).field("problems", problems);
+                self.process.audit.record(entry);
+            }
+        }
+        outcome
+    }
+
+    async fn take_up(&mut self, settings: Settings) -> Result<(), ReloadError> {
+        let fixed = Fixed::of(&settings);
+        let keys = self.fixed.other_in(&fixed);
+        if !keys.is_empty() {
+            return Err(ReloadError::NeedsRestart { keys });
+        }
+        let next = Generation::begin(&self.process, settings).await?;
+        // SECURITY: a session that has ended here, and of which the store could not be told, would go on there.
+        if let Err(error) = self.generation.sessions.flush().await {
+            next.finish().await;
+            return Err(ReloadError::StoreAway(error));
+        }
+        next.announce(&self.process);
+        self.probes.follow(&next.sessions);
+        let replaced = self.plane.replace(&next.manners, |tasks| next.cores.core(tasks));
+        if let (Some(plane), Some((server, manners))) = (&self.scim, &next.scim) {
+            plane.replace(manners, |_| server.clone());
+        }
+        std::mem::replace(&mut self.generation, next).retire(replaced, &self.process);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_a_restart_is_told_by_its_key() {
+        let fixed = |log: &str, store: &str| Fixed(vec![("log", digest(&log)), ("store", digest(&store))]);
+        let now = fixed("info", "sqlite:a");
+        assert!(now.other_in(&fixed("info", "sqlite:a")).is_empty());
+        assert_eq!(now.other_in(&fixed("debug", "sqlite:a")), ["log"]);
+        assert_eq!(now.other_in(&fixed("debug", "sqlite:b")), ["log", "store"]);
+    }
+}
