@@ -165,6 +165,8 @@ var cases = []struct {
 }{
 	{"NarthexStoreAway", `narthex_store_away 0x88 1x2`, true},
 	{"NarthexStoreAway", `narthex_store_away 1x88 0x2`, false},
+	{"NarthexConfigurationRefused", `narthex_configuration_refused 1x90`, true},
+	{"NarthexConfigurationRefused", `narthex_configuration_refused 1x88 0x2`, false},
 	{"NarthexApplicationAway", `narthex_application_left_alone 1x90`, true},
 	{"NarthexApplicationAway", `narthex_application_left_alone 0x90`, false},
 	{"NarthexUpstreamErrors", `narthex_requests_total{class="signed_in"} 0+94x90
