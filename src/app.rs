@@ -2,11 +2,13 @@
 
 mod administration;
 pub mod audit;
+mod cases;
 mod changes;
 mod cores;
 mod generation;
 mod housekeeping;
 mod invites;
+mod members;
 mod notify;
 mod opened;
 mod probes;

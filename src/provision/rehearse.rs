@@ -14,12 +14,14 @@ use crate::model::{
 };
 use crate::store::rehearsals::RehearsalStore;
 
+use super::cases::{self, Existing, Verdict};
 use super::connector::{Connector, ConnectorError, Kind};
 use super::creation::Creation;
 use super::explain::{Admitted, Ending, Explanation, Found, Refusal, UNBORN, expected};
 use super::grant::grant;
 use super::members::{self, Birth};
 use super::names::Standing;
+use super::on_record::OnRecord;
 use super::plan::{Operation, Situation, changed, plan, updated};
 use super::provisioner::{Core, How, Settled};
 use super::resolve::{Decision, Question, Resolved, resolve};
@@ -124,10 +126,19 @@ impl Core {
                 explanation.ending = ending;
                 None
             }
-            Err(error) => {
-                explanation.ending = Ending::Refused(Refusal::from(&error));
-                Some(error)
-            }
+            Err(error) => match self.rehearsed_on_record(identity, &error, &mut explanation).await {
+                Some(OnRecord { settled: Settled { account, grant, how, .. }, .. }) => {
+                    let Account { profile, entitlements: holds, .. } = account;
+                    let grant = grant.unwrap_or_default();
+                    let admitted = Admitted { how, profile, holds, grant, headers: Vec::new() };
+                    explanation.ending = Ending::Admitted(Box::new(admitted));
+                    None
+                }
+                None => {
+                    explanation.ending = Ending::Refused(Refusal::from(&error));
+                    Some(error)
+                }
+            },
         };
         Rehearsal { explanation, standing, error }
     }
@@ -181,8 +192,19 @@ impl Core {
         for email in [wanted.profile.profile.email.as_deref(), verified.as_deref()] {
             self.email_is_admitted(identity, email).await?;
         }
-        let existing = Creation::new(self, identity, deadline)?.existing(&wanted).await?;
-        if let Some(account) = existing {
+        let meeting = Creation::new(self, identity, deadline)?.existing(&wanted, member.is_some()).await?;
+        if let Some(Existing { account, holder, verdict }) = meeting {
+            if let Verdict::Ask(facts) = &verdict {
+                return Err(cases::waits(facts, None));
+            }
+            if let Some(mut member) = holder {
+                told.found = Found::Member(Box::new(account.clone()));
+                member.identities.push((identity.idp.clone(), identity.subject.clone()));
+                let later = self.resolved(identity, Some(&member), deadline).await?;
+                resolved.profile = later.profile;
+                let linked = (How::Linked, account);
+                return self.fitted(identity, &member, linked, resolved, deadline, told).await;
+            }
             told.found = Found::Existing(Box::new(account.clone()));
             told.plan = plan(&wanted, Situation::Adopted(&account));
             let birth = Birth {
