@@ -8,6 +8,7 @@ mod cores;
 mod generation;
 mod housekeeping;
 mod invites;
+mod members;
 mod notify;
 mod opened;
 mod probes;

@@ -118,8 +118,6 @@ const RULES: &[(&str, &str, &[Rule])] = &[
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("L6", "2026-11-22", "narthex does not refresh OpenID Connect tokens yet"),
     ("E1", "2026-11-22", "OpenID Connect back-channel logout is not built yet"),
-    ("E4", "2026-11-22", "role and teams of a member cannot be updated by an administrator yet"),
-    ("E6", "2026-11-22", "`member erase` is not built yet"),
     ("S2", "2026-11-22", "the second factor is not built yet"),
     (
         "S5",

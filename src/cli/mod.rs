@@ -78,7 +78,7 @@ enum Command {
         #[command(subcommand)]
         session: session::SessionCommand,
     },
-    /// Who is a member
+    /// Who is a member; their roles and teams, revoking, blocking, erasing, reconciling
     Member {
         #[command(flatten)]
         file: ConfigFile,

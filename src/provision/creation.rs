@@ -4,19 +4,21 @@
 //! created) is what an interrupted attempt leaves behind. Whoever takes the lease next is told of it, looks
 //! for the account of that name, compares it exactly, and goes on where the other stopped.
 
+mod search;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::model::invite::InviteId;
-use crate::model::{Account, AccountId, Case, EmailAddress, Identity, IdpId, Member, Origin};
+use crate::model::{Account, AccountId, Case, Identity, IdpId, Member, Origin};
 use crate::observe::audit::{Entry, Event, Plain};
 use crate::store::{CreationIntent, CreationLease, Intended, OnUpdate};
 
 use super::apply::{Calls, TRIES};
-use super::cases::{Existing, Meeting, Verdict};
-use super::connector::{Connector, ConnectorError, FindBy};
+use super::cases::{Existing, Verdict};
+use super::connector::{Connector, ConnectorError};
 use super::explain::{Found, Story};
 use super::faults::fault_point;
 use super::guard::Guarded;
@@ -25,7 +27,7 @@ use super::members::Birth;
 use super::plan::{Operation, Situation, plan};
 use super::provisioner::{Core, How, Settled};
 use super::resolve::Wanted;
-use super::{ProvisionError, cases, existing, members};
+use super::{ProvisionError, members};
 
 /// E1: how long an unfinished creation is left to the person who may try again.
 const UNTIL_CLEANED_UP: Duration = Duration::from_mins(1);
@@ -303,67 +305,6 @@ impl<'a> Creation<'a> {
         Ok(account)
     }
 
-    /// F9: the account that an earlier try of ours made.
-    async fn ours(&self, intended: &str, wanted: &Wanted) -> Result<Option<Account>, ProvisionError> {
-        let features = self.connector.features();
-        let found = self.found(FindBy::Username(intended)).await?;
-        let found = existing::with_username(found, intended, features);
-        let [account] = found.as_slice() else { return Ok(None) };
-        let own = self.calls().patiently(|| self.connector.own_account()).await?;
-        let ours = existing::is_ours(account, intended, wanted, features)
-            && own != Some(&account.id)
-            && self.core.store.find_member_by_account(&account.id).await?.is_none();
-        Ok(ours.then(|| account.clone()))
-    }
-
-    /// F7, F8. `is_member`: the identity has a member, whose account is gone.
-    pub(super) async fn existing(
-        &self,
-        wanted: &Wanted,
-        is_member: bool,
-    ) -> Result<Option<Existing>, ProvisionError> {
-        let features = self.connector.features();
-        let mut by_email = Vec::new();
-        if let Some(email) = &wanted.email {
-            let found = self.found(FindBy::Email(&email.address)).await?;
-            by_email = existing::with_email(found, &email.address, features);
-        }
-        self.other_email_is_free(wanted, &by_email).await?;
-        let username = &wanted.profile.profile.username;
-        let found = self.found(FindBy::Username(username)).await?;
-        let by_username = existing::with_username(found, username, features);
-        if by_email.is_empty() && by_username.is_empty() {
-            return Ok(None);
-        }
-        let own = self.calls().patiently(|| self.connector.own_account()).await?;
-        let settings = &self.core.settings;
-        let Some(candidate) = existing::choose(wanted, settings, &by_email, &by_username)? else {
-            return Ok(None);
-        };
-        let (store, account) = (&self.core.store, &candidate.account.id);
-        let holder = store.find_member_by_account(account).await?;
-        let holder = holder.filter(|member| !self.is_this_person(member));
-        let Identity { idp, subject, .. } = self.identity;
-        let case = store.find_case_of(idp, subject, account).await?;
-        let vouched = match (&holder, &wanted.email) {
-            (Some(member), Some(email)) => store.came_with(member.id, &email.address).await?,
-            (_, _) => false,
-        };
-        let verdict = cases::verdict(&Meeting {
-            identity: self.identity,
-            settings,
-            wanted,
-            candidate: &candidate,
-            own,
-            holder: holder.as_ref(),
-            vouched,
-            is_member,
-            case: case.as_ref(),
-            now: self.core.platform.clock.now(),
-        })?;
-        Ok(Some(Existing { account: candidate.account, holder, verdict }))
-    }
-
     /// F7, F8: an account that is there already.
     async fn meet(
         &mut self,
@@ -417,34 +358,6 @@ impl<'a> Creation<'a> {
         let fitted = core.returning(linked, self.identity, self.deadline).await?;
         story.done.extend(fitted.story.done);
         Ok(Settled { how: How::Linked, story, ..fitted })
-    }
-
-    /// Where the account is to get another e-mail than the identity's (a constant, a template): nobody else
-    /// may have it, whatever the application thinks of two accounts with one e-mail.
-    async fn other_email_is_free(&self, wanted: &Wanted, known: &[Account]) -> Result<(), ProvisionError> {
-        let given = wanted.profile.profile.email.as_deref();
-        let Some(given) = given.and_then(|given| EmailAddress::parse(given).ok()) else { return Ok(()) };
-        if wanted.email.as_ref().is_some_and(|email| email.address == given) {
-            return Ok(());
-        }
-        let found = self.found(FindBy::Email(&given)).await?;
-        let found = existing::with_email(found, &given, self.connector.features());
-        match found.iter().find(|account| known.iter().all(|known| known.id != account.id)) {
-            None => Ok(()),
-            Some(account) => {
-                let username = account.profile.username.clone();
-                Err(ProvisionError::ExistingAccountUnverifiedEmail { username })
-            }
-        }
-    }
-
-    async fn found(&self, by: FindBy<'_>) -> Result<Vec<Account>, ProvisionError> {
-        match self.calls().patiently(|| self.connector.find(by)).await {
-            Ok(found) => Ok(found),
-            // An application without e-mails cannot be asked for one.
-            Err(ConnectorError::NotFound { .. } | ConnectorError::Unsupported { .. }) => Ok(Vec::new()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// Records the member; the last step, so that whoever finds a member finds a whole account.

@@ -69,7 +69,7 @@ impl Core {
         Ok(resolve(&Question { identity, settings, authority, features, names, member, invited }))
     }
 
-    async fn names_within(
+    pub(super) async fn names_within(
         &self,
         at_most: Duration,
         kinds: &BTreeSet<Kind>,

@@ -15,7 +15,7 @@ use super::fate::{Fate, wanted_state};
 use super::faults::fault_point;
 use super::leases::{Lease, MARGIN};
 use super::provisioner::Core;
-use super::{ProvisionError, Provisioner, existing, measures};
+use super::{ProvisionError, Provisioner, existing, measures, pushed};
 
 /// How many jobs one process works on at once.
 const WORKERS: usize = 4;
@@ -124,7 +124,15 @@ impl Core {
             error => matches!(job.task, Task::Push { .. }) && !error.retryable(),
         };
         if permanent {
-            let entry = Entry::new(Event::JobStuck).field("kind", kind);
+            let mut entry = Entry::new(Event::JobStuck).field("kind", kind);
+            entry = match &job.task {
+                Task::Settle { member, .. } | Task::CatchUp { member, .. } => entry.member(*member),
+                Task::AbandonedCreation { idp, subject, .. } => entry.about(idp, subject),
+                Task::Push { user } => match pushed::subject(user) {
+                    Some(subject) => entry.about(&IdpId::scim(), &subject),
+                    None => entry,
+                },
+            };
             self.audit.record(entry.personal("key", &key).personal("reason", &reason));
             return JobOutcome::Parked { reason };
         }
@@ -139,6 +147,16 @@ impl Core {
         let until = self.platform.clock.now().after(delay.max(Duration::from_secs(1)));
         tracing::warn!(kind, key, reason, tries = job.tries, "a job failed and is tried again");
         JobOutcome::PutOff { until, reason: Some(reason) }
+    }
+
+    /// Does what a member's job would do, at once.
+    pub(super) async fn settle_now(
+        self: &Arc<Self>,
+        id: MemberId,
+        generation: u32,
+        deadline: Instant,
+    ) -> Result<(), ProvisionError> {
+        self.settle_member(id, generation, deadline).await.map(drop)
     }
 
     /// The right to work on a member, or why the job does not have it.

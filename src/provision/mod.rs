@@ -11,6 +11,7 @@
 
 pub mod access;
 pub mod apply;
+pub mod assign;
 pub mod attributes;
 pub mod breaker;
 pub mod cases;
@@ -42,6 +43,7 @@ pub mod provisioned;
 pub mod provisioner;
 mod push;
 mod pushed;
+pub mod reconcile;
 pub mod rehearse;
 pub mod resolve;
 pub mod rest;

@@ -197,6 +197,8 @@ macro_rules! conformance {
                 members_are_found_by_the_beginning_of_address_or_username
                 members_are_found_by_account_and_by_identity
                 f8_whether_a_member_came_with_an_address_is_known
+                e6_of_an_erased_member_nothing_is_left_and_of_others_everything
+                g6_a_blocked_member_is_not_erased
             );
             conformance!(@tests $maker $marks invites:
                 f6_an_invite_is_found_and_listed_as_it_was_added
@@ -229,6 +231,7 @@ macro_rules! conformance {
                 s3_the_log_is_read_page_by_page_by_chain
                 s3_entries_are_listed_by_time_member_and_event
                 e6_what_is_said_of_a_person_is_found_and_erased_and_the_digests_stay
+                e6_what_names_nobody_is_found_by_a_word_that_stands_there_whole
             );
             conformance!(@tests $maker $marks outbox:
                 s4_a_letter_is_claimed_as_it_was_put

@@ -328,11 +328,14 @@ pub trait AuditStore: Send + Sync {
     /// Entries in the order of time.
     async fn list_audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError>;
 
-    /// Where something is said of this member, or of whoever has one of these identities; each place once, in order.
+    /// Where something is said of this member, of whoever has one of these identities or, where an entry names nobody
+    /// (whom somebody invited, say), where one of `words` stands as a whole value, whatever the case of its ASCII
+    /// letters: for those, all of them are looked through. Each place once, in order.
     async fn find_audit_parts(
         &self,
         member: Option<MemberId>,
         identities: &[(IdpId, Subject)],
+        words: &[String],
     ) -> Result<Vec<PartKey>, StoreError>;
 
     /// Erases what is said there, with its salt; the digests stay. Returns how many there were.

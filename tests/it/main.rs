@@ -20,6 +20,7 @@ mod full;
 mod lifecycle;
 mod login;
 mod main_job;
+mod members;
 mod parties;
 mod provisioning;
 mod rehearsal;

@@ -4,6 +4,7 @@ mod cases;
 mod document;
 mod invites;
 mod lists;
+mod members;
 mod permissions;
 mod server;
 mod settings;

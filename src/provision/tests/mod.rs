@@ -1,6 +1,7 @@
 //! Tests of the whole stage against an application in memory; `rules` has those of the pure parts.
 
 mod access;
+mod assign;
 mod borrow;
 mod breaker;
 mod cases;
@@ -17,6 +18,7 @@ mod on_record;
 mod once;
 mod properties;
 mod push;
+mod reconcile;
 mod rules;
 mod settling;
 mod shadow;
