@@ -120,26 +120,26 @@ impl Core {
     pub(super) async fn rehearse(self: &Arc<Self>, identity: &Identity, deadline: Instant) -> Rehearsal {
         let mut explanation = Explanation { rehearsed: true, ..self.begin(identity) };
         let mut standing = None;
-        let acted =
-            self.in_time(deadline, self.act(identity, deadline, &mut explanation, &mut standing)).await;
+        let act = Box::pin(self.act(identity, deadline, &mut explanation, &mut standing));
+        let acted = self.in_time(deadline, act).await;
         let error = match acted {
             Ok(ending) => {
                 explanation.ending = ending;
                 None
             }
-            Err(error) => match self.rehearsed_on_record(identity, &error, &mut explanation).await {
-                Some(OnRecord { settled: Settled { account, grant, how, .. }, .. }) => {
+            Err(error) => {
+                let on_record = Box::pin(self.rehearsed_on_record(identity, &error, &mut explanation)).await;
+                if let Some(OnRecord { settled: Settled { account, grant, how, .. }, .. }) = on_record {
                     let Account { profile, entitlements: holds, .. } = account;
                     let grant = grant.unwrap_or_default();
                     let admitted = Admitted { how, profile, holds, grant, headers: Vec::new() };
                     explanation.ending = Ending::Admitted(Box::new(admitted));
                     None
-                }
-                None => {
+                } else {
                     explanation.ending = Ending::Refused(Refusal::from(&error));
                     Some(error)
                 }
-            },
+            }
         };
         Rehearsal { explanation, standing, error }
     }
