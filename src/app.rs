@@ -4,6 +4,7 @@ mod administration;
 pub mod audit;
 mod changes;
 mod cores;
+pub mod deployment;
 mod generation;
 mod housekeeping;
 mod invites;

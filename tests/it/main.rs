@@ -14,6 +14,7 @@ mod audit;
 mod browser;
 mod data_plane;
 mod demo_recipe;
+mod deployment;
 mod firewall;
 mod full;
 mod lifecycle;
