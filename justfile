@@ -45,6 +45,10 @@ docs:
 mutants *arguments:
     tests/mutants/run {{ arguments }}
 
+# The container image and its bill of materials: target/image
+image *arguments:
+    deploy/image {{ arguments }}
+
 # What CI runs
 ci:
     CI=true bash .ci/run

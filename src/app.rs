@@ -2,12 +2,14 @@
 
 mod administration;
 pub mod audit;
+mod cases;
 mod changes;
 mod cores;
 pub mod deployment;
 mod generation;
 mod housekeeping;
 mod invites;
+mod members;
 mod notify;
 mod opened;
 mod probes;

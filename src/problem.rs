@@ -13,7 +13,7 @@ use crate::identify::LoginError;
 use crate::identify::intent::Intent;
 use crate::identify::session::SessionError;
 use crate::listen::request::RequestError;
-use crate::model::{ErrorId, Fault};
+use crate::model::{CaseId, ErrorId, Fault};
 use crate::pages::{self, Next, ProblemPage};
 use crate::provision::ProvisionError;
 
@@ -28,6 +28,8 @@ pub struct Problem {
     sentence: String,
     next: Option<Next>,
     error_id: Option<ErrorId>,
+    /// What an administrator is to decide on.
+    case: Option<CaseId>,
     login_url: Option<String>,
     headers: HeaderMap,
     /// An extension member of RFC 9457, 3.2.
@@ -43,6 +45,7 @@ impl Problem {
             sentence: sentence.into(),
             next: None,
             error_id: None,
+            case: None,
             login_url: None,
             headers: HeaderMap::new(),
             more: None,
@@ -89,6 +92,7 @@ impl Problem {
                     sentence: &self.sentence,
                     next: self.next.as_ref(),
                     error_id: self.error_id.as_ref().map(ErrorId::as_str),
+                    case: self.case.map(|case| case.to_string()).as_deref(),
                 },
             ),
             Intent::Background => self.json(),
@@ -107,6 +111,9 @@ impl Problem {
         if let Some(object) = body.as_object_mut() {
             if let Some(id) = &self.error_id {
                 object.insert("error_id".to_owned(), json!(id.as_str()));
+            }
+            if let Some(case) = &self.case {
+                object.insert("case".to_owned(), json!(case.to_string()));
             }
             if let Some(url) = &self.login_url {
                 object.insert("login_url".to_owned(), json!(url));
@@ -382,12 +389,13 @@ impl From<&ProvisionError> for Problem {
             Fault::Application | Fault::Operator | Fault::Us => StatusCode::SERVICE_UNAVAILABLE,
         };
         let title = match error.fault() {
+            _ if error.case().is_some() => "Waiting for an administrator",
             Fault::Client | Fault::Person => "You cannot be let in",
             _ if error.retryable() => "The application does not answer",
             Fault::IdentityProvider | Fault::Application | Fault::Operator | Fault::Us => {
                 "Your account could not be made ready"
             }
         };
-        Self::new(status, error.code(), title, error.public())
+        Self { case: error.case(), ..Self::new(status, error.code(), title, error.public()) }
     }
 }

@@ -116,17 +116,8 @@ const RULES: &[(&str, &str, &[Rule])] = &[
 
 /// Rules, or parts of one, that are not there: since when that is known, and why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("F7", "2026-11-22", "`on_existing = \"ask\"` is not built yet"),
-    (
-        "F8",
-        "2026-11-22",
-        "`link_identities`, and the case that waits for an administrator, are not built yet",
-    ),
     ("L6", "2026-11-22", "narthex does not refresh OpenID Connect tokens yet"),
     ("E1", "2026-11-22", "OpenID Connect back-channel logout is not built yet"),
-    ("E4", "2026-11-22", "role and teams of a member cannot be updated by an administrator yet"),
-    ("E6", "2026-11-22", "`member erase` is not built yet"),
-    ("A2", "2026-11-22", "`on_error = \"admit\"` is not built yet"),
     ("S2", "2026-11-22", "the second factor is not built yet"),
     (
         "S5",

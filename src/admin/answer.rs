@@ -106,12 +106,20 @@ impl Wanted {
     /// # Errors
     /// A cursor that is none of ours, or a limit out of its bounds.
     pub fn of(call: &Call) -> Result<Self, AdminError> {
-        let limit = call.parsed::<usize>("limit")?.unwrap_or(USUAL_PAGE);
+        Self::from(call.parameter("after"), call.parsed::<usize>("limit")?)
+    }
+
+    /// From what was said of them.
+    ///
+    /// # Errors
+    /// As [`Wanted::of`].
+    pub fn from(after: Option<&str>, limit: Option<usize>) -> Result<Self, AdminError> {
+        let limit = limit.unwrap_or(USUAL_PAGE);
         if !(1..=LARGEST_PAGE).contains(&limit) {
             return Err(AdminError::BadRequest(format!("limit is from 1 to {LARGEST_PAGE}")));
         }
         let decoded = |text: &str| String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok();
-        let after = match call.parameter("after") {
+        let after = match after {
             None => None,
             Some(text) => Some(decoded(text).ok_or_else(no_cursor)?),
         };
@@ -124,6 +132,12 @@ impl Wanted {
     /// Where it is not of this kind.
     pub fn after<T: std::str::FromStr>(&self) -> Result<Option<T>, AdminError> {
         self.after.as_deref().map(|text| text.parse().map_err(|_| no_cursor())).transpose()
+    }
+
+    /// As `next` says where a page ended.
+    #[must_use]
+    pub fn cursor(key: &str) -> String {
+        URL_SAFE_NO_PAD.encode(key)
     }
 
     /// One more than fits, to see whether there is a next page.

@@ -25,8 +25,8 @@ pub enum AdminError {
     TooManyFailures,
     #[error("this needs the permission {}, which the role {role} does not have", needs.as_str())]
     NotPermitted { needs: Permission, role: &'static str },
-    /// F6.
-    #[error("an administrator's invite is needed for {what}, which is privileged")]
+    /// F6, F7, E4.
+    #[error("an administrator is needed for {what}, which is privileged")]
     BeyondGrant { what: String },
     #[error("there is nothing at this address")]
     UnknownPath,

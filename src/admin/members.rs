@@ -1,17 +1,19 @@
 //! Members: who they are.
 
-use schemars::JsonSchema;
-use serde::Serialize;
+pub mod registry;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::registry::{FindingView, MemberChange, Registry, version_of};
 use super::Admin;
-use super::answer::{Answer, Wanted};
+use super::answer::{Answer, Page, Wanted};
 use super::call::Call;
 use super::error::AdminError;
 use super::routes::Example;
 use super::sessions::identity;
-use crate::model::{AccountId, MemberId, MemberStatus, Origin};
-use crate::observe::audit::Event;
-use crate::provision::ProvisionError;
+use crate::model::{AccountId, MemberId, MemberStatus, Origin, SessionHash};
+use crate::provision::reconcile::Mending;
 use crate::store::lists::{MemberRow, MembersLike};
 
 /// One member.
@@ -61,7 +63,7 @@ impl Example for MemberView {
     }
 }
 
-impl Example for super::answer::Page<MemberView> {
+impl Example for Page<MemberView> {
     fn example() -> Self {
         Self { items: vec![MemberView::example()], next: None }
     }
@@ -120,44 +122,109 @@ pub(super) async fn list(admin: &Admin, call: &Call) -> Result<Answer, AdminErro
 }
 
 pub(super) async fn show(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
-    Answer::json(&viewed(named(admin, call).await?))
+    shown(named(admin, call).await?)
+}
+
+/// With its version.
+fn shown(row: MemberRow) -> Result<Answer, AdminError> {
+    let version = version_of(row.revision);
+    Ok(Answer::json(&viewed(row))?.of_version(version))
+}
+
+const WHAT: &str = "member of this id";
+
+fn id(call: &Call) -> Result<MemberId, AdminError> {
+    call.part("member", WHAT).map(MemberId)
 }
 
 /// The member that the path names.
 pub(super) async fn named(admin: &Admin, call: &Call) -> Result<MemberRow, AdminError> {
-    const WHAT: &str = "member of this id";
-    let id = MemberId(call.part("member", WHAT)?);
-    let found = admin.store.list_members(&MembersLike::Id(id), None, 1).await?;
+    let found = admin.store.list_members(&MembersLike::Id(id(call)?), None, 1).await?;
     found.into_iter().next().ok_or(AdminError::NoSuch(WHAT))
+}
+
+/// Members, in the hands of whoever calls.
+fn registry<'a>(
+    admin: &'a Admin,
+    call: &'a Call,
+    on_ended: &'a (dyn Fn(&[SessionHash]) + Send + Sync),
+) -> Result<Registry<'a>, AdminError> {
+    Ok(Registry {
+        store: &admin.store,
+        provisioner: &admin.provisioner,
+        audit: &admin.audit,
+        by: call.by()?,
+        from: Some(call.client),
+        on_ended,
+    })
 }
 
 /// E4.
 pub(super) async fn revoke(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
-    let member = named(admin, call).await?;
-    admin.provisioner.revoke(member.id).await.map_err(refused)?;
-    admin.audit.record(call.entry(Event::AccessRevoked).member(member.id));
-    show(admin, call).await
+    shown(registry(admin, call, &|_| {})?.revoke(id(call)?).await?)
 }
 
 /// G6.
 pub(super) async fn block(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
-    let member = named(admin, call).await?;
-    admin.provisioner.block(member.id).await.map_err(refused)?;
-    admin.audit.record(call.entry(Event::MemberBlocked).member(member.id));
-    show(admin, call).await
+    shown(registry(admin, call, &|_| {})?.block(id(call)?).await?)
 }
 
 /// G6, taken back.
 pub(super) async fn unblock(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
-    let member = named(admin, call).await?;
-    admin.provisioner.unblock(member.id).await.map_err(refused)?;
-    admin.audit.record(call.entry(Event::MemberUnblocked).member(member.id));
-    show(admin, call).await
+    shown(registry(admin, call, &|_| {})?.unblock(id(call)?).await?)
 }
 
-fn refused(error: ProvisionError) -> AdminError {
-    match error {
-        ProvisionError::Store(error) => error.into(),
-        other => AdminError::Conflict(other.to_string()),
+/// E4.
+pub(super) async fn change(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
+    let member = named(admin, call).await?;
+    call.expects(&version_of(member.revision))?;
+    let change: MemberChange = call.body()?;
+    let members = registry(admin, call, &|_| {})?;
+    let (row, _) = members.change(member.id, Some(member.revision), change).await?;
+    shown(row)
+}
+
+/// E6.
+pub(super) async fn erase(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
+    let forget = |ended: &[SessionHash]| admin.sessions.forget_ended(ended);
+    Answer::json(&registry(admin, call, &forget)?.erase(id(call)?).await?)
+}
+
+/// How members are compared with the application.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reconciling {
+    /// Whether records that do not fit are brought in line; else they are only told of.
+    #[serde(default)]
+    pub repair: bool,
+    /// The `next` of the page before. Absent: the first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Members of this page: 1 to 200, 50 unless said. Each is a look-up in the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+impl Example for Reconciling {
+    fn example() -> Self {
+        Self { repair: false, after: None, limit: Some(50) }
     }
+}
+
+pub(super) async fn reconcile(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
+    let Reconciling { repair, after, limit } = call.body()?;
+    let wanted = Wanted::from(after.as_deref(), limit)?;
+    let after = wanted.after::<uuid::Uuid>()?.map(MemberId);
+    let mending = if repair { Mending::Repairs } else { Mending::Reports };
+    let members = registry(admin, call, &|_| {})?;
+    let looked = members.reconcile(after, wanted.limit, mending).await?;
+    let mut items: Vec<FindingView> = looked.findings.iter().map(FindingView::of).collect();
+    // With the last page, so that they are looked for once.
+    if looked.next.is_none()
+        && let Some(unclaimed) = members.unclaimed().await?
+    {
+        items.extend(unclaimed.iter().map(FindingView::of));
+    }
+    let next = looked.next.map(|id| Wanted::cursor(&id.to_string()));
+    Answer::json(&Page { items, next })
 }

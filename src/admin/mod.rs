@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod audit;
 pub mod call;
+pub mod cases;
 mod confirm;
 pub mod connector;
 mod door;

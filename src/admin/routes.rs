@@ -1,99 +1,16 @@
 //! THE table of the admin API: every call with what it needs, takes and gives. The router, the permissions, the OpenAPI
 //! document and the tests are made from it, so that none of them can know a call that the others do not.
 
-use futures_util::future::BoxFuture;
-use http::Method;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Serialize;
-use serde_json::Value;
+mod row;
 
+use http::Method;
+
+use self::row::text;
+pub use self::row::{Access, Act, Example, Gives, Parameter, Route, Shape, shape};
 use super::answer::Answer;
-use super::call::Call;
 use super::error::AdminError;
 use super::permissions::Permission;
-use super::{Admin, audit, connector, identity, invites, members, refusals, sessions, settings, status};
-
-/// One call.
-pub struct Route {
-    pub method: Method,
-    /// Below `/api/v1`; parts in braces are the caller's.
-    pub path: &'static str,
-    /// Its name in generated clients.
-    pub operation: &'static str,
-    pub access: Access,
-    pub summary: &'static str,
-    pub parameters: &'static [Parameter],
-    pub takes: Option<Shape>,
-    /// The body; `None`: 204 without one.
-    pub gives: Option<Gives>,
-    /// Changes something that has a version: needs If-Match.
-    pub changes_version: bool,
-    pub act: Act,
-}
-
-/// Does it.
-pub type Act = for<'a> fn(&'a Admin, &'a Call) -> BoxFuture<'a, Result<Answer, AdminError>>;
-
-/// Who may make a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// What it gives is no secret, or the call brings its own proof.
-    Anybody,
-    /// Everybody who is somebody.
-    Recognised,
-    Needs(Permission),
-}
-
-/// One parameter of the query.
-pub struct Parameter {
-    pub name: &'static str,
-    pub about: &'static str,
-    /// A number instead of a text.
-    pub number: bool,
-}
-
-/// A type's schema and an example of it.
-pub struct Shape {
-    pub schema: fn(&mut SchemaGenerator) -> Schema,
-    pub example: fn() -> Value,
-}
-
-/// What comes back.
-pub enum Gives {
-    /// 200 with JSON.
-    Json(Shape),
-    /// 200 with JSON and its ETag.
-    Versioned(Shape),
-    /// 201 with JSON.
-    Created(Shape),
-    /// 200 with another media type.
-    Text(&'static str),
-}
-
-impl Gives {
-    /// Whether it is JSON with an example.
-    #[must_use]
-    pub fn has_example(&self) -> bool {
-        matches!(self, Self::Json(_) | Self::Versioned(_) | Self::Created(_))
-    }
-}
-
-/// A type of the API with a typical value, for the document.
-pub trait Example {
-    fn example() -> Self;
-}
-
-/// The shape of `T`.
-pub const fn shape<T: JsonSchema + Example + Serialize>() -> Shape {
-    Shape {
-        schema: |generator| generator.subschema_for::<T>(),
-        example: || serde_json::to_value(T::example()).unwrap_or_default(),
-    }
-}
-
-const fn text(name: &'static str, about: &'static str) -> Parameter {
-    Parameter { name, about, number: false }
-}
+use super::{audit, cases, connector, identity, invites, members, refusals, sessions, settings, status};
 
 const AFTER: Parameter = text("after", "The `next` of the page before. Absent: the first page.");
 const LIMIT: Parameter =
@@ -174,8 +91,41 @@ pub static ROUTES: &[Route] = &[
         operation: "show_member",
         access: Access::Needs(Permission::MembersView),
         summary: "One member.",
-        gives: Some(Gives::Json(shape::<members::MemberView>())),
+        gives: Some(Gives::Versioned(shape::<members::MemberView>())),
         act: |admin, call| Box::pin(members::show(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::PATCH,
+        path: "/members/{member}",
+        operation: "change_member",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Change role and teams of a member's account in the application; what the identity provider decides (provisioning.sync) is refused.",
+        takes: Some(shape::<members::registry::MemberChange>()),
+        gives: Some(Gives::Versioned(shape::<members::MemberView>())),
+        changes_version: true,
+        act: |admin, call| Box::pin(members::change(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/members/{member}",
+        operation: "erase_member",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Erase all personal data of a member here, the audit log's included; the account in the application is left as it is.",
+        gives: Some(Gives::Json(shape::<members::registry::ErasedView>())),
+        act: |admin, call| Box::pin(members::erase(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::POST,
+        path: "/reconciliation",
+        operation: "reconcile_members",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Compare a page of members with the application: accounts that vanished, entitlements that were lost or left borrowed, and with the last page accounts that no member has.",
+        takes: Some(shape::<members::Reconciling>()),
+        gives: Some(Gives::Json(shape::<super::answer::Page<members::registry::FindingView>>())),
+        act: |admin, call| Box::pin(members::reconcile(admin, call)),
         ..READ
     },
     Route {
@@ -194,7 +144,7 @@ pub static ROUTES: &[Route] = &[
         operation: "revoke_member",
         access: Access::Needs(Permission::MembersManage),
         summary: "Revoke access: end the member's sessions at once, and deactivate or delete the account (provisioning.leaver).",
-        gives: Some(Gives::Json(shape::<members::MemberView>())),
+        gives: Some(Gives::Versioned(shape::<members::MemberView>())),
         act: |admin, call| Box::pin(members::revoke(admin, call)),
         ..READ
     },
@@ -204,7 +154,7 @@ pub static ROUTES: &[Route] = &[
         operation: "block_member",
         access: Access::Needs(Permission::MembersManage),
         summary: "Revoke access, and let this account, these identities and this e-mail address in no more.",
-        gives: Some(Gives::Json(shape::<members::MemberView>())),
+        gives: Some(Gives::Versioned(shape::<members::MemberView>())),
         act: |admin, call| Box::pin(members::block(admin, call)),
         ..READ
     },
@@ -214,7 +164,7 @@ pub static ROUTES: &[Route] = &[
         operation: "unblock_member",
         access: Access::Needs(Permission::MembersManage),
         summary: "Take a block back; the account comes back with the next sign-in.",
-        gives: Some(Gives::Json(shape::<members::MemberView>())),
+        gives: Some(Gives::Versioned(shape::<members::MemberView>())),
         act: |admin, call| Box::pin(members::unblock(admin, call)),
         ..READ
     },
@@ -364,6 +314,50 @@ pub static ROUTES: &[Route] = &[
         summary: "Send an invite by mail, again or for the first time.",
         gives: Some(Gives::Versioned(shape::<invites::InviteView>())),
         act: |admin, call| Box::pin(invites::send(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/cases",
+        operation: "list_cases",
+        access: Access::Needs(Permission::MembersView),
+        summary: "Sign-ins that wait for a decision, and those that were decided; the newest first.",
+        parameters: &[
+            text("standing", "Only those that are \"waiting\", \"linked\", \"denied\" or \"used\"."),
+            AFTER,
+            LIMIT,
+        ],
+        gives: Some(Gives::Json(shape::<super::answer::Page<cases::CaseView>>())),
+        act: |admin, call| Box::pin(cases::list(admin, call)),
+        ..READ
+    },
+    Route {
+        path: "/cases/{case}",
+        operation: "show_case",
+        access: Access::Needs(Permission::MembersView),
+        summary: "One case: who asks for which account, and what was decided.",
+        gives: Some(Gives::Versioned(shape::<cases::CaseView>())),
+        act: |admin, call| Box::pin(cases::show(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::PUT,
+        path: "/cases/{case}/decision",
+        operation: "decide_case",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Decide whether the account is this person's; may be reversed until a sign-in came in by it.",
+        takes: Some(shape::<cases::Deciding>()),
+        gives: Some(Gives::Versioned(shape::<cases::CaseView>())),
+        changes_version: true,
+        act: |admin, call| Box::pin(cases::put_decision(admin, call)),
+        ..READ
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/cases/{case}",
+        operation: "withdraw_case",
+        access: Access::Needs(Permission::MembersManage),
+        summary: "Forget a case: the person's next sign-in asks anew.",
+        act: |admin, call| Box::pin(cases::remove(admin, call)),
         ..READ
     },
     Route {

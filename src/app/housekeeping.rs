@@ -46,6 +46,9 @@ pub(super) fn sweep(tasks: &Tasks, sessions: &Arc<Sessions>, process: &Process) 
             if let Err(error) = store.sweep_logins(clock.now()).await {
                 tracing::warn!(%error, "expired logins could not be dropped");
             }
+            if let Err(error) = store.sweep_cases(clock.now()).await {
+                tracing::warn!(%error, "cases that have ended could not be dropped");
+            }
             crate::observe::metrics::sessions(sessions.in_memory(), sessions.store_away_since().is_some());
         }
     });

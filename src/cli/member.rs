@@ -1,4 +1,6 @@
-//! `narthex member list | show`: who is a member, from the store of a running narthex.
+//! `narthex member`: who is a member, and what is done with them, at the store of a running narthex.
+
+mod acts;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,11 +10,11 @@ use clap::{Args, Subcommand};
 use super::admin::stored;
 use super::session::{subject, told};
 use super::{CANNOT, NOT_SO, block_on, complain};
+use crate::admin::AdminError;
 use crate::admin::members::MemberView;
 use crate::app::Beside;
 use crate::config::Settings;
-use crate::model::{AccountId, IdpId, MemberId, Subject};
-use crate::store::StoreError;
+use crate::model::{AccountId, Fault, IdpId, MemberId, Subject};
 use crate::store::lists::MembersLike;
 
 #[derive(Debug, Subcommand)]
@@ -32,6 +34,20 @@ pub(super) enum MemberCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Give the member's account another role in the application
+    Role(acts::RoleArgs),
+    /// Put the member's account into teams, and take it out of others
+    Teams(acts::TeamsArgs),
+    /// End the sessions, and deactivate or delete the account (provisioning.leaver)
+    Revoke(acts::Whom),
+    /// As revoke, and let nobody in any more by this account, these identities or these e-mail addresses
+    Block(acts::Whom),
+    /// Take a block back
+    Unblock(acts::Whom),
+    /// Erase all personal data of a member here; the account in the application is left as it is
+    Erase(acts::EraseArgs),
+    /// Compare the members with the application's accounts, and bring records that do not fit in line
+    Reconcile(acts::ReconcileArgs),
 }
 
 #[derive(Debug, Args)]
@@ -58,7 +74,7 @@ pub(super) fn run(config: &Path, command: MemberCommand) -> u8 {
                 Ok(code) => code,
                 Err(error) => {
                     complain(&error.to_string());
-                    CANNOT
+                    if error.fault() == Fault::Client { NOT_SO } else { CANNOT }
                 }
             }
         }),
@@ -70,12 +86,20 @@ async fn at_store(
     settings: &Settings,
     command: MemberCommand,
     out: &mut (dyn Write + Send),
-) -> Result<u8, StoreError> {
-    let beside = Beside::open(settings).await?;
+) -> Result<u8, AdminError> {
+    use acts::Act;
     let (like, json, one) = match command {
+        MemberCommand::Role(args) => return acts::act(settings, Act::Role(args), out).await,
+        MemberCommand::Teams(args) => return acts::act(settings, Act::Teams(args), out).await,
+        MemberCommand::Revoke(whom) => return acts::act(settings, Act::Revoke(whom), out).await,
+        MemberCommand::Block(whom) => return acts::act(settings, Act::Block(whom), out).await,
+        MemberCommand::Unblock(whom) => return acts::act(settings, Act::Unblock(whom), out).await,
+        MemberCommand::Erase(args) => return acts::act(settings, Act::Erase(args), out).await,
+        MemberCommand::Reconcile(args) => return acts::act(settings, Act::Reconcile(args), out).await,
         MemberCommand::List { which, json } => (which.like(), json, false),
         MemberCommand::Show { member, json } => (MembersLike::Id(MemberId(member)), json, true),
     };
+    let beside = Beside::open(settings).await?;
     let found = beside.members(&like).await;
     beside.close().await;
     let found = found?;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod audit;
+mod case;
 mod check;
 mod connector;
 mod connector_life;
@@ -78,7 +79,7 @@ enum Command {
         #[command(subcommand)]
         session: session::SessionCommand,
     },
-    /// Who is a member
+    /// Who is a member; their roles and teams, revoking, blocking, erasing, reconciling
     Member {
         #[command(flatten)]
         file: ConfigFile,
@@ -91,6 +92,13 @@ enum Command {
         file: ConfigFile,
         #[command(subcommand)]
         invite: invite::InviteCommand,
+    },
+    /// Sign-ins that wait for your decision
+    Case {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        case: case::CaseCommand,
     },
     /// The provisioning settings that hold, which may have been changed at run time
     Settings {
@@ -166,6 +174,7 @@ pub fn run() -> ExitCode {
         Command::Session { file, session } => session::run(&file.config, session),
         Command::Member { file, member } => member::run(&file.config, member),
         Command::Invite { file, invite } => invite::run(&file.config, invite),
+        Command::Case { file, case } => case::run(&file.config, case),
         Command::Settings { file, settings } => settings::run(&file.config, settings),
         Command::Admin { file, admin } => admin::run(&file.config, &admin),
         Command::Mapping { file, mapping } => mapping::run(&file.config, &mapping),

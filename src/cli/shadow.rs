@@ -69,12 +69,14 @@ async fn report(settings: &Settings, forget: bool, json: bool, out: &mut (dyn Wr
 }
 
 /// What each outcome means, in the order of the report.
-const OUTCOMES: [(&str, &str); 7] = [
+const OUTCOMES: [(&str, &str); 9] = [
     ("created", "would get an account"),
     ("recreated", "would get an account again, since the former one is gone"),
     ("completed", "would get the rest of an unfinished account"),
     ("adopted", "would take over the account that is there"),
+    ("linked", "would become the member whose account it is, as a further identity"),
     ("existing", "have an account through narthex"),
+    ("on_record", "would come in by what is on record, since the application did not answer"),
     ("forwarded", "would come in without account"),
     ("refused", "would be refused"),
 ];

@@ -65,11 +65,12 @@ fn told(findings: &[Finding], json: bool, out: &mut (dyn Write + Send)) -> u8 {
     }
     let wrong = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
     if !json {
-        text.push_str(&match wrong {
+        let counted = match wrong {
             0 => "nothing is wrong with what was tried\n".to_owned(),
             1 => "1 item is wrong\n".to_owned(),
             wrong => format!("{wrong} items are wrong\n"),
-        });
+        };
+        text.push_str(&counted);
     }
     let code = if wrong == 0 { FINE } else { NOT_SO };
     // Nobody reads a pipe that is closed.

@@ -269,6 +269,10 @@ pub struct Provisioning {
     pub allowed_email_domains: Vec<String>,
     /// (F7)
     pub on_existing: OnExisting,
+    /// (A2)
+    pub on_error: OnError,
+    /// (F8)
+    pub link_identities: bool,
     /// (F7)
     pub match_username: bool,
     /// (G2) Usernames or e-mails, compared case-insensitively.
@@ -372,6 +376,15 @@ pub enum AttributeSource {
 pub enum OnExisting {
     Adopt,
     Deny,
+    /// Waits for an administrator.
+    Ask,
+}
+
+/// What becomes of a sign-in that the application's API fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    Deny,
+    Admit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! The loader as an operator meets it: texts of errors, positions, overrides, rules.
 
+mod existing;
 mod lifecycle;
 mod mapping;
 mod notify;

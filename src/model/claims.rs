@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 /// The claims of one sign-in as a bounded JSON object. OIDC claims stand as they came; other protocols
 /// put lists of texts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Claims(Map<String, Value>);
 

@@ -6,7 +6,7 @@ use super::{Claims, IdpId, Subject, UnixTime};
 
 /// One person as one identity provider described them at one sign-in. Plain data: that it was verified is
 /// said by `identify::Verified`, which wraps it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     pub idp: IdpId,
     pub subject: Subject,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{IdpId, MemberId, Subject, UnixTime};
+use super::{Identity, IdpId, MemberId, Subject, UnixTime};
 
 /// What is to be done. Every kind is idempotent and looks at what is there first: it may run any number of times,
 /// and after something newer has made it needless.
@@ -14,6 +14,9 @@ pub enum Task {
     /// Looks for an account whose creation was intended and never finished, and deletes it. Recorded with the
     /// intent, where the account would have been an ephemeral one (E1).
     AbandonedCreation { idp: IdpId, subject: Subject, username: String, email: Option<String> },
+    /// Does what a sign-in at this time left undone that came in while the application could not be reached
+    /// (PROVISIONING.md A2).
+    CatchUp { member: MemberId, generation: u32, at: UnixTime, identity: Box<Identity> },
     /// Brings the account of a user whom a SCIM client keeps here to where that user is then; by the user's id here.
     Push { user: String },
 }
@@ -25,6 +28,7 @@ impl Task {
         match self {
             Self::Settle { member, .. } => Self::settle_key(*member),
             Self::AbandonedCreation { idp, subject, .. } => Self::creation_key(idp, subject),
+            Self::CatchUp { member, .. } => format!("catch up {member}"),
             Self::Push { user } => format!("push {user}"),
         }
     }
@@ -48,6 +52,7 @@ impl Task {
         match self {
             Self::Settle { .. } => "settle",
             Self::AbandonedCreation { .. } => "abandoned_creation",
+            Self::CatchUp { .. } => "catch_up",
             Self::Push { .. } => "push",
         }
     }
@@ -56,7 +61,7 @@ impl Task {
     #[must_use]
     pub fn member(&self) -> Option<MemberId> {
         match self {
-            Self::Settle { member, .. } => Some(*member),
+            Self::Settle { member, .. } | Self::CatchUp { member, .. } => Some(*member),
             Self::AbandonedCreation { .. } | Self::Push { .. } => None,
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod case;
 pub mod claims;
 pub mod console;
 pub mod email;
@@ -25,6 +26,7 @@ pub mod time;
 
 pub use account::{Account, AccountProfile};
 pub use audit::{AuditHead, AuditRecord, ChainId};
+pub use case::{Case, CaseFacts, CaseId, CaseKind, CaseStanding, CaseState};
 pub use claims::Claims;
 pub use console::ConsoleRole;
 pub use email::EmailAddress;

@@ -37,6 +37,8 @@ pub struct ProblemPage<'a> {
     pub sentence: &'a str,
     pub next: Option<&'a Next>,
     pub error_id: Option<&'a str>,
+    /// What an administrator is to decide on.
+    pub case: Option<&'a str>,
 }
 
 #[derive(Template)]

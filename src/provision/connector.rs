@@ -59,6 +59,9 @@ pub enum FindBy<'a> {
     Username(&'a str),
     /// Every active account that holds a privileged role or ownership (G1).
     Privileged,
+    /// Every account, active or not, without its teams, groups and permissions. [`ConnectorError::Unsupported`] where the
+    /// connector cannot list them.
+    Everybody,
 }
 
 /// What to make different. Empty means: nothing to do.

@@ -4,18 +4,21 @@
 //! created) is what an interrupted attempt leaves behind. Whoever takes the lease next is told of it, looks
 //! for the account of that name, compares it exactly, and goes on where the other stopped.
 
+mod search;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::model::invite::InviteId;
-use crate::model::{Account, AccountId, EmailAddress, Identity, IdpId, Member, Origin};
-use crate::observe::audit::{Entry, Event};
+use crate::model::{Account, AccountId, Case, Identity, IdpId, Member, Origin};
+use crate::observe::audit::{Entry, Event, Plain};
 use crate::store::{CreationIntent, CreationLease, Intended, OnUpdate};
 
 use super::apply::{Calls, TRIES};
-use super::connector::{Connector, ConnectorError, FindBy};
+use super::cases::{Existing, Verdict};
+use super::connector::{Connector, ConnectorError};
 use super::explain::{Found, Story};
 use super::faults::fault_point;
 use super::guard::Guarded;
@@ -24,7 +27,7 @@ use super::members::Birth;
 use super::plan::{Operation, Situation, plan};
 use super::provisioner::{Core, How, Settled};
 use super::resolve::Wanted;
-use super::{ProvisionError, existing, members};
+use super::{ProvisionError, members};
 
 /// E1: how long an unfinished creation is left to the person who may try again.
 const UNTIL_CLEANED_UP: Duration = Duration::from_mins(1);
@@ -56,6 +59,8 @@ pub(super) struct Creation<'a> {
     in_doubt: bool,
     /// F6: the invite that was consumed.
     invite: Option<InviteId>,
+    /// F7: what an administrator decided, consumed.
+    case: Option<Case>,
     /// What was found and done, for `explain`.
     story: Story,
 }
@@ -85,6 +90,7 @@ impl<'a> Creation<'a> {
             leased: false,
             in_doubt: false,
             invite: None,
+            case: None,
             story: Story::default(),
         })
     }
@@ -101,7 +107,7 @@ impl<'a> Creation<'a> {
 
     async fn until_whole(mut self, vanished: Option<Vanished>) -> Result<Settled, ProvisionError> {
         let core = self.core;
-        let result = core.in_time(self.deadline, self.attempt(vanished)).await;
+        let result = core.in_time(self.deadline, Box::pin(self.attempt(vanished))).await;
         if self.leased {
             let Identity { idp, subject, .. } = self.identity;
             let keep_intent = result.is_err() && self.in_doubt;
@@ -200,9 +206,8 @@ impl<'a> Creation<'a> {
             let account = self.complete(account, &wanted).await?;
             return self.finish(vanished, account, &wanted, How::Completed).await;
         }
-        if let Some(account) = self.existing(&wanted).await? {
-            self.story.found = Found::Existing(Box::new(account.clone()));
-            return self.finish(vanished, account, &wanted, How::Adopted).await;
+        if let Some(existing) = self.existing(&wanted, vanished.is_some()).await? {
+            return self.meet(vanished, existing, &wanted).await;
         }
         // F9: recorded after "not found" and before the call, so that a crash between them is known of.
         let Identity { idp, subject, .. } = self.identity;
@@ -233,11 +238,8 @@ impl<'a> Creation<'a> {
                 let how = if vanished.is_some() { How::Recreated } else { How::Created };
                 self.finish(vanished, account, &wanted, how).await
             }
-            Born::Conflict { excerpt } => match self.existing(&wanted).await? {
-                Some(account) => {
-                    self.story.found = Found::Existing(Box::new(account.clone()));
-                    self.finish(vanished, account, &wanted, How::Adopted).await
-                }
+            Born::Conflict { excerpt } => match self.existing(&wanted, vanished.is_some()).await? {
+                Some(existing) => self.meet(vanished, existing, &wanted).await,
                 None => Err(ProvisionError::UnexplainedConflict { excerpt }),
             },
         }
@@ -303,72 +305,59 @@ impl<'a> Creation<'a> {
         Ok(account)
     }
 
-    /// F9: the account that an earlier try of ours made.
-    async fn ours(&self, intended: &str, wanted: &Wanted) -> Result<Option<Account>, ProvisionError> {
-        let features = self.connector.features();
-        let found = self.found(FindBy::Username(intended)).await?;
-        let found = existing::with_username(found, intended, features);
-        let [account] = found.as_slice() else { return Ok(None) };
-        let own = self.calls().patiently(|| self.connector.own_account()).await?;
-        let ours = existing::is_ours(account, intended, wanted, features)
-            && own != Some(&account.id)
-            && self.core.store.find_member_by_account(&account.id).await?.is_none();
-        Ok(ours.then(|| account.clone()))
-    }
-
-    /// F7.
-    pub(super) async fn existing(&self, wanted: &Wanted) -> Result<Option<Account>, ProvisionError> {
-        let features = self.connector.features();
-        let mut by_email = Vec::new();
-        if let Some(email) = &wanted.email {
-            let found = self.found(FindBy::Email(&email.address)).await?;
-            by_email = existing::with_email(found, &email.address, features);
+    /// F7, F8: an account that is there already.
+    async fn meet(
+        &mut self,
+        vanished: Option<Vanished>,
+        existing: Existing,
+        wanted: &Wanted,
+    ) -> Result<Settled, ProvisionError> {
+        let Existing { account, holder, verdict } = existing;
+        let core = self.core;
+        let by = match verdict {
+            Verdict::Ask(facts) => return Err(core.ask(self.identity, &account, facts).await?),
+            Verdict::Adopt { by } | Verdict::Join { by } => by,
+        };
+        if let Some(case) = by {
+            self.case = Some(core.claim_case(case).await?);
+            fault_point!(core, CaseClaimed);
         }
-        self.other_email_is_free(wanted, &by_email).await?;
-        let username = &wanted.profile.profile.username;
-        let found = self.found(FindBy::Username(username)).await?;
-        let by_username = existing::with_username(found, username, features);
-        if by_email.is_empty() && by_username.is_empty() {
-            return Ok(None);
-        }
-        let own = self.calls().patiently(|| self.connector.own_account()).await?;
-        let chosen = existing::choose(wanted, &self.core.settings, &by_email, &by_username, own)?;
-        if let Some(account) = &chosen
-            && let Some(other) = self.core.store.find_member_by_account(&account.id).await?
-            && !self.is_this_person(&other)
-        {
-            let username = account.profile.username.clone();
-            return Err(ProvisionError::LinkedToAnotherMember { username });
-        }
-        Ok(chosen)
-    }
-
-    /// Where the account is to get another e-mail than the identity's (a constant, a template): nobody else
-    /// may have it, whatever the application thinks of two accounts with one e-mail.
-    async fn other_email_is_free(&self, wanted: &Wanted, known: &[Account]) -> Result<(), ProvisionError> {
-        let given = wanted.profile.profile.email.as_deref();
-        let Some(given) = given.and_then(|given| EmailAddress::parse(given).ok()) else { return Ok(()) };
-        if wanted.email.as_ref().is_some_and(|email| email.address == given) {
-            return Ok(());
-        }
-        let found = self.found(FindBy::Email(&given)).await?;
-        let found = existing::with_email(found, &given, self.connector.features());
-        match found.iter().find(|account| known.iter().all(|known| known.id != account.id)) {
-            None => Ok(()),
-            Some(account) => {
-                let username = account.profile.username.clone();
-                Err(ProvisionError::ExistingAccountUnverifiedEmail { username })
+        match holder {
+            None => {
+                self.story.found = Found::Existing(Box::new(account.clone()));
+                self.finish(vanished, account, wanted, How::Adopted).await
             }
+            Some(member) => self.join(member, account).await,
         }
     }
 
-    async fn found(&self, by: FindBy<'_>) -> Result<Vec<Account>, ProvisionError> {
-        match self.calls().patiently(|| self.connector.find(by)).await {
-            Ok(found) => Ok(found),
-            // An application without e-mails cannot be asked for one.
-            Err(ConnectorError::NotFound { .. } | ConnectorError::Unsupported { .. }) => Ok(Vec::new()),
-            Err(error) => Err(error.into()),
+    /// F8: a further identity of a member; whatever its account needs is done as at any sign-in.
+    async fn join(&mut self, member: Member, account: Account) -> Result<Settled, ProvisionError> {
+        let core = self.core;
+        let Identity { idp, subject, .. } = self.identity;
+        if core.store.link_identity(member.id, idp, subject).await? {
+            let mut entry = Entry::new(Event::MemberLinked).by_person(idp, subject).member(member.id);
+            if let Some(case) = &self.case {
+                entry = entry.field("case", Plain::name(&case.id.to_string()));
+            }
+            core.audit.record(entry.field("rule", "F8"));
         }
+        fault_point!(core, IdentityLinked);
+        // Another sign-in of the same person may have been faster, or the member is gone.
+        let linked = core.store.find_member(idp, subject).await?.filter(|linked| linked.id == member.id);
+        let linked = linked.ok_or(ProvisionError::BusyElsewhere)?;
+        if let Some(case) = self.case.take() {
+            core.finish_case(case, linked.id).await;
+        }
+        if let Some(id) = self.invite {
+            core.finish_invite(self.identity, id, linked.id).await;
+        }
+        self.in_doubt = false;
+        let mut story = std::mem::take(&mut self.story);
+        story.found = Found::Member(Box::new(account));
+        let fitted = core.returning(linked, self.identity, self.deadline).await?;
+        story.done.extend(fitted.story.done);
+        Ok(Settled { how: How::Linked, story, ..fitted })
     }
 
     /// Records the member; the last step, so that whoever finds a member finds a whole account.
@@ -388,6 +377,7 @@ impl<'a> Creation<'a> {
         let birth = Birth {
             account: &account,
             origin: match self.invite {
+                _ if adopted && self.case.is_some() => Origin::Manual,
                 _ if adopted => Origin::Adopted,
                 Some(_) => Origin::Invite,
                 None if self.identity.idp == IdpId::scim() => Origin::Scim,
@@ -430,13 +420,20 @@ impl<'a> Creation<'a> {
         if let Some(id) = self.invite {
             core.finish_invite(self.identity, id, member.id).await;
         }
+        let case = self.case.take();
         let event = match how {
             How::Created | How::Existing => Event::AccountCreated,
             How::Completed => Event::AccountCompleted,
+            How::Adopted if case.is_some() => Event::MemberLinked,
             How::Adopted => Event::AccountAdopted,
+            How::Linked | How::OnRecord => Event::MemberLinked,
             How::Recreated => Event::AccountRecreated,
         };
-        let entry = Entry::new(event).about(&self.identity.idp, &self.identity.subject).member(member.id);
+        let mut entry = Entry::new(event).about(&self.identity.idp, &self.identity.subject).member(member.id);
+        if let Some(case) = case {
+            entry = entry.field("case", Plain::name(&case.id.to_string()));
+            core.finish_case(case, member.id).await;
+        }
         core.audit.record(entry.after(&account).field("generation", member.generation));
         let story = std::mem::take(&mut self.story);
         Ok(Settled { member, account, grant: None, how, story })

@@ -56,7 +56,7 @@ impl Core {
         }
     }
 
-    fn decide(
+    pub(super) fn decide(
         &self,
         identity: &Identity,
         member: Option<&Member>,
@@ -69,7 +69,7 @@ impl Core {
         Ok(resolve(&Question { identity, settings, authority, features, names, member, invited }))
     }
 
-    async fn names_within(
+    pub(super) async fn names_within(
         &self,
         at_most: Duration,
         kinds: &BTreeSet<Kind>,

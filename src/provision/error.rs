@@ -1,6 +1,6 @@
 //! Why a verified identity did not become a session: one variant per rule of PROVISIONING.md.
 
-use crate::model::{AccountId, Fault, IdpId};
+use crate::model::{AccountId, CaseId, Fault, IdpId};
 use crate::platform::entropy::NoEntropy;
 use crate::store::StoreError;
 
@@ -89,6 +89,24 @@ pub enum ProvisionError {
     /// F7, F8.
     #[error("F7: the account `{username}` is linked to another member")]
     LinkedToAnotherMember { username: String },
+    /// F7, F8: nobody but an administrator may say whose it is. `case`: what waits for the decision.
+    #[error(
+        "{rule}: whether this identity gets the account `{username}` waits for an administrator: {why}; \
+         `narthex case list` has what waits"
+    )]
+    WaitsForAdministrator { rule: &'static str, username: String, why: &'static str, case: Option<CaseId> },
+    /// F7, F8.
+    #[error(
+        "{rule}: an administrator decided that this identity does not get the account `{username}`; \
+         `narthex case list --standing denied` has the decision, which may be reversed"
+    )]
+    CaseDenied { rule: &'static str, username: String },
+    /// F7, F8.
+    #[error(
+        "F7: this identity has asked for {most} accounts already, and is not asked about `{username}` as well; \
+         decide on its cases or withdraw them"
+    )]
+    TooManyCases { username: String, most: usize },
     /// F7: the application reported a conflict, yet no account of this name or e-mail is to be seen.
     #[error("F7: the application says that the account exists, but none matches: {excerpt}")]
     UnexplainedConflict { excerpt: String },
@@ -151,6 +169,9 @@ impl ProvisionError {
             | Self::OwnAccount { .. }
             | Self::ProtectedAccount { .. }
             | Self::LinkedToAnotherMember { .. }
+            | Self::WaitsForAdministrator { .. }
+            | Self::CaseDenied { .. }
+            | Self::TooManyCases { .. }
             | Self::AccountDeactivated { .. }
             | Self::Blocked
             | Self::AccountVanished => Fault::Person,
@@ -206,6 +227,9 @@ impl ProvisionError {
             Self::OwnAccount { .. } => "own_account",
             Self::ProtectedAccount { .. } => "protected_account",
             Self::LinkedToAnotherMember { .. } => "linked_to_another_member",
+            Self::WaitsForAdministrator { .. } => "waits_for_administrator",
+            Self::CaseDenied { .. } => "case_denied",
+            Self::TooManyCases { .. } => "too_many_cases",
             Self::UnexplainedConflict { .. } => "unexplained_conflict",
             Self::AccountDeactivated { .. } => "account_deactivated",
             Self::Blocked => "blocked",
@@ -263,6 +287,9 @@ impl ProvisionError {
             | Self::OwnAccount { .. }
             | Self::ProtectedAccount { .. }
             | Self::LinkedToAnotherMember { .. }
+            | Self::WaitsForAdministrator { .. }
+            | Self::CaseDenied { .. }
+            | Self::TooManyCases { .. }
             | Self::UnexplainedConflict { .. }
             | Self::AccountDeactivated { .. }
             | Self::Blocked
@@ -273,6 +300,15 @@ impl ProvisionError {
             | Self::Implausible { .. }
             | Self::Store(_)
             | Self::Random(_) => false,
+        }
+    }
+
+    /// What waits for an administrator's decision.
+    #[must_use]
+    pub fn case(&self) -> Option<CaseId> {
+        match self {
+            Self::WaitsForAdministrator { case, .. } => *case,
+            _ => None,
         }
     }
 
@@ -313,9 +349,18 @@ impl ProvisionError {
             | Self::OwnAccount { .. }
             | Self::ProtectedAccount { .. }
             | Self::LinkedToAnotherMember { .. }
+            | Self::TooManyCases { .. }
             | Self::UnexplainedConflict { .. } => {
                 "Your sign-in cannot be connected to an account in this application by itself. \
                  Ask the application's administrator, and give the error id."
+            }
+            Self::WaitsForAdministrator { .. } => {
+                "There is an account in this application that may be yours. An administrator has been asked whether it \
+                 is. Sign in again once that is decided; until then there is nothing that you need to do."
+            }
+            Self::CaseDenied { .. } => {
+                "An administrator of this application has looked at your sign-in and did not let it in. \
+                 Ask the application's administrator if that is wrong, and give the error id."
             }
             Self::Connector(ConnectorError::NoSeats { .. }) => {
                 "This application has no seats left. Ask the application's administrator."

@@ -2,7 +2,7 @@
 //! never adopted.
 
 use crate::config::settings::{OnExisting, Provisioning};
-use crate::model::{Account, AccountId, EmailAddress};
+use crate::model::{Account, EmailAddress};
 
 use super::ProvisionError;
 use super::connector::{CaseRule, Features};
@@ -50,29 +50,49 @@ fn distinct(found: Vec<Account>, matches: impl Fn(&Account) -> bool) -> Vec<Acco
     kept
 }
 
-/// F7: the one account to adopt, or none.
+/// An account that matches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    pub account: Account,
+    pub by: MatchedBy,
+}
+
+/// What an account matches by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchedBy {
+    /// An e-mail that the identity provider may speak for and has verified (F1).
+    Email,
+    /// `match_username`.
+    Username,
+}
+
+/// F7: the one account that matches, or none. What may become of it is [`super::cases::verdict`]'s.
 ///
 /// # Errors
-/// Where an account stands in the way that may not be adopted.
+/// Where an account stands in the way that does not match.
 pub fn choose(
     wanted: &Wanted,
     settings: &Provisioning,
     by_email: &[Account],
     by_username: &[Account],
-    own_account: Option<&AccountId>,
-) -> Result<Option<Account>, ProvisionError> {
+) -> Result<Option<Candidate>, ProvisionError> {
     let verified = wanted.email.as_ref().is_some_and(|email| email.verified);
-    let candidate = match (by_email, by_username) {
+    let (account, by) = match (by_email, by_username) {
         ([], []) => return Ok(None),
-        ([one], _) if verified => one,
+        ([one], _) if verified => (one, MatchedBy::Email),
         ([one], _) => {
             let username = one.profile.username.clone();
             return Err(match settings.on_existing {
                 OnExisting::Deny => ProvisionError::ExistingAccount { username },
-                OnExisting::Adopt => ProvisionError::ExistingAccountUnverifiedEmail { username },
+                // SECURITY: nobody has administrators asked about an account by claiming its address.
+                OnExisting::Adopt | OnExisting::Ask => {
+                    ProvisionError::ExistingAccountUnverifiedEmail { username }
+                }
             });
         }
-        ([], [one]) if settings.match_username && wanted.profile.username_as_said => one,
+        ([], [one]) if settings.match_username && wanted.profile.username_as_said => {
+            (one, MatchedBy::Username)
+        }
         ([], [one]) => {
             return Err(ProvisionError::UsernameTaken { username: one.profile.username.clone() });
         }
@@ -83,23 +103,7 @@ pub fn choose(
             return Err(ProvisionError::AmbiguousAccount { by: "the e-mail", count: several.len() });
         }
     };
-    let username = candidate.profile.username.clone();
-    if settings.on_existing == OnExisting::Deny {
-        return Err(ProvisionError::ExistingAccount { username });
-    }
-    if own_account == Some(&candidate.id) {
-        return Err(ProvisionError::OwnAccount { username });
-    }
-    if is_protected(&settings.protected_accounts, &username, candidate.profile.email.as_deref()) {
-        return Err(ProvisionError::ProtectedAccount { username });
-    }
-    if candidate.privileged || candidate.entitlements.owner {
-        return Err(ProvisionError::PrivilegedAccount { username });
-    }
-    if !candidate.active {
-        return Err(ProvisionError::AccountDeactivated { username });
-    }
-    Ok(Some(candidate.clone()))
+    Ok(Some(Candidate { account: account.clone(), by }))
 }
 
 /// G2: by username or e-mail, whatever the case.

@@ -24,6 +24,8 @@ fault_points! {
     CreationLeased: "The right to create was taken.";
     CreationIntended: "The intent to create was recorded.";
     AccountCreated: "The application made the account.";
+    CaseClaimed: "What an administrator decided was consumed.";
+    IdentityLinked: "A further identity became a member's.";
     TeamMade: "The application made a team.";
     AccountCompleted: "The account has all its entitlements.";
     MemberRecorded: "The new member was recorded.";
@@ -40,6 +42,13 @@ fault_points! {
     ChangesRecorded: "What was changed was recorded.";
     ProfileUpdated: "The application changed the profile.";
     LoginRecorded: "The sign-in was recorded.";
+    // A sign-in on record (A2).
+    CatchUpPut: "The job that catches up was recorded.";
+    AdmissionReleased: "The right to work on the member was given up.";
+    // The job that catches up.
+    CatchUpFound: "The account was looked up by the job that catches up.";
+    CatchUpRecorded: "It was recorded that the sign-in was caught up with.";
+    AdmittedEnded: "The sessions of a sign-in ended that should not have been.";
     // A job.
     JobClaimed: "A job was claimed.";
     JobHeld: "The right to work on the member was taken for a job.";

@@ -15,7 +15,7 @@ use super::fate::{Fate, wanted_state};
 use super::faults::fault_point;
 use super::leases::{Lease, MARGIN};
 use super::provisioner::Core;
-use super::{ProvisionError, Provisioner, existing, measures};
+use super::{ProvisionError, Provisioner, existing, measures, pushed};
 
 /// How many jobs one process works on at once.
 const WORKERS: usize = 4;
@@ -30,7 +30,7 @@ const LAST_DELAY: Duration = Duration::from_hours(1);
 const BUSY: Duration = Duration::from_secs(1);
 
 /// How a job went, short of errors.
-enum Went {
+pub(super) enum Went {
     Done,
     /// There will be something to do then.
     Again(UnixTime),
@@ -98,6 +98,9 @@ impl Core {
             Task::AbandonedCreation { idp, subject, email, .. } => {
                 self.clean_up(idp, subject, email.as_deref(), deadline).await
             }
+            Task::CatchUp { member, generation, at, identity } => {
+                self.catch_up(*member, (*generation, *at), identity, deadline).await
+            }
             Task::Push { user } => {
                 let again = self.in_time(deadline, Box::pin(self.push(user, deadline))).await;
                 again.map(|again| again.map_or(Went::Done, Went::Again))
@@ -121,7 +124,15 @@ impl Core {
             error => matches!(job.task, Task::Push { .. }) && !error.retryable(),
         };
         if permanent {
-            let entry = Entry::new(Event::JobStuck).field("kind", kind);
+            let mut entry = Entry::new(Event::JobStuck).field("kind", kind);
+            entry = match &job.task {
+                Task::Settle { member, .. } | Task::CatchUp { member, .. } => entry.member(*member),
+                Task::AbandonedCreation { idp, subject, .. } => entry.about(idp, subject),
+                Task::Push { user } => match pushed::subject(user) {
+                    Some(subject) => entry.about(&IdpId::scim(), &subject),
+                    None => entry,
+                },
+            };
             self.audit.record(entry.personal("key", &key).personal("reason", &reason));
             return JobOutcome::Parked { reason };
         }
@@ -138,21 +149,37 @@ impl Core {
         JobOutcome::PutOff { until, reason: Some(reason) }
     }
 
+    /// Does what a member's job would do, at once.
+    pub(super) async fn settle_now(
+        self: &Arc<Self>,
+        id: MemberId,
+        generation: u32,
+        deadline: Instant,
+    ) -> Result<(), ProvisionError> {
+        self.settle_member(id, generation, deadline).await.map(drop)
+    }
+
+    /// The right to work on a member, or why the job does not have it.
+    pub(super) async fn held_for_job(&self, id: MemberId) -> Result<Result<Lease, Went>, ProvisionError> {
+        match self.try_hold(id).await {
+            Ok(Ok(lease)) => Ok(Ok(lease)),
+            // Whoever has it may be done long before that.
+            Ok(Err(until)) => Ok(Err(Went::Again(until.min(self.platform.clock.now().after(BUSY))))),
+            // There is no such member any more.
+            Err(ProvisionError::Store(StoreError::Gone { .. })) => Ok(Err(Went::Done)),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn settle_member(
         self: &Arc<Self>,
         id: MemberId,
         generation: u32,
         deadline: Instant,
     ) -> Result<Went, ProvisionError> {
-        let lease = match self.try_hold(id).await {
-            Ok(Ok(lease)) => lease,
-            // Whoever has it may be done long before that.
-            Ok(Err(until)) => {
-                return Ok(Went::Again(until.min(self.platform.clock.now().after(BUSY))));
-            }
-            // There is no such member any more.
-            Err(ProvisionError::Store(StoreError::Gone { .. })) => return Ok(Went::Done),
-            Err(error) => return Err(error),
+        let lease = match self.held_for_job(id).await? {
+            Ok(lease) => lease,
+            Err(went) => return Ok(went),
         };
         fault_point!(self, JobHeld);
         let holder = lease.holder;

@@ -33,7 +33,7 @@ pub fn baseline(held: &Items, loans: &Loans) -> Baseline {
 
 /// Whether what the application holds is what narthex put there. A team that was given without a role has the one that
 /// the application gives by itself.
-fn is_ours(item: &Item, loan: &Loan, now: Option<&String>) -> bool {
+pub(super) fn is_ours(item: &Item, loan: &Loan, now: Option<&String>) -> bool {
     let any_role = matches!(item, Item::Team(_)) && loan.put.contains(&Some(String::new()));
     loan.put.iter().any(|put| put.as_ref() == now) || any_role && now.is_some()
 }

@@ -11,8 +11,10 @@
 
 pub mod access;
 pub mod apply;
+pub mod assign;
 pub mod attributes;
 pub mod breaker;
+pub mod cases;
 pub mod catalogue;
 pub mod connector;
 pub mod creation;
@@ -35,11 +37,13 @@ pub mod loans;
 pub mod measures;
 pub mod members;
 pub mod names;
+mod on_record;
 pub mod plan;
 pub mod provisioned;
 pub mod provisioner;
 mod push;
 mod pushed;
+pub mod reconcile;
 pub mod rehearse;
 pub mod resolve;
 pub mod rest;

@@ -71,6 +71,14 @@ impl NameCache {
         self.last.lock().await.as_ref().map(|last| last.names.clone())
     }
 
+    /// The last lists, however old, where all these kinds were asked for.
+    ///
+    /// SECURITY: see [`NameCache::within`].
+    pub async fn known_of(&self, kinds: &BTreeSet<Kind>) -> Option<Arc<Names>> {
+        let last = self.last.lock().await;
+        last.as_ref().filter(|last| kinds.is_subset(&last.kinds)).map(|last| last.names.clone())
+    }
+
     /// The names, listed within `at_most`. Simultaneous callers wait for one listing.
     ///
     /// # Errors

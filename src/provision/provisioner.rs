@@ -26,6 +26,7 @@ use super::flights::{Flights, NameLocks};
 use super::grant::grant;
 use super::guard::Guarded;
 use super::names::NameCache;
+use super::on_record::OnRecord;
 use super::push::Pushing;
 use super::rehearse::Telling;
 use super::resolve::{Resolved, Wanted};
@@ -87,6 +88,10 @@ pub enum How {
     /// An earlier attempt's account, now whole (F9).
     Completed,
     Adopted,
+    /// The identity became a further one of a member (F8).
+    Linked,
+    /// A member came in without the application, by what is on record of the account (A2).
+    OnRecord,
     /// A member's account had vanished (E5).
     Recreated,
 }
@@ -100,6 +105,8 @@ impl How {
             Self::Created => "created",
             Self::Completed => "completed",
             Self::Adopted => "adopted",
+            Self::Linked => "linked",
+            Self::OnRecord => "on_record",
             Self::Recreated => "recreated",
         }
     }
@@ -262,12 +269,28 @@ impl Provisioner {
                 async move { core.settle(&identity, deadline).await }
             })
             .await;
-        let settled = landed?;
+        let granted = match landed {
+            Ok(settled) => {
+                let granting = core.session_grant(identity, &settled, deadline);
+                core.in_time(deadline, granting).await.map(|(own, session)| (settled, own, session))
+            }
+            Err(error) => Err(error),
+        };
+        let (settled, own, session, first) = match granted {
+            Ok((settled, own, session)) => (settled, own, session, first),
+            // A2.
+            Err(error) => match core.admitted_on_record(identity, &error).await {
+                Some(OnRecord { settled, resolved }) => {
+                    let own = settled.grant.clone().unwrap_or_default();
+                    (Arc::new(settled), own, resolved, true)
+                }
+                None => return Err(error),
+            },
+        };
         // G6: a block binds what the identities came with, too, which need not be what the account has.
         if let Some(email) = core.verified_email(identity) {
             core.store.note_email(&identity.idp, &identity.subject, &email).await?;
         }
-        let (own, session) = core.in_time(deadline, core.session_grant(identity, &settled, deadline)).await?;
         let grant = settled.grant.clone().unwrap_or(own);
         // Whoever came while it was done found it done.
         let (how, story) = if first {

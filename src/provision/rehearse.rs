@@ -14,12 +14,14 @@ use crate::model::{
 };
 use crate::store::rehearsals::RehearsalStore;
 
+use super::cases::{self, Existing, Verdict};
 use super::connector::{Connector, ConnectorError, Kind};
 use super::creation::Creation;
 use super::explain::{Admitted, Ending, Explanation, Found, Refusal, UNBORN, expected};
 use super::grant::grant;
 use super::members::{self, Birth};
 use super::names::Standing;
+use super::on_record::OnRecord;
 use super::plan::{Operation, Situation, changed, plan, updated};
 use super::provisioner::{Core, How, Settled};
 use super::resolve::{Decision, Question, Resolved, resolve};
@@ -117,16 +119,25 @@ impl Core {
     pub(super) async fn rehearse(self: &Arc<Self>, identity: &Identity, deadline: Instant) -> Rehearsal {
         let mut explanation = Explanation { rehearsed: true, ..self.begin(identity) };
         let mut standing = None;
-        let acted =
-            self.in_time(deadline, self.act(identity, deadline, &mut explanation, &mut standing)).await;
+        let act = Box::pin(self.act(identity, deadline, &mut explanation, &mut standing));
+        let acted = self.in_time(deadline, act).await;
         let error = match acted {
             Ok(ending) => {
                 explanation.ending = ending;
                 None
             }
             Err(error) => {
-                explanation.ending = Ending::Refused(Refusal::from(&error));
-                Some(error)
+                let on_record = Box::pin(self.rehearsed_on_record(identity, &error, &mut explanation)).await;
+                if let Some(OnRecord { settled: Settled { account, grant, how, .. }, .. }) = on_record {
+                    let Account { profile, entitlements: holds, .. } = account;
+                    let grant = grant.unwrap_or_default();
+                    let admitted = Admitted { how, profile, holds, grant, headers: Vec::new() };
+                    explanation.ending = Ending::Admitted(Box::new(admitted));
+                    None
+                } else {
+                    explanation.ending = Ending::Refused(Refusal::from(&error));
+                    Some(error)
+                }
             }
         };
         Rehearsal { explanation, standing, error }
@@ -181,8 +192,19 @@ impl Core {
         for email in [wanted.profile.profile.email.as_deref(), verified.as_deref()] {
             self.email_is_admitted(identity, email).await?;
         }
-        let existing = Creation::new(self, identity, deadline)?.existing(&wanted).await?;
-        if let Some(account) = existing {
+        let meeting = Creation::new(self, identity, deadline)?.existing(&wanted, member.is_some()).await?;
+        if let Some(Existing { account, holder, verdict }) = meeting {
+            if let Verdict::Ask(facts) = &verdict {
+                return Err(cases::waits(facts, None));
+            }
+            if let Some(mut member) = holder {
+                told.found = Found::Member(Box::new(account.clone()));
+                member.identities.push((identity.idp.clone(), identity.subject.clone()));
+                let later = self.resolved(identity, Some(&member), deadline).await?;
+                resolved.profile = later.profile;
+                let linked = (How::Linked, account);
+                return self.fitted(identity, &member, linked, resolved, deadline, told).await;
+            }
             told.found = Found::Existing(Box::new(account.clone()));
             told.plan = plan(&wanted, Situation::Adopted(&account));
             let birth = Birth {

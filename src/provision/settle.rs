@@ -214,6 +214,16 @@ impl Core {
         Ok(member)
     }
 
+    /// Entitlements given and taken; the first thing that a guard or the application stops is the error.
+    pub(super) async fn change_strictly(
+        &self,
+        account: Account,
+        changes: &[EntitlementChange],
+        deadline: Instant,
+    ) -> Result<Account, ProvisionError> {
+        self.change(account, changes, Guard::Stops, deadline).await
+    }
+
     async fn change(
         &self,
         mut account: Account,
@@ -338,7 +348,7 @@ impl Core {
     }
 
     /// SECURITY: an application that gives a deleted account's id to the next one would have narthex delete that person's.
-    fn is_still_theirs(&self, member: &Member, account: &Account) -> Result<(), ProvisionError> {
+    pub(super) fn is_still_theirs(&self, member: &Member, account: &Account) -> Result<(), ProvisionError> {
         let features = self.guarded()?.features();
         let same_username = same_name(&member.username, &account.profile.username, features.username_case);
         let same_email = member.email.is_some() && member.email == account.profile.email;

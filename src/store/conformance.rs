@@ -3,6 +3,7 @@
 
 mod agreement;
 mod audit;
+mod cases;
 mod feed;
 mod invites;
 mod jobs;
@@ -167,6 +168,7 @@ macro_rules! conformance {
             );
             conformance!(@tests $maker $marks jobs:
                 e2_a_job_is_claimed_when_it_is_due_and_by_one
+                a2_a_job_that_catches_up_keeps_what_the_identity_provider_said
                 e2_of_a_hundred_claims_at_once_each_job_is_had_once
                 e2_the_job_that_is_due_for_longest_is_claimed_first
                 e2_a_done_job_goes_and_one_that_is_put_off_waits_with_its_tries
@@ -194,6 +196,9 @@ macro_rules! conformance {
                 members_are_listed_by_id_and_in_pages
                 members_are_found_by_the_beginning_of_address_or_username
                 members_are_found_by_account_and_by_identity
+                f8_whether_a_member_came_with_an_address_is_known
+                e6_of_an_erased_member_nothing_is_left_and_of_others_everything
+                g6_a_blocked_member_is_not_erased
             );
             conformance!(@tests $maker $marks invites:
                 f6_an_invite_is_found_and_listed_as_it_was_added
@@ -226,6 +231,7 @@ macro_rules! conformance {
                 s3_the_log_is_read_page_by_page_by_chain
                 s3_entries_are_listed_by_time_member_and_event
                 e6_what_is_said_of_a_person_is_found_and_erased_and_the_digests_stay
+                e6_what_names_nobody_is_found_by_a_word_that_stands_there_whole
             );
             conformance!(@tests $maker $marks outbox:
                 s4_a_letter_is_claimed_as_it_was_put
@@ -234,6 +240,17 @@ macro_rules! conformance {
                 s4_a_letter_that_was_put_off_is_due_later_and_counted
                 s4_what_is_not_due_waits_and_what_is_due_longest_goes_first
                 s4_of_a_hundred_claims_at_once_exactly_one_gets_a_letter
+            );
+            conformance!(@tests $maker $marks cases:
+                f7_a_case_is_found_and_listed_as_it_was_opened
+                f7_an_identity_has_one_case_about_one_account
+                f7_of_a_hundred_who_ask_at_once_exactly_one_opens_the_case
+                f7_an_identity_has_no_more_cases_than_it_may
+                f7_a_decision_starts_from_the_revision_that_was_seen
+                f7_of_a_hundred_decisions_at_once_exactly_one_is_made
+                f7_a_decided_case_is_not_asked_about_again_unless_it_is_about_something_else
+                f7_what_has_ended_is_swept_and_denials_stay
+                e6_of_an_erased_identity_no_case_is_left
             );
             conformance!(@tests $maker $marks scim:
                 a_resource_is_found_as_it_was_made

@@ -1,10 +1,14 @@
 //! What administrators look at: lists in pages, found by index, and endings by member.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use super::StoreError;
 use super::invites::InviteStore;
-use crate::model::{AccountId, IdpId, MemberId, MemberStatus, Origin, SessionHash, Subject, UnixTime};
+use crate::model::{
+    AccountId, EmailAddress, IdpId, MemberId, MemberStatus, Origin, SessionHash, Subject, UnixTime,
+};
 
 /// Everything that administration needs beside what sign-ins do.
 pub trait AdminStore: SessionListStore + MemberListStore + SettingsStore + InviteStore {}
@@ -67,6 +71,16 @@ pub trait MemberListStore: Send + Sync {
 
     /// How many there are.
     async fn count_members(&self) -> Result<u64, StoreError>;
+
+    /// Whether one of the member's identities came with this verified address last ([`super::StandingStore::note_email`]),
+    /// whatever the case of its ASCII letters.
+    async fn came_with(&self, member: MemberId, email: &EmailAddress) -> Result<bool, StoreError>;
+
+    /// Drops a member with everything that is kept of the person, but for the audit log and what sign-ins did
+    /// (PROVISIONING.md E6): identities, sessions, unfinished creations, jobs, invites by which they came or that are
+    /// for one of their addresses, letters to them or about them. [`StoreError::Gone`]: there is none.
+    /// [`StoreError::Conflict`]: it is blocked, and a block without what it binds would let the person in.
+    async fn erase_member(&self, id: MemberId) -> Result<Erased, StoreError>;
 }
 
 /// Which members.
@@ -78,6 +92,18 @@ pub enum MembersLike {
     Beginning(String),
     Account(AccountId),
     Identity(IdpId, Subject),
+}
+
+/// What [`MemberListStore::erase_member`] dropped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erased {
+    pub identities: Vec<(IdpId, Subject)>,
+    /// The sessions that ended.
+    pub sessions: Vec<SessionHash>,
+    /// Every address that was known of the person, in lower case.
+    pub emails: BTreeSet<String>,
+    pub invites: u64,
+    pub letters: u64,
 }
 
 /// A member's record.
@@ -93,6 +119,8 @@ pub struct MemberRow {
     pub origin: Origin,
     pub status: MemberStatus,
     pub generation: u32,
+    /// Grows with every update.
+    pub revision: u64,
     pub created_at: UnixTime,
     pub last_login_at: UnixTime,
 }

@@ -1,6 +1,7 @@
 //! The store in memory: for tests and `memory:`; gone with the process.
 
 mod audit;
+mod cases;
 mod feed;
 mod invites;
 mod jobs;
@@ -29,6 +30,7 @@ use self::rehearsals::Rehearsals;
 use self::scim::Scim;
 use super::feed::{Changed, session_key};
 use super::{DocumentStore, KeyStore, SessionStore, StoreError, StoredKey};
+use crate::model::case::{Case, CaseId};
 use crate::model::invite::{Invite, InviteId};
 use crate::model::login::MAX_IN_FLIGHT;
 use crate::model::{IdpId, MemberId, SessionHash, SessionRecord, UnixTime};
@@ -57,6 +59,7 @@ struct Tables {
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
     settings: Vec<super::lists::StoredSettings>,
     invites: BTreeMap<InviteId, Invite>,
+    cases: BTreeMap<CaseId, Case>,
     rehearsals: Rehearsals,
     audit: AuditTables,
     outbox: Outbox,

@@ -2,6 +2,7 @@
 //!
 //! Every method is one transaction: it happens whole or not at all, and two callers see one order.
 
+pub mod cases;
 mod columns;
 #[cfg(test)]
 mod conformance;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use self::cases::{CaseStore, OpenedCase};
 use self::feed::FeedStore;
 pub use self::lists::AdminStore;
 use crate::model::audit::{AuditQuery, PartKey};
@@ -71,6 +73,7 @@ pub trait Store:
     + ScimStore
     + FeedStore
     + AdminStore
+    + CaseStore
     + OutboxStore
 {
 }
@@ -87,6 +90,7 @@ impl<T> Store for T where
         + ScimStore
         + FeedStore
         + AdminStore
+        + CaseStore
         + OutboxStore
 {
 }
@@ -324,11 +328,14 @@ pub trait AuditStore: Send + Sync {
     /// Entries in the order of time.
     async fn list_audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError>;
 
-    /// Where something is said of this member, or of whoever has one of these identities; each place once, in order.
+    /// Where something is said of this member, of whoever has one of these identities or, where an entry names nobody
+    /// (whom somebody invited, say), where one of `words` stands as a whole value, whatever the case of its ASCII
+    /// letters: for those, all of them are looked through. Each place once, in order.
     async fn find_audit_parts(
         &self,
         member: Option<MemberId>,
         identities: &[(IdpId, Subject)],
+        words: &[String],
     ) -> Result<Vec<PartKey>, StoreError>;
 
     /// Erases what is said there, with its salt; the digests stay. Returns how many there were.

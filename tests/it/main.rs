@@ -12,6 +12,7 @@
 mod admin;
 mod audit;
 mod browser;
+mod cases;
 mod data_plane;
 mod demo_recipe;
 mod deployment;
@@ -20,6 +21,7 @@ mod full;
 mod lifecycle;
 mod login;
 mod main_job;
+mod members;
 mod parties;
 mod provisioning;
 mod rehearsal;

@@ -500,7 +500,7 @@ async fn with_two_providers_the_person_chooses_and_each_identity_has_its_own_acc
     let landed = deliver(&browser, &browser.follow(&page, &href("saml")).await).await;
     assert_eq!((landed.status.as_u16(), landed.url.path()), (200, "/echo/deep"), "{}", landed.text());
 
-    // F8: an account is one identity's; the other protocol's does not get it by the same address.
+    // F8: an account is one identity's; the other protocol's waits for an administrator, unless link_identities is on.
     let other = Browser::new();
     let page = other.visit(&stack.at("/echo/deep")).await;
     let refused = other.follow(&page, &href("demo")).await;

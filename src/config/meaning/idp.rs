@@ -248,13 +248,19 @@ impl Meaning<'_> {
         let Some(provisioning) = &raw.provisioning else { return };
         let restricts =
             provisioning.allowed_email_domains.as_ref().is_some_and(|domains| !domains.is_empty());
-        let adopts = provisioning.mode == Some(raw::Mode::Jit)
-            && provisioning.on_existing == Some(raw::OnExisting::Adopt)
-            && raw.application.is_some();
-        let reason = match (restricts, adopts) {
-            (true, _) => "provisioning.allowed_email_domains restricts by e-mail address",
-            (false, true) => "provisioning.on_existing = \"adopt\" takes over accounts by e-mail address",
-            (false, false) => return,
+        let makes = provisioning.mode == Some(raw::Mode::Jit) && raw.application.is_some();
+        let adopts = match provisioning.on_existing {
+            Some(raw::OnExisting::Adopt | raw::OnExisting::Ask) => makes,
+            Some(raw::OnExisting::Deny) | None => false,
+        };
+        let links = makes && provisioning.link_identities == Some(true);
+        let reason = match (restricts, adopts, links) {
+            (true, ..) => "provisioning.allowed_email_domains restricts by e-mail address",
+            (false, true, _) => {
+                "provisioning.on_existing takes over accounts by e-mail address, at once or when an administrator says so"
+            }
+            (false, false, true) => "provisioning.link_identities links people by e-mail address",
+            (false, false, false) => return,
         };
         for (index, idp) in raw.idp.iter().flatten().enumerate() {
             let at = steps!["idp", index];

@@ -4,7 +4,7 @@ use super::{Meaning, Reported, below};
 use crate::config::document::{Step, steps};
 use crate::config::raw::{self, Raw};
 use crate::config::settings::{
-    Mode, OnExisting, Onboarding, Provisioning, SessionRoles, TeamsClaim, UnknownRole, UnknownTeam,
+    Mode, OnError, OnExisting, Onboarding, Provisioning, SessionRoles, TeamsClaim, UnknownRole, UnknownTeam,
     Unprovisioned,
 };
 use crate::provision::connector::{Features, Kind};
@@ -77,7 +77,13 @@ impl Meaning<'_> {
             on_existing: match written.on_existing? {
                 raw::OnExisting::Adopt => OnExisting::Adopt,
                 raw::OnExisting::Deny => OnExisting::Deny,
+                raw::OnExisting::Ask => OnExisting::Ask,
             },
+            on_error: match written.on_error? {
+                raw::OnError::Deny => OnError::Deny,
+                raw::OnError::Admit => OnError::Admit,
+            },
+            link_identities: written.link_identities?,
             match_username: written.match_username?,
             protected_accounts: protected?,
             session_roles: match written.session_roles? {
@@ -107,6 +113,17 @@ impl Meaning<'_> {
         if mode == Mode::Jit && raw.application.is_none() && !self.faulty(steps!["application"]) {
             let help = "add [application] with connector, url and credential, or write mode = \"off\"";
             self.refuse(at, "mode \"jit\" needs an [application] to make accounts in", help);
+        }
+        if written.on_error == Some(raw::OnError::Admit) {
+            let at = steps!["provisioning", "on_error"];
+            let help = "leave on_error out, or the other";
+            if written.session_roles == Some(raw::SessionRoles::Borrow) {
+                let message = "`on_error = \"admit\"` admits nobody: with session_roles = \"borrow\" the application must be reached at each sign-in (A2)";
+                self.warn(at, message, help);
+            } else if written.sync_removes == Some(raw::SyncRemoves::All) {
+                let message = "`on_error = \"admit\"` admits nobody whose roles or teams are synced: with sync_removes = \"all\" any sign-in could take something away (A2)";
+                self.warn(at, message, help);
+            }
         }
         if mode == Mode::Off && written.shadow == Some(true) {
             let help = "write mode = \"jit\" to have sign-ins planned, or leave shadow out";

@@ -42,6 +42,14 @@ pub enum UnknownTeam {
 pub enum OnExisting {
     Adopt,
     Deny,
+    Ask,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    Deny,
+    Admit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -150,11 +158,18 @@ pub struct Provisioning {
     /// subdomains. Empty: any.
     #[schemars(extend("default" = []))]
     pub allowed_email_domains: Option<Vec<String>>,
-    /// The application already has an account with the person's verified e-mail address: take it over, or refuse
-    /// the login. Privileged and protected accounts are never taken over. Adopting trusts the application's own
+    /// The application already has an account with the person's verified e-mail address: take it over, refuse the
+    /// login, or have an administrator decide ("ask": the person waits, `narthex case list` has what waits). Without an
+    /// administrator's decision privileged accounts are never taken over, protected ones not even with it. Adopting trusts the application's own
     /// addresses: where people can register or change theirs unchecked, somebody may be waiting under another's.
     #[schemars(extend("default" = "adopt"))]
     pub on_existing: Option<OnExisting>,
+    /// true: a person of another identity provider whose verified e-mail address is that of a member's account becomes
+    /// the same member, with one account, if that member's own identity provider vouched for the address too. false: an
+    /// administrator decides on each. A new subject of the same identity provider that comes with a member's address,
+    /// and whoever comes with that of a privileged account, always waits for an administrator.
+    #[schemars(extend("default" = false))]
+    pub link_identities: Option<bool>,
     /// Also look for existing accounts by username. Only where usernames at the identity provider cannot be
     /// chosen freely.
     #[schemars(extend("default" = false))]
@@ -166,6 +181,12 @@ pub struct Provisioning {
     /// application itself until the last session ends ("borrow", which needs a durable store), or not at all ("off").
     #[schemars(extend("default" = "headers"))]
     pub session_roles: Option<SessionRoles>,
+    /// While the application's API cannot be reached: refuse sign-ins, with a page to try again ("deny"), or let those in
+    /// who have an account already ("admit"): the session starts with what narthex itself gave to the account and what
+    /// the identity provider says, and a durable job does the rest. Never where the sign-in could take something away,
+    /// where session_roles is "borrow", or before this process has seen the application's roles and teams once.
+    #[schemars(extend("default" = "deny"))]
+    pub on_error: Option<OnError>,
     /// An absent groups claim: nothing is known about the person's groups ("unknown"), or they have none ("none").
     #[schemars(extend("default" = "unknown"))]
     pub groups_absent: Option<GroupsAbsent>,

@@ -89,6 +89,7 @@ events! {
     LoginsRefused "logins_refused" SignIn Notable "Sign-ins that ended before anybody was vouched for, counted by `code` and minute."
     ProvisioningRefused "provisioning_refused" SignIn Notable "Provisioning did not see to the person's account; `code` says why."
     BlockedEmail "blocked_email" SignIn Notable "Somebody came with the e-mail address of a member who is blocked, and was not let in (G6)."
+    AdmittedOnRecord "admitted_on_record" SignIn Notable "A member was let in by what is on record, since the application could not be reached; a job does the rest (A2)."
     Logout "logout" SignIn Usual "Somebody signed out, here, in the application or at the identity provider."
     SessionsEnded "sessions_ended" SignIn Notable "An administrator, or a rule, ended sessions."
 

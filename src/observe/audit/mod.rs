@@ -207,8 +207,9 @@ impl Audit {
         Queued::Entry(Box::new(Stamped { at: self.shared.platform.clock.now(), entry }), told)
     }
 
-    /// Erases what the log says of a person (PROVISIONING.md E6), and records by whom and how often. The entries stay
-    /// and stay verifiable. Returns how many places it was.
+    /// Erases what the log says of a person (PROVISIONING.md E6), by member, identity or, where an entry names nobody,
+    /// by one of the person's `names` (addresses in any case); records by whom and how often. The entries stay and stay
+    /// verifiable. Returns how many places it was.
     ///
     /// # Errors
     /// Where it could not be recorded or done; to be called again then.
@@ -218,10 +219,11 @@ impl Audit {
         by: Actor,
         member: Option<MemberId>,
         identities: &[(IdpId, Subject)],
+        names: &[String],
     ) -> Result<u64, AuditError> {
         // What is under way is written first, so that it is found.
         self.flush().await?;
-        let parts = store.find_audit_parts(member, identities).await?;
+        let parts = store.find_audit_parts(member, identities, names).await?;
         let mut entry = Entry::new(Event::MemberErased).by(by).field("parts", parts.len());
         if let Some(member) = member {
             entry = entry.member(member);

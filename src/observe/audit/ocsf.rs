@@ -69,7 +69,9 @@ fn kind(event: Event) -> Kind {
         UserAccess,
     };
     match event {
-        Event::Login | Event::AdministratorLogin => (Authentication, 1, "Logon", true),
+        Event::Login | Event::AdmittedOnRecord | Event::AdministratorLogin => {
+            (Authentication, 1, "Logon", true)
+        }
         Event::LoginRefused | Event::LoginsRefused | Event::BlockedEmail => {
             (Authentication, 1, "Logon", false)
         }

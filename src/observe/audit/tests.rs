@@ -112,8 +112,9 @@ impl AuditStore for Tampered {
         &self,
         member: Option<MemberId>,
         identities: &[(IdpId, Subject)],
+        words: &[String],
     ) -> Result<Vec<PartKey>, StoreError> {
-        self.inner.find_audit_parts(member, identities).await
+        self.inner.find_audit_parts(member, identities, words).await
     }
 
     async fn erase_audit_parts(&self, keys: &[PartKey]) -> Result<u64, StoreError> {
@@ -326,7 +327,7 @@ async fn e6_an_erased_person_leaves_entries_that_verify_and_words_gone_otherwise
     let (audit, writer) = Audit::start(store.clone(), platform(), Handle::current());
     let by = Actor::Administrator { name: "root".to_owned(), identity: None };
     let identities = [(idp(), ada())];
-    let erased = audit.erase_person(store.as_ref(), by, Some(member(7)), &identities).await.unwrap();
+    let erased = audit.erase_person(store.as_ref(), by, Some(member(7)), &identities, &[]).await.unwrap();
     assert_eq!(erased, 6);
     writer.finish().await;
     let report = verify(store.as_ref(), &[]).await.unwrap();

@@ -72,7 +72,7 @@ fn words(event: Event) -> (&'static str, &'static str) {
         ),
         Event::CaseOpened => (
             "somebody waits for you to decide",
-            "Look at the waiting cases: the person cannot sign in until then.",
+            "Look at it with `narthex case show` or in the admin API, and decide: the person cannot sign in until then.",
         ),
         Event::Gap => (
             "the audit log has a gap",

@@ -54,6 +54,12 @@ impl Connector for RestConnector {
             FindBy::Privileged if self.rest.operations.contains_key(&Op::ListPrivileged) => {
                 (Op::ListPrivileged, Scope::default())
             }
+            FindBy::Everybody if self.rest.operations.contains_key(&Op::ListAccounts) => {
+                (Op::ListAccounts, Scope::default())
+            }
+            FindBy::Everybody => {
+                return Err(ConnectorError::Unsupported { operation: Op::ListAccounts.text() });
+            }
             // An application without e-mail addresses has nobody with this one; likewise without privilege.
             FindBy::Email(_) | FindBy::Privileged => return Ok(Vec::new()),
         };
@@ -71,13 +77,14 @@ impl Connector for RestConnector {
                 FindBy::Email(email) => self.has_email(&account, email),
                 FindBy::Username(name) => same(self.features.username_case, &account.profile.username, name),
                 FindBy::Privileged => account.privileged && account.active,
+                FindBy::Everybody => true,
             };
             if wanted {
                 accounts.push(account);
             }
         }
-        // The privileged ones are counted, not compared: their memberships would be a call for each.
-        if matches!(by, FindBy::Privileged) {
+        // These are counted, not compared: their memberships would be a call for each.
+        if matches!(by, FindBy::Privileged | FindBy::Everybody) {
             return Ok(accounts);
         }
         accounts.truncate(MAX_MATCHES);

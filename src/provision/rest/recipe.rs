@@ -233,6 +233,7 @@ operations! {
     FindByEmail "find_by_email" "find the account by e-mail" Gives::Accounts, ["wanted.email"];
     FindByUsername "find_by_username" "find the account by username" Gives::Accounts, ["wanted.username"];
     ListPrivileged "list_privileged" "list the privileged accounts" Gives::Accounts, [];
+    ListAccounts "list_accounts" "list the accounts" Gives::Accounts, [];
     Create "create" "create the account" Gives::Accounts,
         ["wanted.username", "wanted.email", "wanted.display_name", "wanted.role", "wanted.attributes.*", "random_password"];
     Update "update" "update the account" Gives::Nothing,

@@ -42,6 +42,7 @@ impl Connector for ScimConnector {
             FindBy::Email(_) => "find the account by e-mail",
             FindBy::Username(_) => "find the account by username",
             FindBy::Privileged => "list the privileged accounts",
+            FindBy::Everybody => "list the accounts",
         };
         let users = match by {
             FindBy::Id(id) => match self.client().get(operation, USERS, &id.0).await {
@@ -54,6 +55,10 @@ impl Connector for ScimConnector {
             }
             FindBy::Username(name) => self.users(operation, Some(&equals("userName", name))).await?,
             FindBy::Privileged => return self.privileged_accounts(operation).await,
+            FindBy::Everybody => {
+                let users = self.users(operation, None).await?;
+                return users.iter().map(|user| self.account(operation, user)).collect();
+            }
         };
         let mut accounts = Vec::new();
         for user in &users {
@@ -62,7 +67,7 @@ impl Connector for ScimConnector {
                 FindBy::Id(id) => account.id == *id,
                 FindBy::Email(email) => self.has_email(&account, email),
                 FindBy::Username(name) => same(self.features.username_case, &account.profile.username, name),
-                FindBy::Privileged => false,
+                FindBy::Privileged | FindBy::Everybody => false,
             };
             if wanted {
                 accounts.push(account);

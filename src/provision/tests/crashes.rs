@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::fake::{Mishap, account, unreachable};
 use super::*;
-use crate::model::{Account, AccountState, Facet, JobState, Leaving, Origin, Task};
+use crate::model::{Account, AccountState, Case, CaseStanding, Facet, JobState, Leaving, Origin, Task};
 use crate::provision::ConnectorError;
 use crate::provision::faults::{FaultPoint, Faults};
 use crate::store::{StandingStore, Update};
@@ -304,6 +304,8 @@ async fn e2_a_death_at_any_boundary_leaves_no_orphan_no_loan_and_nothing_undone(
         }
     }
     died_at.extend(abandoned().await);
+    died_at.extend(linked().await);
+    died_at.extend(admitted().await);
     let all: BTreeSet<FaultPoint> = FaultPoint::ALL.iter().copied().collect();
     let spared: Vec<&FaultPoint> = all.difference(&died_at).collect();
     assert!(spared.is_empty(), "nobody died at {spared:?}");
@@ -324,6 +326,92 @@ async fn abandoned() -> BTreeSet<FaultPoint> {
             mortal.end().await;
             mortal.check_end(&format!("{first:?} {second:?}")).await;
         }
+    }
+    died_at
+}
+
+/// A sign-in dies that an administrator let in, and one that joins a member.
+async fn linked() -> BTreeSet<FaultPoint> {
+    let mut died_at = BTreeSet::new();
+    for point in FaultPoint::ALL {
+        let settings = Provisioning { on_existing: OnExisting::Ask, link_identities: true, ..settings() };
+        let world = World::with(settings);
+        world.app.has(account("7", "ada.l", "ada@example.com"));
+        assert!(world.login(&Says::Engineer.identity()).await.is_err());
+        let [case] = <[Case; 1]>::try_from(world.cases().await).unwrap();
+        world.decide(&case, CaseStanding::Linked).await;
+        let mut elsewhere = Says::Engineer.identity();
+        elsewhere.idp = "other".parse().unwrap();
+        for identity in [Says::Engineer.identity(), elsewhere.clone()] {
+            let faults = Arc::new(Faults::dying_at(*point, 0));
+            let process = world.process().dying(faults.clone());
+            tokio::select! {
+                biased;
+                result = process.provision(Verified::for_tests(identity.clone())) => drop(result.unwrap()),
+                () = faults.died() => {
+                    died_at.insert(*point);
+                    world.later(LEASES_OVER);
+                    world.login(&identity).await.unwrap();
+                }
+            }
+        }
+        let member = world.member(&elsewhere).await.unwrap();
+        assert_eq!(member.identities.len(), 2, "{point:?}");
+        assert_eq!(world.app.accounts().len(), 1, "{point:?}");
+        assert!(world.app.writes().is_empty(), "{point:?}");
+        let [case] = <[Case; 1]>::try_from(world.cases().await).unwrap();
+        assert_eq!(case.standing, CaseStanding::Used, "{point:?}");
+    }
+    died_at
+}
+
+/// A sign-in on record dies, and the job that catches up with it: of an account that is there, and of one that is not.
+async fn admitted() -> BTreeSet<FaultPoint> {
+    let mut died_at = BTreeSet::new();
+    for (point, gone) in FaultPoint::ALL.iter().flat_map(|point| [(point, false), (point, true)]) {
+        let mut settings = Provisioning { on_error: OnError::Admit, ..settings() };
+        settings.unknown_team = UnknownTeam::Create;
+        settings.lifecycle.sync = Facet::ALL.into();
+        let world = World::with(settings);
+        let process = world.process();
+        process.provision(Verified::for_tests(Says::Engineer.identity())).await.unwrap();
+        world.later(Duration::from_mins(5));
+        let faults = Arc::new(Faults::dying_at(*point, 0));
+        let process = process.dying(faults.clone());
+        world.app.next("find", on_record::away());
+        let signing_in = process.provision(Verified::for_tests(Says::Renamed.identity()));
+        let came_in = tokio::select! {
+            biased;
+            provisioned = signing_in => {
+                world.begin_session(&provisioned.unwrap(), 1).await.unwrap();
+                true
+            }
+            () = faults.died() => false,
+        };
+        if gone {
+            world.app.state.lock().unwrap().accounts.clear();
+        }
+        world.later(LEASES_OVER);
+        if came_in {
+            tokio::select! {
+                biased;
+                () = async { while process.run_due_job().await.unwrap() {} } => {}
+                () = faults.died() => {}
+            }
+        }
+        if faults.is_dead() {
+            died_at.insert(*point);
+        }
+        world.later(LEASES_OVER);
+        world.run_jobs().await;
+        assert!(world.jobs().await.is_empty(), "{point:?}");
+        let accounts = world.app.accounts();
+        if came_in {
+            assert_eq!(world.has_session(1).await, !gone, "{point:?}");
+            let told = accounts.first().map(|account| account.profile.display_name.as_deref());
+            assert_eq!(told, (!gone).then_some(Some("Ada King")), "{point:?}");
+        }
+        assert_eq!(accounts.len(), usize::from(!gone), "{point:?}");
     }
     died_at
 }

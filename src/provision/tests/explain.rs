@@ -7,7 +7,7 @@ use super::fake::{Mishap, account, unreachable};
 use super::*;
 use crate::config::settings::{Attribute, AttributeSource, SyncRemoves};
 use crate::expr::{Condition, Context, Place, Template};
-use crate::model::{Account, ErrorId, Facet};
+use crate::model::{Account, CaseStanding, ErrorId, Facet};
 use crate::provision::explain::{Ending, Explanation, Found};
 use crate::provision::plan::Operation;
 use crate::provision::provisioner::How;
@@ -165,7 +165,7 @@ fn any_settings() -> impl Strategy<Value = Provisioning> {
     let policies = (
         some(&[UnknownRole::Default, UnknownRole::Deny]),
         some(&[UnknownTeam::Skip, UnknownTeam::Create, UnknownTeam::Deny]),
-        some(&[OnExisting::Adopt, OnExisting::Deny]),
+        some(&[OnExisting::Adopt, OnExisting::Deny, OnExisting::Ask]),
         some(&[SessionRoles::Headers, SessionRoles::Off, SessionRoles::Borrow]),
     );
     let facets = some(&[vec![], Facet::ALL.to_vec(), vec![Facet::Teams, Facet::Role], vec![Facet::Profile]]);
@@ -177,7 +177,7 @@ fn any_settings() -> impl Strategy<Value = Provisioning> {
             ..Lifecycle::default()
         },
     );
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let others = (
         some(&[Mode::Jit, Mode::Jit, Mode::Jit, Mode::Off]),
         some(&[Unprovisioned::Deny, Unprovisioned::Forward]),
@@ -186,7 +186,7 @@ fn any_settings() -> impl Strategy<Value = Provisioning> {
     (rows, policies, flags, others, (source, lifecycle)).prop_map(
         |(mapping, (unknown_role, unknown_team, on_existing, session_roles), flags, others, last)| {
             let (source, lifecycle) = last;
-            let (match_username, absent_groups_are_none, restricted) = flags;
+            let (match_username, absent_groups_are_none, restricted, link_identities) = flags;
             let template = Template::compile_located(source, Place::Attribute).unwrap();
             let source = AttributeSource::Template(template);
             let attribute = Attribute { source, required: None, enabled: true };
@@ -200,6 +200,7 @@ fn any_settings() -> impl Strategy<Value = Provisioning> {
                 on_existing,
                 session_roles,
                 lifecycle,
+                link_identities,
                 match_username,
                 absent_groups_are_none,
                 allowed_email_domains: if restricted { vec!["example.com".to_owned()] } else { Vec::new() },
@@ -208,6 +209,15 @@ fn any_settings() -> impl Strategy<Value = Provisioning> {
             }
         },
     )
+}
+
+/// Who has the address already: nobody, the person by another provider, or somebody of the same one.
+fn earlier_member() -> impl Strategy<Value = Option<Identity>> {
+    let mut elsewhere = ada(json!({}));
+    elsewhere.idp = "other".parse().unwrap();
+    let mut former = ada(json!({}));
+    former.subject = Subject::parse("a former one").unwrap();
+    some(&[None, None, Some(elsewhere), Some(former)])
 }
 
 /// What the application has of this person before.
@@ -236,6 +246,8 @@ proptest! {
         settings in any_settings(),
         later in any_settings(),
         accounts in earlier_accounts(),
+        member in earlier_member(),
+        decision in some(&[CaseStanding::Linked, CaseStanding::Denied]),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -245,7 +257,15 @@ proptest! {
             }
             // G1 is in nobody's way.
             world.app.has(Account { privileged: true, ..account("root", "root", "root@example.com") });
+            if let Some(member) = member {
+                // Whether or not that account is to be had.
+                let _ = world.process().provision(Verified::for_tests(member)).await;
+                world.later(crate::provision::leases::LANDING);
+            }
             hold_against(&world, &first, 1).await?;
+            for case in world.cases().await {
+                world.decide(&case, decision).await;
+            }
             // The same person with other claims, under other settings: a member by now, or not.
             world.settings = later;
             // Nobody waits for the session of the first sign-in.

@@ -202,6 +202,7 @@ impl Connector for Fake {
                 account.profile.username.eq_ignore_ascii_case(username) || account.id.0 == username
             }
             FindBy::Privileged => account.active && (account.privileged || account.entitlements.owner),
+            FindBy::Everybody => true,
         };
         self.call("find", format!("find {by:?}"), |state| {
             Ok(state.accounts.iter().filter(|account| matches(account)).cloned().collect())

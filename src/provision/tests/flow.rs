@@ -149,13 +149,13 @@ async fn f7_where_the_own_account_cannot_be_told_nothing_is_adopted() {
 }
 
 #[tokio::test]
-async fn f8_a_new_subject_with_a_member_s_e_mail_is_not_let_into_the_account() {
+async fn f8_a_new_subject_with_a_member_s_e_mail_waits_for_an_administrator() {
     let world = World::new();
     world.login(&ada(json!({}))).await.unwrap();
     let mut recycled = ada(json!({ "preferred_username": "ada2" }));
     recycled.subject = Subject::parse("a new hire").unwrap();
     let error = world.login(&recycled).await.unwrap_err();
-    assert!(matches!(error, ProvisionError::LinkedToAnotherMember { .. }), "{error:?}");
+    assert!(matches!(error, ProvisionError::WaitsForAdministrator { rule: "F8", .. }), "{error:?}");
     assert_eq!(world.app.accounts().len(), 1);
 }
 

@@ -1,8 +1,10 @@
 //! Tests of the whole stage against an application in memory; `rules` has those of the pure parts.
 
 mod access;
+mod assign;
 mod borrow;
 mod breaker;
+mod cases;
 mod crashes;
 mod ephemeral;
 mod exchange;
@@ -12,9 +14,11 @@ mod flow;
 mod guards;
 mod invites;
 mod mapping;
+mod on_record;
 mod once;
 mod properties;
 mod push;
+mod reconcile;
 mod rules;
 mod settling;
 mod shadow;
@@ -30,7 +34,7 @@ use self::fake::Fake;
 use super::eligibility::Authority;
 use super::{Connector, ProvisionError, Provisioned, Provisioner};
 use crate::config::settings::{
-    Lifecycle, MappingGives, MappingRow, Mode, OnExisting, Onboarding, Provisioning, SessionRoles,
+    Lifecycle, MappingGives, MappingRow, Mode, OnError, OnExisting, Onboarding, Provisioning, SessionRoles,
     TeamsClaim, UnknownRole, UnknownTeam, Unprovisioned,
 };
 use crate::identify::Verified;
@@ -76,6 +80,8 @@ fn settings() -> Provisioning {
         attributes: BTreeMap::new(),
         allowed_email_domains: Vec::new(),
         on_existing: OnExisting::Adopt,
+        on_error: OnError::Deny,
+        link_identities: false,
         match_username: false,
         protected_accounts: vec!["break-glass".to_owned()],
         session_roles: SessionRoles::Headers,

@@ -7,6 +7,7 @@ use super::*;
 use crate::config::settings::{Attribute, AttributeSource};
 use crate::model::{Account, AccountId, Entitlements, GrantSource};
 use crate::provision::attributes::{AttributeOrigin, WantedProfile, profile, shaped};
+use crate::provision::cases::{Meeting, Verdict, verdict};
 use crate::provision::connector::{AttributeShape, CaseRule, Kind};
 use crate::provision::eligibility::{IdentityEmail, admit};
 use crate::provision::entitle::{
@@ -620,8 +621,33 @@ fn ada_there() -> Account {
     account("7", "ada.l", "ada@example.com")
 }
 
+/// What is adopted, of what the application has.
+fn adopted(
+    wanted: &Wanted,
+    settings: &Provisioning,
+    by_email: &[Account],
+    by_username: &[Account],
+    own: Option<&AccountId>,
+) -> Result<Option<Account>, ProvisionError> {
+    let Some(candidate) = choose(wanted, settings, by_email, by_username)? else { return Ok(None) };
+    let verdict = verdict(&Meeting {
+        identity: &ada(json!({})),
+        settings,
+        wanted,
+        candidate: &candidate,
+        own,
+        holder: None,
+        vouched: false,
+        is_member: false,
+        case: None,
+        now: UnixTime(0),
+    })?;
+    assert_eq!(verdict, Verdict::Adopt { by: None });
+    Ok(Some(candidate.account))
+}
+
 fn chosen(by_email: &[Account], by_username: &[Account]) -> Result<Option<Account>, ProvisionError> {
-    choose(&wanted(json!({}), &settings()), &settings(), by_email, by_username, None)
+    adopted(&wanted(json!({}), &settings()), &settings(), by_email, by_username, None)
 }
 
 #[test]
@@ -633,7 +659,7 @@ fn f7_one_account_with_the_verified_e_mail_is_adopted() {
 #[test]
 fn f7_an_unverified_e_mail_adopts_nothing() {
     let unverified = wanted(json!({ "email_verified": false }), &settings());
-    let error = choose(&unverified, &settings(), &[ada_there()], &[], None).unwrap_err();
+    let error = adopted(&unverified, &settings(), &[ada_there()], &[], None).unwrap_err();
     assert!(matches!(error, ProvisionError::ExistingAccountUnverifiedEmail { .. }), "{error:?}");
 }
 
@@ -646,7 +672,7 @@ fn f7_more_than_one_hit_is_refused() {
 #[test]
 fn f7_deny_refuses_a_match() {
     let deny = Provisioning { on_existing: OnExisting::Deny, ..settings() };
-    let error = choose(&wanted(json!({}), &deny), &deny, &[ada_there()], &[], None).unwrap_err();
+    let error = adopted(&wanted(json!({}), &deny), &deny, &[ada_there()], &[], None).unwrap_err();
     assert!(matches!(error, ProvisionError::ExistingAccount { .. }), "{error:?}");
 }
 
@@ -656,7 +682,7 @@ fn f7_a_username_matches_only_where_that_is_configured_and_it_was_said_so() {
     let error = chosen(&[], std::slice::from_ref(&there)).unwrap_err();
     assert!(matches!(error, ProvisionError::UsernameTaken { .. }), "{error:?}");
     let matching = Provisioning { match_username: true, ..settings() };
-    let by = |claims| choose(&wanted(claims, &matching), &matching, &[], std::slice::from_ref(&there), None);
+    let by = |claims| adopted(&wanted(claims, &matching), &matching, &[], std::slice::from_ref(&there), None);
     assert_eq!(by(json!({})).unwrap().unwrap().id.0, "9");
     // `ada!` is made to fit as `ada`; it is another person's name all the same.
     for said in ["ada!", "ada@evil.test", "x\\ada", " ada"] {
@@ -668,7 +694,7 @@ fn f7_a_username_matches_only_where_that_is_configured_and_it_was_said_so() {
 #[test]
 fn f7_never_adopted_are_privileged_own_protected_and_deactivated_accounts() {
     let refusal = |there: &Account, own: Option<&AccountId>| {
-        choose(&wanted(json!({}), &settings()), &settings(), std::slice::from_ref(there), &[], own)
+        adopted(&wanted(json!({}), &settings()), &settings(), std::slice::from_ref(there), &[], own)
             .unwrap_err()
     };
     let privileged = Account { privileged: true, ..ada_there() };

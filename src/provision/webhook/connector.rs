@@ -45,6 +45,8 @@ impl Connector for WebhookConnector {
             FindBy::Email(email) => ("find the account by e-mail", json!({ "email": email.to_string() })),
             FindBy::Username(name) => ("find the account by username", json!({ "username": name })),
             FindBy::Privileged => ("list the privileged accounts", json!({ "privileged": true })),
+            // Receivers are not asked for everybody: theirs is to find one.
+            FindBy::Everybody => return Err(ConnectorError::Unsupported { operation: "list the accounts" }),
         };
         let found: Accounts = self.ask(operation, "account.find", json!({ "by": by_what })).await?;
         let mut accounts = Vec::new();
@@ -55,6 +57,7 @@ impl Connector for WebhookConnector {
                 FindBy::Email(email) => self.has_email(&account, email),
                 FindBy::Username(name) => same(self.features.username_case, &account.profile.username, name),
                 FindBy::Privileged => account.privileged && account.active,
+                FindBy::Everybody => false,
             };
             if wanted {
                 accounts.push(account);

@@ -198,17 +198,41 @@ pub(super) async fn e6_what_is_said_of_a_person_is_found_and_erased_and_the_dige
     let key = |sequence, role| PartKey { chain: chain(1), sequence, role };
     let hers = [key(1, PartRole::Actor), key(2, PartRole::Actor), key(3, PartRole::About)];
     let ada = [identity("ada")];
-    assert_eq!(store.find_audit_parts(Some(member(7)), &ada).await.unwrap(), hers);
-    assert_eq!(store.find_audit_parts(None, &ada).await.unwrap(), hers[..2]);
-    assert_eq!(store.find_audit_parts(None, &[]).await.unwrap(), [], "what is nobody's is not everybody's");
-    assert_eq!(store.find_audit_parts(Some(member(8)), &[identity("eve")]).await.unwrap(), []);
+    assert_eq!(store.find_audit_parts(Some(member(7)), &ada, &[]).await.unwrap(), hers);
+    assert_eq!(store.find_audit_parts(None, &ada, &[]).await.unwrap(), hers[..2]);
+    assert_eq!(
+        store.find_audit_parts(None, &[], &[]).await.unwrap(),
+        [],
+        "what is nobody's is not everybody's"
+    );
+    assert_eq!(store.find_audit_parts(Some(member(8)), &[identity("eve")], &[]).await.unwrap(), []);
 
     assert_eq!(store.erase_audit_parts(&hers).await.unwrap(), 3);
     assert_eq!(store.erase_audit_parts(&hers).await.unwrap(), 0, "it is erased once");
-    assert_eq!(store.find_audit_parts(Some(member(7)), &ada).await.unwrap(), []);
+    assert_eq!(store.find_audit_parts(Some(member(7)), &ada, &[]).await.unwrap(), []);
     let mut expected = records;
     expected[0].actor.as_mut().unwrap().said = None;
     expected[1].actor.as_mut().unwrap().said = None;
     expected[2].about.as_mut().unwrap().said = None;
     assert_eq!(everything(store).await, expected, "bob's part is there, and so are all digests");
+}
+
+pub(super) async fn e6_what_names_nobody_is_found_by_a_word_that_stands_there_whole(store: &Arc<dyn Store>) {
+    let said = |text: &str, of: Option<&str>| {
+        let mut part = part(None, of);
+        part.said.as_mut().unwrap().text = text.to_owned();
+        Some(part)
+    };
+    let records = [
+        AuditRecord { about: said("{\"email\":\"Ada_L@example.com\"}", None), ..entry(1, 1) },
+        AuditRecord { about: said("{\"email\":\"Ada_L@example.com\"}", Some("bob")), ..entry(1, 2) },
+        AuditRecord { about: said("{\"email\":\"AdaXL@example.com\"}", None), ..entry(1, 3) },
+        AuditRecord { actor: said("{\"name\":\"an ada_l@example.com\"}", None), ..entry(1, 4) },
+    ];
+    store.append_audit(&records, &[]).await.unwrap();
+    let words = ["ada_l@EXAMPLE.com".to_owned(), "nobody".to_owned()];
+    let key = PartKey { chain: chain(1), sequence: 1, role: PartRole::About };
+    assert_eq!(store.find_audit_parts(None, &[], &words).await.unwrap(), [key]);
+    let bob = store.find_audit_parts(None, &[identity("bob")], &words).await.unwrap();
+    assert_eq!(bob.iter().map(|key| key.sequence).collect::<Vec<_>>(), [1, 2]);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{NOW, a_hundred_times};
 use crate::model::job::AT_ONCE;
-use crate::model::{Job, JobState, Member, Subject, Task, UnixTime};
+use crate::model::{Claims, Identity, Job, JobState, Member, Subject, Task, UnixTime};
 use crate::store::{ClaimedJob, JobOutcome, Store};
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -156,4 +156,33 @@ pub(super) async fn e2_there_is_one_job_for_a_key_and_the_last_put_counts(store:
     let job = only(store).await;
     assert_eq!((job.task, job.due_at), (newer, NOW.after(LEASE)));
     assert_eq!(store.list_jobs(0).await.unwrap(), []);
+}
+
+pub(super) async fn a2_a_job_that_catches_up_keeps_what_the_identity_provider_said(store: &Arc<dyn Store>) {
+    let claims =
+        serde_json::json!({ "groups": ["a", "b"], "realm": { "roles": [1, null, "x"] }, "name": "Ädä \"'" });
+    let serde_json::Value::Object(claims) = claims else { panic!() };
+    let catch_up = |name: &str, at: UnixTime| Task::CatchUp {
+        member: Member::for_tests(1, NOW).id,
+        generation: 3,
+        at,
+        identity: Box::new(Identity {
+            idp: "corp".parse().unwrap(),
+            subject: Subject::parse(name).unwrap(),
+            claims: Claims::new(claims.clone()).unwrap(),
+            logout_name: "ada".to_owned(),
+            idp_session: Some("s".to_owned()),
+            authenticated_at: Some(NOW),
+            ends_at: None,
+        }),
+    };
+    store.put_job(&settle(1), NOW).await.unwrap();
+    store.put_job(&catch_up("ada", NOW), NOW.before(LEASE)).await.unwrap();
+    let claimed = claim(store, 1, NOW).await.unwrap();
+    assert_eq!(claimed.job.task, catch_up("ada", NOW));
+    // One for each member, beside the one that settles it; the later sign-in's is what counts.
+    store.put_job(&catch_up("ada elsewhere", NOW.after(LEASE)), NOW).await.unwrap();
+    store.conclude_job(&claimed, &JobOutcome::Done).await.unwrap();
+    let jobs: Vec<Task> = store.list_jobs(9).await.unwrap().into_iter().map(|job| job.task).collect();
+    assert!(jobs.contains(&catch_up("ada elsewhere", NOW.after(LEASE))) && jobs.len() == 2, "{jobs:?}");
 }

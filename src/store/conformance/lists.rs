@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::NOW;
+use crate::model::invite::{Invite, InviteId, InviteTerms};
+use crate::model::letter::{Channel, Letter};
 use crate::model::session::{SessionAccount, SessionContent};
 use crate::model::{
-    AccountId, AccountProfile, Claims, Grant, IdpId, Member, MemberId, MemberStatus, Origin, SessionHash,
-    SessionRecord, Subject,
+    AccountId, AccountProfile, Claims, EmailAddress, Grant, IdpId, Member, MemberId, MemberStatus, Origin,
+    SessionHash, SessionRecord, Subject, Task,
 };
-use crate::store::Store;
 use crate::store::lists::{MembersLike, SessionsOf};
+use crate::store::{Store, StoreError, Update};
 
 const NONE: [u8; 0] = [];
 const NONE_ENDED: [SessionHash; 0] = [];
@@ -193,4 +195,137 @@ pub(super) async fn members_are_found_by_account_and_by_identity(store: &Arc<dyn
     let identity = |provider, name| MembersLike::Identity(idp(provider), subject(name));
     assert_eq!(found(store, identity("partner", "p4"), None, 9).await, [4]);
     assert_eq!(found(store, identity("corp", "p4"), None, 9).await, NONE);
+}
+
+pub(super) async fn f8_whether_a_member_came_with_an_address_is_known(store: &Arc<dyn Store>) {
+    four_members(store).await;
+    let address = |text: &str| EmailAddress::parse(text).unwrap();
+    let came = async |number: u8, text: &str| store.came_with(id(number), &address(text)).await.unwrap();
+    assert!(!came(1, "ada@example.com").await, "what the application has is nobody's word");
+    store.note_email(&idp("partner"), &subject("p1"), &address("Ada@Example.com")).await.unwrap();
+    assert!(came(1, "ada@example.com").await && came(1, "ADA@example.com").await);
+    assert!(!came(2, "ada@example.com").await && !came(9, "ada@example.com").await);
+    assert!(!came(1, "xada@example.com").await);
+    store.note_email(&idp("partner"), &subject("p1"), &address("ida@example.com")).await.unwrap();
+    assert!(!came(1, "ada@example.com").await, "it came with another since");
+}
+
+/// A member with a session, an unfinished creation's job and one of its own, an invite, and letters.
+async fn with_traces(store: &Arc<dyn Store>, number: u8, name: &str) -> Member {
+    let identity = (idp("corp"), subject(name));
+    let member = Member {
+        identities: vec![identity.clone()],
+        email: Some(format!("{name}@example.com")),
+        ..Member::for_tests(number, NOW)
+    };
+    let until = NOW.after(Duration::from_mins(1));
+    store.begin_creation(&identity.0, &identity.1, 1, NOW, until).await.unwrap();
+    store.finish_creation(&member, 1, Some(until)).await.unwrap().unwrap();
+    let account = SessionAccount {
+        member: member.id,
+        id: member.account.clone().unwrap(),
+        profile: AccountProfile::default(),
+    };
+    let mut record = session(number, "corp", None);
+    record.content = SessionContent { subject: identity.1.clone(), account: Some(account), ..record.content };
+    store.insert_session(&record, 20).await.unwrap();
+    let mut alone = session(number + 100, "corp", None);
+    alone.content.subject = identity.1.clone();
+    store.insert_session(&alone, 20).await.unwrap();
+    let address = EmailAddress::parse(&format!("{name}@Work.example")).unwrap();
+    store.note_email(&identity.0, &identity.1, &address).await.unwrap();
+    let invite = Invite {
+        id: InviteId(uuid::Uuid::from_bytes([number; 16])),
+        terms: InviteTerms {
+            email: address,
+            idp: None,
+            entitlements: crate::model::Entitlements::default(),
+            cloned_from: None,
+        },
+        invited_by: "anna".to_owned(),
+        created_at: NOW,
+        expires_at: until,
+        revision: 1,
+        claimed: None,
+        member: None,
+        revoked_at: None,
+        sends: 0,
+        sent_at: None,
+    };
+    store.add_invite(&invite).await.unwrap();
+    let letter = |place: u8, recipient: &str, body: String| Letter {
+        id: uuid::Uuid::from_bytes([number * 10 + place; 16]),
+        channel: Channel::Email,
+        recipient: recipient.to_owned(),
+        subject: String::new(),
+        body,
+        written_at: NOW,
+    };
+    let letters = [
+        letter(1, &format!("{name}@EXAMPLE.com"), String::new()),
+        letter(2, "root@example.com", format!("subject: {name}\nrest")),
+        letter(3, "root@example.com", format!("member: {}", member.id)),
+        letter(4, "root@example.com", format!("{{\"subject\":\"{name}\"}}")),
+    ];
+    store.put_letters(&letters).await.unwrap();
+    let (idp, subject) = identity;
+    let task = Task::AbandonedCreation { idp, subject, username: name.to_owned(), email: None };
+    store.put_job(&task, until).await.unwrap();
+    member
+}
+
+pub(super) async fn e6_of_an_erased_member_nothing_is_left_and_of_others_everything(store: &Arc<dyn Store>) {
+    // Nor is a name taken for a pattern, or for the beginning of another.
+    let (ada, other) = (with_traces(store, 1, "a_a").await, with_traces(store, 2, "aaa").await);
+    with_traces(store, 3, "a_aa").await;
+    let erased = store.erase_member(ada.id).await.unwrap();
+    assert_eq!(erased.identities, ada.identities);
+    let mut sessions = erased.sessions;
+    sessions.sort();
+    assert_eq!(sessions, [SessionHash([1; 32]), SessionHash([101; 32])]);
+    let emails: Vec<&str> = erased.emails.iter().map(String::as_str).collect();
+    assert_eq!(emails, ["a_a@example.com", "a_a@work.example"]);
+    assert_eq!((erased.invites, erased.letters), (1, 4));
+
+    let (provider, person) = &ada.identities[0];
+    assert_eq!(store.find_member(provider, person).await.unwrap(), None);
+    assert_eq!(store.find_member_by_id(ada.id).await.unwrap(), None);
+    assert_eq!(store.find_member_by_account(ada.account.as_ref().unwrap()).await.unwrap(), None);
+    for number in [1, 101] {
+        assert_eq!(store.find_session(&SessionHash([number; 32])).await.unwrap(), None);
+    }
+    assert_eq!(store.find_member_by_id(other.id).await.unwrap(), Some(other.clone()));
+    for number in [2, 102, 3, 103] {
+        assert!(store.find_session(&SessionHash([number; 32])).await.unwrap().is_some());
+    }
+    assert_eq!(store.list_jobs(9).await.unwrap().len(), 4, "two of each of the others");
+    assert_eq!(store.list_invites(None, 9).await.unwrap().len(), 2);
+    let left = store.claim_letters(1, NOW, NOW.after(Duration::from_mins(1)), 99).await.unwrap();
+    assert_eq!(left.len(), 8);
+    let again = store.erase_member(ada.id).await;
+    assert!(matches!(again, Err(StoreError::Gone { act: "erase_member", .. })), "{again:?}");
+    // The identity begins anew, and the account may be another member's.
+    let anew = Member { id: id(9), ..ada };
+    let (provider, person) = &anew.identities[0];
+    let until = NOW.after(Duration::from_mins(1));
+    store.begin_creation(provider, person, 1, NOW, until).await.unwrap();
+    store.finish_creation(&anew, 1, None).await.unwrap().unwrap();
+    let blocked = Member { status: MemberStatus::Blocked, ..anew.clone() };
+    store.update_member(&blocked, Update::default()).await.unwrap();
+    assert!(
+        !store.is_blocked_email("a_a@work.example").await.unwrap(),
+        "what it came with is forgotten, too"
+    );
+}
+
+pub(super) async fn g6_a_blocked_member_is_not_erased(store: &Arc<dyn Store>) {
+    let ada = with_traces(store, 1, "ada").await;
+    let blocked = Member { status: MemberStatus::Blocked, ..ada };
+    store.update_member(&blocked, Update::default()).await.unwrap();
+    let refused = store.erase_member(blocked.id).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { act: "erase_member", .. })), "{refused:?}");
+    let (provider, person) = &blocked.identities[0];
+    assert!(store.find_member(provider, person).await.unwrap().is_some());
+    assert!(store.find_session(&SessionHash([1; 32])).await.unwrap().is_some());
+    assert_eq!(store.list_invites(None, 9).await.unwrap().len(), 1);
 }

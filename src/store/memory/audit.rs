@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::{Memory, Tables};
-use crate::model::audit::{AuditPart, AuditQuery, PartKey, PartRole, Said};
+use crate::model::audit::{AuditPart, AuditQuery, PartKey, PartRole, Said, Whose};
 use crate::model::letter::Letter;
 use crate::model::{AuditHead, AuditRecord, ChainId, IdpId, MemberId, Subject};
 use crate::store::{AuditStore, StoreError};
@@ -109,10 +109,15 @@ impl AuditStore for Memory {
         &self,
         member: Option<MemberId>,
         identities: &[(IdpId, Subject)],
+        words: &[String],
     ) -> Result<Vec<PartKey>, StoreError> {
+        let quoted = |word: &String| serde_json::Value::String(word.to_ascii_lowercase()).to_string();
+        let words: Vec<String> = words.iter().map(quoted).collect();
         let is_theirs = |said: &Said| {
+            let text = said.text.to_ascii_lowercase();
             (member.is_some() && said.whose.member == member)
                 || said.whose.identity.as_ref().is_some_and(|identity| identities.contains(identity))
+                || said.whose == Whose::default() && words.iter().any(|word| text.contains(word))
         };
         let tables = self.tables();
         let mut keys = Vec::new();

@@ -45,6 +45,10 @@ impl Jobs {
         self.0.remove(key);
     }
 
+    pub(super) fn forget_member(&mut self, member: MemberId) {
+        self.0.retain(|_, row| row.job.task.member() != Some(member));
+    }
+
     pub(super) fn hasten_member(&mut self, member: MemberId) {
         for row in self.0.values_mut().filter(|row| row.job.task.member() == Some(member)) {
             row.hasten();

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 
 use super::{Memory, member_of};
-use crate::model::{Member, MemberId, SessionHash};
+use crate::model::invite::{Invite, invited_address};
+use crate::model::{EmailAddress, Member, MemberId, MemberStatus, SessionHash, SessionRecord, Task};
 use crate::store::StoreError;
 use crate::store::lists::{
-    MemberListStore, MemberRow, MembersLike, SessionListStore, SessionRow, SessionsOf,
+    Erased, MemberListStore, MemberRow, MembersLike, SessionListStore, SessionRow, SessionsOf,
 };
 
 #[async_trait]
@@ -88,8 +89,67 @@ impl MemberListStore for Memory {
         Ok(found.into_iter().take(limit).map(row).collect())
     }
 
+    async fn erase_member(&self, id: MemberId) -> Result<Erased, StoreError> {
+        let act = "erase_member";
+        let tables = &mut *self.tables();
+        let Some(row) = tables.members.rows.get(&id) else {
+            return Err(StoreError::Gone { act, what: "the member" });
+        };
+        if row.member.status == MemberStatus::Blocked {
+            return Err(StoreError::Conflict { act, what: "a block" });
+        }
+        let member = row.member.clone();
+        let identities = member.identities.clone();
+        let is_theirs = |record: &SessionRecord| {
+            let content = &record.content;
+            member_of(record) == Some(id)
+                || identities.iter().any(|(idp, subject)| (idp, subject) == (&content.idp, &content.subject))
+        };
+        let theirs = tables.sessions.rows.values().filter(|record| is_theirs(record));
+        let theirs: Vec<SessionHash> = theirs.map(|record| record.hash).collect();
+        let mut erased = Erased { sessions: tables.end(&theirs), ..Erased::default() };
+        let known = identities.iter().filter_map(|identity| tables.members.emails.get(identity));
+        erased.emails.extend(member.email.iter().chain(known).map(|email| email.to_ascii_lowercase()));
+        let came_by = |invite: &Invite| {
+            let claimed = invite.claimed.as_ref();
+            invite.member == Some(id)
+                || claimed
+                    .is_some_and(|claim| identities.contains(&(claim.idp.clone(), claim.subject.clone())))
+        };
+        let came_by = tables.invites.values().filter(|invite| came_by(invite));
+        erased.emails.extend(came_by.map(|invite| invited_address(&invite.terms.email)));
+        let before = tables.invites.len();
+        tables.invites.retain(|_, invite| !erased.emails.contains(&invited_address(&invite.terms.email)));
+        erased.invites = (before - tables.invites.len()) as u64;
+        let subjects = identities.iter().flat_map(|(_, subject)| {
+            let text = subject.as_str().to_ascii_lowercase();
+            [format!("subject: {text}\n"), format!("\"subject\":{}", serde_json::Value::String(text))]
+        });
+        let told: Vec<String> =
+            std::iter::once(id.to_string()).chain(erased.emails.iter().cloned()).chain(subjects).collect();
+        erased.letters = tables.outbox.forget(|letter| {
+            let body = letter.body.to_ascii_lowercase();
+            erased.emails.contains(&letter.recipient.to_ascii_lowercase())
+                || told.iter().any(|text| body.contains(text))
+        });
+        tables.jobs.forget_member(id);
+        for (idp, subject) in &identities {
+            tables.jobs.remove(&Task::creation_key(idp, subject));
+        }
+        tables.members.forget(&member);
+        Ok(Erased { identities, ..erased })
+    }
+
     async fn count_members(&self) -> Result<u64, StoreError> {
         Ok(self.tables().members.rows.len() as u64)
+    }
+
+    async fn came_with(&self, member: MemberId, email: &EmailAddress) -> Result<bool, StoreError> {
+        let members = &self.tables().members;
+        let email = email.to_string();
+        let same =
+            |identity| members.emails.get(identity).is_some_and(|noted| noted.eq_ignore_ascii_case(&email));
+        Ok(members.rows.get(&member).is_some_and(|row| row.member.identities.iter().any(same)))
     }
 }
 
@@ -103,6 +163,7 @@ fn row(member: &Member) -> MemberRow {
         origin: member.origin,
         status: member.status,
         generation: member.generation,
+        revision: member.revision,
         created_at: member.created_at,
         last_login_at: member.last_login_at,
     }

@@ -64,6 +64,19 @@ impl Members {
         true
     }
 
+    /// Nothing of the member is kept, nor of a creation of its identities.
+    pub(super) fn forget(&mut self, member: &Member) {
+        self.rows.remove(&member.id);
+        if let Some(account) = &member.account {
+            self.by_account.remove(account);
+        }
+        for identity in &member.identities {
+            self.by_identity.remove(identity);
+            self.emails.remove(identity);
+            self.creations.remove(identity);
+        }
+    }
+
     fn found(&self, id: Option<&MemberId>) -> Option<Member> {
         id.and_then(|id| self.rows.get(id)).map(|row| row.member.clone())
     }

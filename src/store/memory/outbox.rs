@@ -33,6 +33,13 @@ impl Outbox {
         }
     }
 
+    /// Drops those that are so; how many.
+    pub(super) fn forget(&mut self, is: impl Fn(&Letter) -> bool) -> u64 {
+        let before = self.rows.len();
+        self.rows.retain(|_, row| !is(&row.claimed.letter));
+        (before - self.rows.len()) as u64
+    }
+
     fn held_by(&mut self, id: Uuid, holder: u64) -> Option<&mut Row> {
         self.rows.get_mut(&id).filter(|row| row.held.is_some_and(|(by, _)| by == holder))
     }

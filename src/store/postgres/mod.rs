@@ -22,6 +22,8 @@ mod turns;
 // The acts. Their text is the same for every SQL database; `super` is what differs.
 #[path = "../sql/audit.rs"]
 mod audit;
+#[path = "../sql/cases.rs"]
+mod cases;
 #[path = "../sql/feed.rs"]
 mod feed;
 #[path = "../sql/invites.rs"]

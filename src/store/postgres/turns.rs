@@ -29,6 +29,8 @@ const KNOWN: &[(&str, Turn)] = &[
     ("put_document", Turn::Beside),
     ("change_invite", Turn::Beside),
     ("claim_invite", Turn::Beside),
+    ("change_case", Turn::Beside),
+    ("drop_case", Turn::Beside),
     // Takes its turn at the sessions of its member, and at changes where some end; see the act.
     ("insert_session", Turn::Beside),
     // Waits for no row; see `note_seen`.
@@ -102,6 +104,7 @@ mod tests {
     fn every_act_of_the_table_is_one() {
         let texts = [
             include_str!("../sql/invites.rs"),
+            include_str!("../sql/cases.rs"),
             include_str!("../sql/audit.rs"),
             include_str!("../sql/feed.rs"),
             include_str!("../sql/keys.rs"),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::members_list::as_it_stands;
 use super::{Database, Lasting, Transaction, hash, sql};
 use crate::model::audit::{AuditPart, AuditQuery, PartKey, PartRole, Said, Whose};
 use crate::model::letter::Letter;
@@ -166,6 +167,7 @@ impl AuditStore for Database {
         &self,
         member: Option<MemberId>,
         identities: &[(IdpId, Subject)],
+        words: &[String],
     ) -> Result<Vec<PartKey>, StoreError> {
         let act = "find_audit_parts";
         let mut found: Vec<KeyRow> = Vec::new();
@@ -186,15 +188,19 @@ impl AuditStore for Database {
                     .map_err(self.fails(act))?;
             found.extend(of_identity);
         }
-        let mut keys = found
-            .into_iter()
-            .map(|(chain, seq, role)| {
-                Ok(PartKey { chain: chain_id(&chain)?, sequence: sequence(seq)?, role: part_role(&role)? })
-            })
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        keys.sort_unstable();
-        keys.dedup();
-        Ok(keys)
+        for word in words {
+            let quoted = serde_json::Value::String(word.to_ascii_lowercase()).to_string();
+            let rows: Vec<KeyRow> = sqlx::query_as(
+                "SELECT chain, seq, role FROM audit_parts WHERE member = '' AND idp = '' \
+                 AND lower(said) LIKE $1 ESCAPE '!'",
+            )
+            .bind(format!("%{}%", as_it_stands(&quoted)))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.fails(act))?;
+            found.extend(rows);
+        }
+        part_keys(found)
     }
 
     async fn erase_audit_parts(&self, keys: &[PartKey]) -> Result<u64, StoreError> {
@@ -303,6 +309,19 @@ type EntryRow =
     (String, i64, i64, String, String, String, Option<Vec<u8>>, Option<Vec<u8>>, Vec<u8>, Vec<u8>);
 /// chain, seq, role, member, idp, subject, salt, said
 type PartRow = (String, i64, String, String, String, String, Vec<u8>, String);
+
+/// Each once, in order.
+fn part_keys(rows: Vec<KeyRow>) -> Result<Vec<PartKey>, StoreError> {
+    let mut keys = rows
+        .into_iter()
+        .map(|(chain, seq, role)| {
+            Ok(PartKey { chain: chain_id(&chain)?, sequence: sequence(seq)?, role: part_role(&role)? })
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
+}
 
 /// Without what it says of people.
 fn entry(row: EntryRow) -> Result<AuditRecord, StoreError> {

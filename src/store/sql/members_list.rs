@@ -4,20 +4,20 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
-use super::{Database, Transaction, sql};
-use crate::model::{AccountId, IdpId, MemberId, Subject, UnixTime};
+use super::{Database, Lasting, Transaction, hash, sql};
+use crate::model::{AccountId, EmailAddress, IdpId, MemberId, SessionHash, Subject, Task, UnixTime};
 use crate::store::StoreError;
-use crate::store::lists::{MemberListStore, MemberRow, MembersLike, end_of_beginnings};
+use crate::store::lists::{Erased, MemberListStore, MemberRow, MembersLike, end_of_beginnings};
 
-/// id, account, username, email, origin, status, generation, created_at, last_login_at
-type Row = (String, Option<String>, String, Option<String>, String, String, i64, i64, i64);
+/// id, account, username, email, origin, status, generation, revision, created_at, last_login_at
+type Row = (String, Option<String>, String, Option<String>, String, String, i64, i64, i64, i64);
 
 /// What stands before the condition.
 macro_rules! members_where {
     ($condition:literal) => {
         concat!(
-            "SELECT m.id, m.account, m.username, m.email, m.origin, m.status, m.generation, m.created_at, \
-             m.last_login_at FROM members m WHERE m.id > $1 ",
+            "SELECT m.id, m.account, m.username, m.email, m.origin, m.status, m.generation, m.revision, \
+             m.created_at, m.last_login_at FROM members m WHERE m.id > $1 ",
             $condition,
             " ORDER BY m.id LIMIT $2"
         )
@@ -78,6 +78,51 @@ impl MemberListStore for Database {
             .collect()
     }
 
+    async fn erase_member(&self, id: MemberId) -> Result<Erased, StoreError> {
+        let act = "erase_member";
+        let member = id.to_string();
+        let mut tx = self.write(act, Lasting::PowerCut).await?;
+        // The member's row first, as everybody does: who is about to update it, or to begin a session, waits for it.
+        let held: Option<(Option<String>,)> = sqlx::query_as(
+            "UPDATE members SET revision = revision + 1 WHERE id = $1 AND status <> 'blocked' RETURNING email",
+        )
+        .bind(&member)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
+        let Some((email,)) = held else {
+            return Err(match self.member_of_id(act, &mut tx, &member).await? {
+                Some(_) => StoreError::Conflict { act, what: "a block" },
+                None => StoreError::Gone { act, what: "the member" },
+            });
+        };
+        let mut erased = Erased::default();
+        erased.emails.extend(email.map(|email| email.to_ascii_lowercase()));
+        let identities: Vec<(String, String, Option<String>)> =
+            sqlx::query_as("SELECT idp, subject, email FROM identities WHERE member = $1 ORDER BY place")
+                .bind(&member)
+                .fetch_all(&mut *tx)
+                .await
+                .map_err(self.fails(act))?;
+        for (idp, subject, email) in identities {
+            let idp = idp.parse().map_err(|_| unreadable("identity provider"))?;
+            let subject = Subject::parse(&subject).ok_or_else(|| unreadable("subject"))?;
+            erased.identities.push((idp, subject));
+            erased.emails.extend(email.map(|email| email.to_ascii_lowercase()));
+        }
+        erased.sessions = self.end_all_sessions(act, &mut tx, id).await?;
+        self.erase_traces(act, &mut tx, &member, &mut erased).await?;
+        for statement in [
+            "DELETE FROM jobs WHERE member = $1",
+            "DELETE FROM identities WHERE member = $1",
+            "DELETE FROM members WHERE id = $1",
+        ] {
+            sqlx::query(statement).bind(&member).execute(&mut *tx).await.map_err(self.fails(act))?;
+        }
+        self.commit(act, tx).await?;
+        Ok(erased)
+    }
+
     async fn count_members(&self) -> Result<u64, StoreError> {
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM members")
             .fetch_one(&self.readers)
@@ -85,9 +130,101 @@ impl MemberListStore for Database {
             .map_err(self.fails("count_members"))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
+
+    async fn came_with(&self, member: MemberId, email: &EmailAddress) -> Result<bool, StoreError> {
+        let found: Option<(String,)> =
+            sqlx::query_as("SELECT member FROM identities WHERE member = $1 AND lower(email) = $2 LIMIT 1")
+                .bind(member.to_string())
+                .bind(email.to_string().to_ascii_lowercase())
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(self.fails("came_with"))?;
+        Ok(found.is_some())
+    }
 }
 
+/// Before and after what is looked for in a letter.
+const ANY: &str = "%";
+
 impl Database {
+    /// Drops everything of the person but the member itself.
+    async fn erase_traces(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        member: &str,
+        erased: &mut Erased,
+    ) -> Result<(), StoreError> {
+        for (idp, subject) in &erased.identities {
+            // Sessions without account, too.
+            let ended: Vec<(Vec<u8>,)> =
+                sqlx::query_as("DELETE FROM sessions WHERE idp = $1 AND subject = $2 RETURNING hash")
+                    .bind(idp.as_str())
+                    .bind(subject.as_str())
+                    .fetch_all(&mut **tx)
+                    .await
+                    .map_err(self.fails(act))?;
+            for (bytes,) in &ended {
+                erased.sessions.push(SessionHash(hash("session", bytes)?));
+            }
+            let addresses: Vec<(String,)> =
+                sqlx::query_as("SELECT address FROM invites WHERE claimed_idp = $1 AND claimed_subject = $2")
+                    .bind(idp.as_str())
+                    .bind(subject.as_str())
+                    .fetch_all(&mut **tx)
+                    .await
+                    .map_err(self.fails(act))?;
+            erased.emails.extend(addresses.into_iter().map(|(address,)| address));
+            sqlx::query("DELETE FROM creations WHERE idp = $1 AND subject = $2")
+                .bind(idp.as_str())
+                .bind(subject.as_str())
+                .execute(&mut **tx)
+                .await
+                .map_err(self.fails(act))?;
+            sqlx::query("DELETE FROM jobs WHERE key = $1")
+                .bind(Task::creation_key(idp, subject))
+                .execute(&mut **tx)
+                .await
+                .map_err(self.fails(act))?;
+        }
+        let addresses: Vec<(String,)> = sqlx::query_as("SELECT address FROM invites WHERE member = $1")
+            .bind(member)
+            .fetch_all(&mut **tx)
+            .await
+            .map_err(self.fails(act))?;
+        erased.emails.extend(addresses.into_iter().map(|(address,)| address));
+        for email in &erased.emails {
+            let dropped = sqlx::query("DELETE FROM invites WHERE address = $1")
+                .bind(email)
+                .execute(&mut **tx)
+                .await
+                .map_err(self.fails(act))?;
+            erased.invites += dropped.rows_affected();
+            let dropped = sqlx::query("DELETE FROM outbox WHERE lower(recipient) = $1")
+                .bind(email)
+                .execute(&mut **tx)
+                .await
+                .map_err(self.fails(act))?;
+            erased.letters += dropped.rows_affected();
+        }
+        // What administrators are told of a person has the member's id, an address or the subject in it.
+        let subjects = erased.identities.iter().flat_map(|(_, subject)| {
+            let text = subject.as_str().to_ascii_lowercase();
+            [format!("subject: {text}\n"), format!("\"subject\":{}", serde_json::Value::String(text))]
+        });
+        let told: Vec<String> =
+            std::iter::once(member.to_owned()).chain(erased.emails.iter().cloned()).chain(subjects).collect();
+        for text in told {
+            let dropped = sqlx::query("DELETE FROM outbox WHERE lower(body) LIKE $1 ESCAPE '!'")
+                .bind(format!("{ANY}{}{ANY}", as_it_stands(&text)))
+                .execute(&mut **tx)
+                .await
+                .map_err(self.fails(act))?;
+            erased.letters += dropped.rows_affected();
+        }
+        Ok(())
+    }
+
     async fn identities_of(
         &self,
         act: &'static str,
@@ -115,7 +252,7 @@ impl Database {
 }
 
 fn member(row: Row, identities: Vec<(IdpId, Subject)>) -> Result<MemberRow, StoreError> {
-    let (id, account, username, email, origin, status, generation, created_at, last_login_at) = row;
+    let (id, account, username, email, origin, status, generation, revision, created_at, last_login_at) = row;
     let word = serde_json::Value::String;
     Ok(MemberRow {
         id: MemberId(id.parse().map_err(|_| unreadable("id"))?),
@@ -126,9 +263,22 @@ fn member(row: Row, identities: Vec<(IdpId, Subject)>) -> Result<MemberRow, Stor
         origin: serde_json::from_value(word(origin)).map_err(|_| unreadable("origin"))?,
         status: serde_json::from_value(word(status)).map_err(|_| unreadable("status"))?,
         generation: u32::try_from(generation).map_err(|_| unreadable("generation"))?,
+        revision: revision.cast_unsigned(),
         created_at: UnixTime(created_at),
         last_login_at: UnixTime(last_login_at),
     })
+}
+
+/// With nothing in it that LIKE takes for more than itself.
+pub(super) fn as_it_stands(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '!' | '%' | '_') {
+            escaped.push('!');
+        }
+        escaped.push(c);
+    }
+    escaped
 }
 
 fn unreadable(column: &'static str) -> StoreError {

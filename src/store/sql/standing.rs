@@ -289,7 +289,7 @@ impl Database {
         })
     }
 
-    async fn end_all_sessions(
+    pub(super) async fn end_all_sessions(
         &self,
         act: &'static str,
         tx: &mut Transaction,

@@ -20,6 +20,8 @@ mod tests;
 // The acts. Their text is the same for every SQL database; `super` is what differs.
 #[path = "../sql/audit.rs"]
 mod audit;
+#[path = "../sql/cases.rs"]
+mod cases;
 #[path = "../sql/feed.rs"]
 mod feed;
 #[path = "../sql/invites.rs"]

@@ -4,6 +4,7 @@
 mod applications;
 mod front;
 mod gitea;
+mod gitea_members;
 mod gitea_shadow;
 mod jupyterhub;
 mod keycloak;

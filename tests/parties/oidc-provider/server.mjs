@@ -7,7 +7,8 @@
 //               token_endpoint_auth_method is "none"
 //   userinfoOnly  true: the ID token has only `sub` (conformIdTokenClaims)
 //   provider    merged over oidc-provider's configuration (ttl, features, ...)
-// In the environment: ISSUER (default http://127.0.0.1:PORT), USERINFO_ONLY=1.
+// In the environment: ISSUER (default http://127.0.0.1:PORT), USERINFO_ONLY=1; LISTEN
+// (default 127.0.0.1), TLS_CERTIFICATE and TLS_KEY, files, for https.
 //
 // For tests, without a credential:
 //   POST   /test/rotate-keys[?drop=1]  new signing key; drop: the old ones leave the JWKS
@@ -16,6 +17,7 @@
 //   DELETE /test/accounts/NAME
 import { randomBytes, generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -197,15 +199,19 @@ async function handle(req, res) {
   return current.callback(req, res);
 }
 
-const server = createServer((req, res) => {
+const answer = (req, res) => {
   handle(req, res).catch((error) => {
     console.error(error);
     if (!res.headersSent) res.writeHead(500);
     res.end();
   });
-});
+};
+const { TLS_CERTIFICATE, TLS_KEY, LISTEN } = process.env;
+const server = TLS_CERTIFICATE
+  ? createTlsServer({ cert: readFileSync(TLS_CERTIFICATE), key: readFileSync(TLS_KEY) }, answer)
+  : createServer(answer);
 server.on('error', (error) => { console.error(String(error)); process.exit(1); });
-server.listen(Number(port), '127.0.0.1', () => {
+server.listen(Number(port), LISTEN || '127.0.0.1', () => {
   const file = join(workdir, 'ready.json');
   writeFileSync(`${file}.new`, `${JSON.stringify({
     name: 'oidc-provider', version: require('oidc-provider/package.json').version, url, issuer,
