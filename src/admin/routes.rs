@@ -7,7 +7,6 @@ use http::Method;
 
 use self::row::text;
 pub use self::row::{Access, Act, Example, Gives, Parameter, Route, Shape, shape};
-use super::answer::Answer;
 use super::error::AdminError;
 use super::permissions::Permission;
 use super::{audit, cases, connector, identity, invites, members, refusals, sessions, settings, status};

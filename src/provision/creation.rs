@@ -283,6 +283,7 @@ impl<'a> Creation<'a> {
                 | ConnectorError::Refused { .. }
                 | ConnectorError::Unsendable { .. }
                 | ConnectorError::Guarded { .. }
+                | ConnectorError::Undecided { .. }
                 | ConnectorError::LeftAlone { .. }
                 | ConnectorError::Unsupported { .. } => {}
             }

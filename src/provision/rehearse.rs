@@ -25,6 +25,7 @@ use super::on_record::OnRecord;
 use super::plan::{Operation, Situation, changed, plan, updated};
 use super::provisioner::{Core, How, Settled};
 use super::resolve::{Decision, Question, Resolved, resolve};
+use super::settle::REMOVALS_WITHIN;
 use super::sync::Removals;
 use super::{ProvisionError, Provisioner};
 
@@ -240,7 +241,14 @@ impl Core {
         if !self.adjusts() && member.borrowed.is_empty() {
             return Ok(self.admitted(how, account.profile, account.entitlements, resolved, told));
         }
-        let appraisal = self.appraise(identity, member, &account, &resolved, Removals::Allowed);
+        let mut appraisal = self.appraise(identity, member, &account, &resolved, Removals::Allowed);
+        // G3: as the sign-in would find it if it were now.
+        let (removals, max) = (appraisal.removals(), self.settings.lifecycle.max_removals);
+        let counted = self.store.counted_removals(self.platform.clock.now(), REMOVALS_WITHIN).await?;
+        if removals > 0 && counted.saturating_add(removals) > max {
+            told.paused = removals;
+            appraisal = self.appraise(identity, member, &account, &resolved, Removals::Paused);
+        }
         told.session = Some(resolved.session);
         for operation in appraisal.plan.operations {
             // What a guard would stop is not done, and the sign-in goes on without it (G1, G2).

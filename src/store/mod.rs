@@ -35,8 +35,8 @@ use crate::model::{
 pub use self::rehearsals::RehearsalStore;
 pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
 pub use self::standing::{
-    ClaimedJob, CreationIntent, Hold, Intended, JobOutcome, JobStore, Landing, OnUpdate, Standing,
-    StandingSession, StandingStore, Update, Updated,
+    ClaimedJob, CreationIntent, GuardStore, Hold, Intended, JobOutcome, JobStore, Landing, OnUpdate,
+    Standing, StandingSession, StandingStore, Update, Updated,
 };
 
 /// The store could not do it.
@@ -65,6 +65,7 @@ pub trait Store:
     + SessionStore
     + MemberStore
     + StandingStore
+    + GuardStore
     + JobStore
     + KeyStore
     + DocumentStore
@@ -82,6 +83,7 @@ impl<T> Store for T where
         + SessionStore
         + MemberStore
         + StandingStore
+        + GuardStore
         + JobStore
         + KeyStore
         + DocumentStore
