@@ -15,6 +15,7 @@ mod browser;
 mod cases;
 mod data_plane;
 mod demo_recipe;
+mod deployment;
 mod failures;
 mod firewall;
 mod full;

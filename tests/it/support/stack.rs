@@ -89,7 +89,7 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
         let settings = load(&config, folder.path());
         let health_url = format!("http://{}", health.local_addr().unwrap());
         let sockets = Sockets { public: Some(public), health: Some(health), ..Sockets::default() };
-        let app = App::start(settings, parties.platform.clone(), sockets).await.unwrap();
+        let app = Box::pin(App::start(settings, parties.platform.clone(), sockets)).await.unwrap();
         Self { parties, url, health: health_url, app: Some(app), config, folder }
     }
 
@@ -211,7 +211,8 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
             ..Sockets::default()
         };
         let settings = load(&self.config, self.folder.path());
-        self.app = Some(App::start(settings, self.parties.platform.clone(), sockets).await.unwrap());
+        let started = Box::pin(App::start(settings, self.parties.platform.clone(), sockets)).await;
+        self.app = Some(started.unwrap());
     }
 }
 
