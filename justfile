@@ -37,6 +37,10 @@ demo:
 bench *arguments:
     benches/run {{ arguments }}
 
+# The Helm charts, without a cluster
+charts *arguments:
+    tests/helm/run {{ arguments }}
+
 # Writes the generated pages of docs/ anew
 docs:
     NARTHEX_BLESS=1 cargo test --locked --lib generated_docs

@@ -5,6 +5,7 @@ pub mod audit;
 mod cases;
 mod changes;
 mod cores;
+pub mod deployment;
 mod generation;
 mod housekeeping;
 mod invites;

@@ -99,7 +99,8 @@ impl Generation {
         let live = administration::live(&settings, store).await?;
         let settings = Settings { provisioning: live.now().settings.clone(), ..settings };
         let wanted = providers::wanted(&settings, &features);
-        let providers = Providers::start(&settings, &wanted, &outbound, store, platform, &tasks)?;
+        let with = providers::With { wanted: &wanted, outbound: &outbound, store, platform };
+        let providers = Providers::start(&settings, &with, &tasks)?;
         let names = CookieNames::of(&settings.server.public_url);
         let sessions = Arc::new(Sessions::new(
             store.clone(),

@@ -17,6 +17,58 @@ use crate::platform::{KeyRing, Outbound, Platform, Tasks};
 use crate::provision::connector::Features;
 use crate::store::Store;
 
+/// An identity provider that nobody has asked anything yet.
+pub(super) enum Made {
+    Oidc(Arc<Oidc>),
+    Saml(Arc<Saml>),
+}
+
+impl Made {
+    /// Fetches what the provider says of itself, now.
+    ///
+    /// # Errors
+    /// Why that cannot be had, or used.
+    pub(super) async fn refresh(&self) -> Result<(), String> {
+        match self {
+            Self::Oidc(oidc) => oidc.refresh().await.map_err(|error| error.to_string()),
+            Self::Saml(saml) => saml.refresh().await.map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// What providers are made with.
+pub(super) struct With<'a> {
+    pub wanted: &'a WantedClaims,
+    pub outbound: &'a Outbound,
+    pub store: &'a Arc<dyn Store>,
+    pub platform: &'a Platform,
+}
+
+/// # Errors
+/// Where a key of ours cannot be used.
+pub(super) fn made(idp: &Idp, settings: &Settings, with: &With<'_>) -> Result<Made, UnusableKey> {
+    let address = |path: String| {
+        let mut url = settings.server.public_url.clone();
+        url.set_path(&format!("{}/{path}", settings.server.prefix));
+        url
+    };
+    let (outbound, store, platform) = (with.outbound.clone(), with.store.clone(), with.platform.clone());
+    Ok(match idp {
+        Idp::Oidc(idp) => {
+            let redirect = address(format!("oidc/{}/callback", idp.id));
+            let idp = OidcIdp::clone(idp);
+            Made::Oidc(Oidc::new(idp, redirect, with.wanted.clone(), outbound, store, platform))
+        }
+        Idp::Saml(idp) => {
+            let addresses = Addresses {
+                acs: address(format!("saml/{}/acs", idp.id)),
+                slo: address(format!("saml/{}/slo", idp.id)),
+            };
+            Made::Saml(Saml::new(SamlIdp::clone(idp), addresses, outbound, store, platform)?)
+        }
+    })
+}
+
 /// The identity providers, each by its protocol; those that speak SAML once more as what they are.
 #[derive(Default)]
 pub(super) struct Providers {
@@ -25,40 +77,21 @@ pub(super) struct Providers {
 }
 
 impl Providers {
+    /// Makes them, and keeps what they say of themselves fresh from now on.
+    ///
     /// # Errors
     /// Where a key of ours cannot be used.
-    pub(super) fn start(
-        settings: &Settings,
-        wanted: &WantedClaims,
-        outbound: &Outbound,
-        store: &Arc<dyn Store>,
-        platform: &Platform,
-        tasks: &Tasks,
-    ) -> Result<Self, UnusableKey> {
-        let address = |path: String| {
-            let mut url = settings.server.public_url.clone();
-            url.set_path(&format!("{}/{path}", settings.server.prefix));
-            url
-        };
+    pub(super) fn start(settings: &Settings, with: &With<'_>, tasks: &Tasks) -> Result<Self, UnusableKey> {
         let mut providers = Self::default();
         for idp in &settings.idps {
-            let (outbound, store, platform) = (outbound.clone(), store.clone(), platform.clone());
-            match idp {
-                Idp::Oidc(idp) => {
-                    let redirect = address(format!("oidc/{}/callback", idp.id));
-                    let idp = OidcIdp::clone(idp);
-                    let oidc = Oidc::new(idp, redirect, wanted.clone(), outbound, store, platform);
+            match made(idp, settings, with)? {
+                Made::Oidc(oidc) => {
                     oidc.spawn(tasks);
                     providers.protocols.push(oidc);
                 }
-                Idp::Saml(idp) => {
-                    let addresses = Addresses {
-                        acs: address(format!("saml/{}/acs", idp.id)),
-                        slo: address(format!("saml/{}/slo", idp.id)),
-                    };
-                    let saml = Saml::new(SamlIdp::clone(idp), addresses, outbound, store, platform)?;
+                Made::Saml(saml) => {
                     saml.spawn(tasks);
-                    providers.saml.insert(idp.id.clone(), saml.clone());
+                    providers.saml.insert(idp.id().clone(), saml.clone());
                     providers.protocols.push(saml);
                 }
             }

@@ -17,6 +17,7 @@ mod serve;
 mod session;
 mod settings;
 mod shadow;
+mod verify;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -127,6 +128,13 @@ enum Command {
         #[command(flatten)]
         shadow: shadow::ShadowArgs,
     },
+    /// Look for ways past narthex, from where this runs: open ports, headers that get through, secrets that others can read
+    VerifyDeployment {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        verify: verify::VerifyArgs,
+    },
     /// Try it: an identity provider, an application and the proxy, all on this machine
     #[cfg(feature = "demo")]
     Demo {
@@ -171,6 +179,7 @@ pub fn run() -> ExitCode {
         Command::Admin { file, admin } => admin::run(&file.config, &admin),
         Command::Mapping { file, mapping } => mapping::run(&file.config, &mapping),
         Command::Shadow { file, shadow } => shadow::run(&file.config, &shadow),
+        Command::VerifyDeployment { file, verify } => verify::run(&file.config, verify),
         #[cfg(feature = "demo")]
         Command::Demo { port } => demo::run(port),
     };

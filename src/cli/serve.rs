@@ -70,10 +70,10 @@ async fn read(config: &Path, watch: &mut Watch) -> Result<Loaded, ConfigErrors> 
     for _ in 1..READINGS {
         let files = match &read {
             Ok(loaded) => &loaded.files,
-            Err(errors) => &errors.files,
+            Err(errors) => &*errors.files,
         };
         // Whatever happened to a file before it was looked after is in what is read next.
-        if !watch.follow(all(config, files)).await {
+        if !watch.follow(all(config, &files.all)).await {
             break;
         }
         read = load(config);
@@ -86,7 +86,7 @@ fn all(config: &Path, named: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
 }
 
 async fn serve(config: &Path, loaded: Loaded) -> u8 {
-    let mut watch = Watch::of(all(config, &loaded.files)).await;
+    let mut watch = Watch::of(all(config, &loaded.files.all)).await;
     // It may have been changed before it was looked after.
     let settings = load(config).map_or(loaded.settings, |again| again.settings);
     let mut app = match App::start(settings, Platform::system(), Sockets::default()).await {

@@ -16,9 +16,10 @@ pub mod settings;
 pub mod structure;
 pub mod written;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
+pub use meaning::Files;
 pub use problem::{ConfigErrors, Report};
 pub use settings::Settings;
 pub use written::Written;
@@ -43,8 +44,7 @@ pub struct Loaded {
     pub settings: Settings,
     /// What is not wrong but most probably not meant.
     pub warnings: Report,
-    /// What it was read from beside the configuration file, whether it is there or not: secrets, certificates, recipes.
-    pub files: BTreeSet<PathBuf>,
+    pub files: Files,
 }
 
 /// Reads `path` with the overrides in `env`.
@@ -101,7 +101,7 @@ pub fn load_text(
         Err(error) => {
             // The schema let something through that the types do not take.
             problems.push(Problem::error(Origin::Default, error.to_string()));
-            (None, BTreeSet::new())
+            (None, Files::default())
         }
     };
     let report = Report::new(path, source, problems);
@@ -110,7 +110,7 @@ pub fn load_text(
             let settings = Settings { written: Written::new(path, tree, env, &document), ..settings };
             Ok(Loaded { settings, warnings: report, files })
         }
-        _ => Err(ConfigErrors { report, files }),
+        _ => Err(ConfigErrors { report, files: Box::new(files) }),
     }
 }
 

@@ -1,6 +1,5 @@
 //! What is wrong with a configuration: every problem with its place, told all at once.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use miette::{
 };
 use serde_json::json;
 
+use super::Files;
 use super::document::{Node, Origin, Tree};
 use crate::expr::nearest;
 
@@ -57,13 +57,12 @@ pub struct Report {
 #[error("{report}")]
 pub struct ConfigErrors {
     pub report: Report,
-    /// What was read, or wanted, beside the configuration file.
-    pub files: BTreeSet<PathBuf>,
+    pub files: Box<Files>,
 }
 
 impl ConfigErrors {
     pub(super) fn of(report: Report) -> Self {
-        Self { report, files: BTreeSet::new() }
+        Self { report, files: Box::default() }
     }
 }
 

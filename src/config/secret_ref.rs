@@ -49,7 +49,7 @@ impl Meaning<'_> {
                     format!("set {} to the secret", env.env),
                 )),
             },
-            SecretRef::File(file) => read_file(&self.file(&file.file)),
+            SecretRef::File(file) => read_file(&self.secret_file(&file.file)),
         };
         match read {
             Ok(secret) => Some(secret),

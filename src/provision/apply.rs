@@ -65,6 +65,7 @@ impl Calls<'_> {
             | ConnectorError::Unexpected { .. }
             | ConnectorError::Unsendable { .. }
             | ConnectorError::Guarded { .. }
+            | ConnectorError::Undecided { .. }
             | ConnectorError::LeftAlone { .. }
             | ConnectorError::Unsupported { .. } => return None,
         };

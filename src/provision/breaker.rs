@@ -164,6 +164,7 @@ fn silence(error: &ConnectorError) -> Option<Option<Duration>> {
         | ConnectorError::Unexpected { .. }
         | ConnectorError::Unsendable { .. }
         | ConnectorError::Guarded { .. }
+        | ConnectorError::Undecided { .. }
         | ConnectorError::LeftAlone { .. }
         | ConnectorError::Unsupported { .. } => None,
     }

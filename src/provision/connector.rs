@@ -259,6 +259,9 @@ pub enum ConnectorError {
     /// A guard of narthex's own stopped the call before it was sent (G1, G2). `rule`: which.
     #[error("{operation}: {rule}: {what}")]
     Guarded { operation: &'static str, rule: &'static str, what: String },
+    /// Whether a guard of narthex's own stops the call could not be told, so it was not sent (G1).
+    #[error("{operation}: {rule} cannot be decided: {reason}")]
+    Undecided { operation: &'static str, rule: &'static str, reason: String },
     /// The recipe declares no such operation.
     #[error("this application's connector cannot {operation}")]
     Unsupported { operation: &'static str },

@@ -107,7 +107,7 @@ impl<'a> Creation<'a> {
 
     async fn until_whole(mut self, vanished: Option<Vanished>) -> Result<Settled, ProvisionError> {
         let core = self.core;
-        let result = core.in_time(self.deadline, self.attempt(vanished)).await;
+        let result = core.in_time(self.deadline, Box::pin(self.attempt(vanished))).await;
         if self.leased {
             let Identity { idp, subject, .. } = self.identity;
             let keep_intent = result.is_err() && self.in_doubt;
@@ -283,6 +283,7 @@ impl<'a> Creation<'a> {
                 | ConnectorError::Refused { .. }
                 | ConnectorError::Unsendable { .. }
                 | ConnectorError::Guarded { .. }
+                | ConnectorError::Undecided { .. }
                 | ConnectorError::LeftAlone { .. }
                 | ConnectorError::Unsupported { .. } => {}
             }

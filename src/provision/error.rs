@@ -260,6 +260,7 @@ impl ProvisionError {
                 ConnectorError::Unreachable { .. }
                 | ConnectorError::Busy { .. }
                 | ConnectorError::LeftAlone { .. }
+                | ConnectorError::Undecided { .. }
                 // A4: a login page or half an answer is what an application gives while it starts.
                 | ConnectorError::Unexpected { .. },
             )
@@ -391,6 +392,7 @@ fn connector_fault(error: &ConnectorError) -> Fault {
         ConnectorError::Credential { .. } | ConnectorError::Unsupported { .. } => Fault::Operator,
         ConnectorError::Unsendable { .. } => Fault::IdentityProvider,
         ConnectorError::Guarded { .. } => Fault::Person,
+        ConnectorError::Undecided { .. } => Fault::Us,
     }
 }
 
@@ -408,6 +410,7 @@ fn connector_code(error: &ConnectorError) -> &'static str {
         ConnectorError::Unsendable { .. } => "unsendable_value",
         ConnectorError::Unsupported { .. } => "application_unsupported",
         ConnectorError::Guarded { .. } => "guarded",
+        ConnectorError::Undecided { .. } => "guard_undecided",
     }
 }
 

@@ -37,6 +37,9 @@ pub struct Explanation {
     pub session: Option<Entitled>,
     /// Every write to the application, in order.
     pub plan: Plan,
+    /// G3: how much would have been taken away, and waits.
+    #[serde(default)]
+    pub paused: u32,
     pub ending: Ending,
     /// Nothing of it was done: it says what a sign-in would do.
     pub rehearsed: bool,
@@ -157,6 +160,8 @@ pub struct Story {
     pub wanted: Option<Box<Wanted>>,
     /// Writes that were made, in order.
     pub done: Vec<Operation>,
+    /// G3: how much was not taken away, and waits.
+    pub paused: u32,
 }
 
 impl Story {
@@ -198,6 +203,7 @@ impl Explanation {
             wanted: None,
             session: None,
             plan: Plan::default(),
+            paused: 0,
             ending: Ending::Refused(never),
             rehearsed: false,
         }
@@ -208,6 +214,7 @@ impl Explanation {
         self.found = story.found;
         self.wanted = story.wanted.map(|wanted| *wanted);
         self.plan = Plan { operations: story.done };
+        self.paused = story.paused;
     }
 
     /// What it comes to, for a report.

@@ -2,10 +2,11 @@
 //! are not touched (G2), and nothing unsafe is sent (G5).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::OnceCell;
 
 use crate::model::{Account, AccountId, AccountProfile, Entitlements};
 
@@ -13,30 +14,37 @@ use super::connector::{
     Checked, Connector, ConnectorError, EntitlementChange, Features, FindBy, Kind, Named,
 };
 use super::existing::is_protected;
+use super::privileges::Privileges;
 
 const SET_ENTITLEMENTS: &str = "set entitlements";
 
 /// A connector that refuses what no caller may do.
 pub struct Guarded {
     inner: Arc<dyn Connector>,
-    /// G2: usernames or e-mails.
-    protected: ArcSwap<Vec<String>>,
+    terms: ArcSwap<Terms>,
     own_account: OnceCell<Option<AccountId>>,
-    /// One removal of privileges at a time: two at once could each see the other's account as the one
-    /// that stays.
-    privileges: Mutex<()>,
+    /// G1.
+    privileges: Privileges,
+}
+
+/// What the guards go by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// G2: usernames or e-mails.
+    pub protected: Vec<String>,
+    /// G1: how long the calls of one removal of privileges may take, for whoever waits for a process that died.
+    pub lasts: Duration,
 }
 
 impl Guarded {
     #[must_use]
-    pub fn new(inner: Arc<dyn Connector>, protected: Vec<String>) -> Self {
-        let protected = ArcSwap::from_pointee(protected);
-        Self { inner, protected, own_account: OnceCell::new(), privileges: Mutex::new(()) }
+    pub fn new(inner: Arc<dyn Connector>, terms: Terms, privileges: Privileges) -> Self {
+        Self { inner, terms: ArcSwap::from_pointee(terms), own_account: OnceCell::new(), privileges }
     }
 
-    /// These are not touched from now on, instead of those before.
-    pub fn protect(&self, protected: Vec<String>) {
-        self.protected.store(Arc::new(protected));
+    /// Goes by these from now on, instead of those before.
+    pub fn go_by(&self, terms: Terms) {
+        self.terms.store(Arc::new(terms));
     }
 
     /// The account whose credential narthex uses; asked for once.
@@ -59,7 +67,11 @@ impl Guarded {
             let what = format!("`{}` {what}", account.profile.username);
             Err(ConnectorError::Guarded { operation, rule: "G2", what })
         };
-        if is_protected(&self.protected.load(), &account.profile.username, account.profile.email.as_deref()) {
+        if is_protected(
+            &self.terms.load().protected,
+            &account.profile.username,
+            account.profile.email.as_deref(),
+        ) {
             return stop("is one of protected_accounts");
         }
         if self.own_account().await? == Some(&account.id) {
@@ -94,13 +106,31 @@ impl Guarded {
         self.untouchable(SET_ENTITLEMENTS, account).await
     }
 
-    /// G1: whether another active privileged account remains. The account is read again, since what the
-    /// caller has may be old.
-    async fn another_remains(
+    /// G1: makes the call that takes something away. Where it is a privilege that goes, another active privileged
+    /// account must remain, and nobody else takes one away meanwhile, here or in another process.
+    async fn taking_away(
         &self,
         operation: &'static str,
         account: &Account,
+        call: impl Future<Output = Result<(), ConnectorError>> + Send,
     ) -> Result<(), ConnectorError> {
+        if !self.has_privileges(account).await? {
+            return call.await;
+        }
+        let lasts = self.terms.load().lasts;
+        let taken = self.privileges.take(lasts).await;
+        let taken = taken.map_err(|reason| ConnectorError::Undecided { operation, rule: "G1", reason })?;
+        let outcome = match self.not_the_last(operation, account).await {
+            Ok(()) => call.await,
+            stopped => stopped,
+        };
+        self.privileges.give_up(taken).await;
+        outcome
+    }
+
+    /// Whether the account is an active privileged one. It is read again, since what the caller has may be old; that
+    /// narthex gives it privileges meanwhile is out of the question, as one at a time works on a member.
+    async fn has_privileges(&self, account: &Account) -> Result<bool, ConnectorError> {
         let found = match self.inner.find(FindBy::Id(&account.id)).await {
             Ok(found) => found,
             Err(ConnectorError::NotFound { .. }) => Vec::new(),
@@ -109,10 +139,7 @@ impl Guarded {
         let now = found.iter().find(|found| found.id == account.id);
         let held = now.unwrap_or(account);
         // Gone, or with nothing to lose: nobody is demoted.
-        if now.is_none() && !account.privileged || !is_privileged(held) || !held.active {
-            return Ok(());
-        }
-        self.not_the_last(operation, account).await
+        Ok((now.is_some() || account.privileged) && is_privileged(held) && held.active)
     }
 
     async fn not_the_last(&self, operation: &'static str, account: &Account) -> Result<(), ConnectorError> {
@@ -158,7 +185,7 @@ impl Connector for Guarded {
             sendable("create", "role", role, Place::Name)?;
         }
         // G2: nor is an account made that would pass for a protected one.
-        if is_protected(&self.protected.load(), &wanted.username, wanted.email.as_deref()) {
+        if is_protected(&self.terms.load().protected, &wanted.username, wanted.email.as_deref()) {
             let what = format!("`{}` is one of protected_accounts", wanted.username);
             return Err(ConnectorError::Guarded { operation: "create", rule: "G2", what });
         }
@@ -180,9 +207,8 @@ impl Connector for Guarded {
         if !may_demote(change) {
             return self.inner.set_entitlements(account, change).await;
         }
-        let _one_at_a_time = self.privileges.lock().await;
-        self.another_remains(SET_ENTITLEMENTS, account).await?;
-        self.inner.set_entitlements(account, change).await
+        let call = self.inner.set_entitlements(account, change);
+        self.taking_away(SET_ENTITLEMENTS, account, call).await
     }
 
     async fn create_team(&self, team: &str) -> Result<(), ConnectorError> {
@@ -192,9 +218,7 @@ impl Connector for Guarded {
 
     async fn deactivate(&self, account: &Account) -> Result<(), ConnectorError> {
         self.untouchable("deactivate", account).await?;
-        let _one_at_a_time = self.privileges.lock().await;
-        self.another_remains("deactivate", account).await?;
-        self.inner.deactivate(account).await
+        self.taking_away("deactivate", account, self.inner.deactivate(account)).await
     }
 
     async fn reactivate(&self, account: &Account) -> Result<(), ConnectorError> {
@@ -210,9 +234,7 @@ impl Connector for Guarded {
 
     async fn delete(&self, account: &Account) -> Result<(), ConnectorError> {
         self.untouchable("delete", account).await?;
-        let _one_at_a_time = self.privileges.lock().await;
-        self.another_remains("delete", account).await?;
-        self.inner.delete(account).await
+        self.taking_away("delete", account, self.inner.delete(account)).await
     }
 
     async fn list(&self, kind: Kind) -> Result<Option<Vec<Named>>, ConnectorError> {

@@ -337,6 +337,7 @@ pub(super) fn is_permanent(error: &ConnectorError) -> bool {
         ConnectorError::Unreachable { .. }
         | ConnectorError::Busy { .. }
         | ConnectorError::LeftAlone { .. }
+        | ConnectorError::Undecided { .. }
         | ConnectorError::NotFound { .. }
         | ConnectorError::Credential { .. }
         | ConnectorError::Unexpected { .. } => false,

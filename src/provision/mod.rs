@@ -39,6 +39,7 @@ pub mod members;
 pub mod names;
 mod on_record;
 pub mod plan;
+pub mod privileges;
 pub mod provisioned;
 pub mod provisioner;
 mod push;

@@ -145,7 +145,7 @@ impl Provisioner {
         tasks: Tasks,
     ) -> Self {
         let application = connector;
-        let connector = change::guarded(application.as_ref(), &settings);
+        let connector = change::guarded(application.as_ref(), &settings, (&store, &platform));
         let core = Core {
             settings,
             authorities,
@@ -386,6 +386,7 @@ impl Core {
                     let Settled { member, mut story, how, .. } = settled;
                     let fitted = self.returning(member, identity, deadline).await?;
                     story.done.extend(fitted.story.done);
+                    story.paused = fitted.story.paused;
                     return Ok(Settled { how, story, ..fitted });
                 }
                 Ok(settled)

@@ -25,6 +25,7 @@ use super::on_record::OnRecord;
 use super::plan::{Operation, Situation, changed, plan, updated};
 use super::provisioner::{Core, How, Settled};
 use super::resolve::{Decision, Question, Resolved, resolve};
+use super::settle::REMOVALS_WITHIN;
 use super::sync::Removals;
 use super::{ProvisionError, Provisioner};
 
@@ -119,26 +120,26 @@ impl Core {
     pub(super) async fn rehearse(self: &Arc<Self>, identity: &Identity, deadline: Instant) -> Rehearsal {
         let mut explanation = Explanation { rehearsed: true, ..self.begin(identity) };
         let mut standing = None;
-        let acted =
-            self.in_time(deadline, self.act(identity, deadline, &mut explanation, &mut standing)).await;
+        let act = Box::pin(self.act(identity, deadline, &mut explanation, &mut standing));
+        let acted = self.in_time(deadline, act).await;
         let error = match acted {
             Ok(ending) => {
                 explanation.ending = ending;
                 None
             }
-            Err(error) => match self.rehearsed_on_record(identity, &error, &mut explanation).await {
-                Some(OnRecord { settled: Settled { account, grant, how, .. }, .. }) => {
+            Err(error) => {
+                let on_record = Box::pin(self.rehearsed_on_record(identity, &error, &mut explanation)).await;
+                if let Some(OnRecord { settled: Settled { account, grant, how, .. }, .. }) = on_record {
                     let Account { profile, entitlements: holds, .. } = account;
                     let grant = grant.unwrap_or_default();
                     let admitted = Admitted { how, profile, holds, grant, headers: Vec::new() };
                     explanation.ending = Ending::Admitted(Box::new(admitted));
                     None
-                }
-                None => {
+                } else {
                     explanation.ending = Ending::Refused(Refusal::from(&error));
                     Some(error)
                 }
-            },
+            }
         };
         Rehearsal { explanation, standing, error }
     }
@@ -240,7 +241,14 @@ impl Core {
         if !self.adjusts() && member.borrowed.is_empty() {
             return Ok(self.admitted(how, account.profile, account.entitlements, resolved, told));
         }
-        let appraisal = self.appraise(identity, member, &account, &resolved, Removals::Allowed);
+        let mut appraisal = self.appraise(identity, member, &account, &resolved, Removals::Allowed);
+        // G3: as the sign-in would find it if it were now.
+        let (removals, max) = (appraisal.removals(), self.settings.lifecycle.max_removals);
+        let counted = self.store.counted_removals(self.platform.clock.now(), REMOVALS_WITHIN).await?;
+        if removals > 0 && counted.saturating_add(removals) > max {
+            told.paused = removals;
+            appraisal = self.appraise(identity, member, &account, &resolved, Removals::Paused);
+        }
         told.session = Some(resolved.session);
         for operation in appraisal.plan.operations {
             // What a guard would stop is not done, and the sign-in goes on without it (G1, G2).

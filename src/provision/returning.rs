@@ -205,8 +205,9 @@ impl Core {
             return Ok(Settled { member, account, grant: None, how, story });
         }
         let fitted = self.fit(identity, (member, holder), account, sessions, deadline).await?;
-        let Fitted { member, account, grant, done } = fitted;
+        let Fitted { member, account, grant, done, paused } = fitted;
         story.done.extend(done.operations);
+        story.paused = paused;
         Ok(Settled { member, account, grant: Some(grant), how, story })
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Fitted {
     pub(super) account: Account,
     pub(super) grant: Grant,
     pub(super) done: Plan,
+    /// G3: how much waits.
+    pub(super) paused: u32,
 }
 
 impl Appraisal {
@@ -56,7 +58,7 @@ impl Appraisal {
             && self.settlement.after(member).is_none()
     }
 
-    fn removals(&self) -> u32 {
+    pub(super) fn removals(&self) -> u32 {
         let removed = self.durable.as_ref().map_or(0, |durable| durable.removed.len());
         u32::try_from(removed).unwrap_or(u32::MAX)
     }
@@ -118,8 +120,10 @@ impl Core {
         let mut appraisal = self.appraise(identity, &member, &account, &resolved, Removals::Allowed);
         let now = self.platform.clock.now();
         let (removals, max) = (appraisal.removals(), self.settings.lifecycle.max_removals);
+        let mut paused = 0;
         if removals > 0 && !self.store.take_removals(removals, now, REMOVALS_WITHIN, max).await? {
             self.report_paused(&member, "sync", removals);
+            paused = removals;
             appraisal = self.appraise(identity, &member, &account, &resolved, Removals::Paused);
         }
         self.report_overridden(&member, &appraisal.baseline);
@@ -158,7 +162,7 @@ impl Core {
             let entry = Entry::new(event).about(&identity.idp, &identity.subject).member(member.id);
             self.audit.record(entry.account(&account).entitlements(&held, &account.entitlements));
         }
-        Ok(Fitted { member, account, grant, done })
+        Ok(Fitted { member, account, grant, done, paused })
     }
 
     async fn carry_out(

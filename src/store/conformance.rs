@@ -162,6 +162,8 @@ macro_rules! conformance {
                 e2_whatever_ends_a_session_makes_its_members_job_due
                 g3_removals_are_counted_within_their_time_over_all
                 g3_of_a_hundred_removals_at_once_as_many_are_let_through_as_may
+                g1_of_a_hundred_at_once_exactly_one_has_a_right
+                g1_a_right_runs_out_and_can_be_given_up_and_names_do_not_mix
                 e6_the_longest_absent_present_members_are_listed_first
                 e6_members_with_a_live_session_do_not_stand_before_the_absent
                 g6_a_blocked_members_email_is_known_whatever_its_case

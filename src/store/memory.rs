@@ -57,6 +57,8 @@ struct Tables {
     jobs: Jobs,
     /// G3: when, and how many.
     removals: Vec<(UnixTime, u32)>,
+    /// Who has them, and until when.
+    rights: BTreeMap<String, (u64, UnixTime)>,
     keys: Vec<KeyRow>,
     documents: HashMap<String, (Vec<u8>, UnixTime)>,
     settings: Vec<super::lists::StoredSettings>,

@@ -37,8 +37,8 @@ pub use self::console::ConsoleStore;
 pub use self::rehearsals::RehearsalStore;
 pub use self::scim::{ScimStore, ScimWhich, ScimWrite};
 pub use self::standing::{
-    ClaimedJob, CreationIntent, Hold, Intended, JobOutcome, JobStore, Landing, OnUpdate, Standing,
-    StandingSession, StandingStore, Update, Updated,
+    ClaimedJob, CreationIntent, GuardStore, Hold, Intended, JobOutcome, JobStore, Landing, OnUpdate,
+    Standing, StandingSession, StandingStore, Update, Updated,
 };
 
 /// The store could not do it.
@@ -67,6 +67,7 @@ pub trait Store:
     + SessionStore
     + MemberStore
     + StandingStore
+    + GuardStore
     + JobStore
     + KeyStore
     + DocumentStore
@@ -85,6 +86,7 @@ impl<T> Store for T where
         + SessionStore
         + MemberStore
         + StandingStore
+        + GuardStore
         + JobStore
         + KeyStore
         + DocumentStore

@@ -33,16 +33,6 @@ pub trait StandingStore: Send + Sync {
     /// none may be. [`StoreError::Gone`]: there is no such member, or `update.holder` has lost the right.
     async fn update_member(&self, member: &Member, update: Update) -> Result<Updated, StoreError>;
 
-    /// G3: counts `wanted` removals, unless that made more than `max` of them `within` this time up to `now`; `false`:
-    /// none was counted.
-    async fn take_removals(
-        &self,
-        wanted: u32,
-        now: UnixTime,
-        within: Duration,
-        max: u32,
-    ) -> Result<bool, StoreError>;
-
     /// Members whose account is present, nothing asked to be done with it, whose last sign-in lies before `before`, and
     /// who have no session at `now`, nor a sign-in about to have one; the longest absent first, at most `limit`.
     async fn list_inactive(
@@ -64,6 +54,36 @@ pub trait StandingStore: Send + Sync {
     /// G6: whether a blocked member's account has this e-mail, or one of the identities came with it last, whatever the
     /// case of its ASCII letters.
     async fn is_blocked_email(&self, email: &str) -> Result<bool, StoreError>;
+}
+
+/// What the guards count and hold over all processes.
+#[async_trait]
+pub trait GuardStore: Send + Sync {
+    /// G3: counts `wanted` removals, unless that made more than `max` of them `within` this time up to `now`; `false`:
+    /// none was counted.
+    async fn take_removals(
+        &self,
+        wanted: u32,
+        now: UnixTime,
+        within: Duration,
+        max: u32,
+    ) -> Result<bool, StoreError>;
+
+    /// G3: how many removals were counted `within` this time up to `now`.
+    async fn counted_removals(&self, now: UnixTime, within: Duration) -> Result<u32, StoreError>;
+
+    /// Takes the right of this name until `until`, unless another holder has it, at most until the time that is
+    /// returned then; for the holder itself it is renewed.
+    async fn hold_right(
+        &self,
+        name: &str,
+        holder: u64,
+        now: UnixTime,
+        until: UnixTime,
+    ) -> Result<Option<UnixTime>, StoreError>;
+
+    /// Gives the right up; nothing happens where another has it by now.
+    async fn release_right(&self, name: &str, holder: u64) -> Result<(), StoreError>;
 }
 
 /// Whether the right to work on a member was had.

@@ -58,11 +58,17 @@ async fn f7_a_person_whom_an_administrator_is_asked_about_waits_and_comes_in_onc
         stack.program_meanwhile(&["case", "list", "--standing", "waiting", "--json"]).await;
     let listed: Value = serde_json::from_str(text.trim()).unwrap_or_else(|_| panic!("{code} {text} {error}"));
     assert_eq!(listed["id"], waiting["id"]);
-    let (code, text, error) = stack.program_meanwhile(&["case", "decide", id, "link"]).await;
+    let (code, text, error) = stack.program_meanwhile(&["case", "decide", id, "deny"]).await;
     assert!(
-        code == 0 && text.contains("state     linked") && text.contains("by command line"),
+        code == 0 && text.contains("state     denied") && text.contains("by command line"),
         "{text}{error}"
     );
+    let page = sign_in(&stack, &browser, "carol").await;
+    assert_eq!((page.status.as_u16(), log.code(&page).as_str()), (403, "case_denied"));
+    // The program has the machine's clock; the proxy, which looks whether a decision has lapsed, has the tests'.
+    let path = format!("/cases/{id}/decision");
+    let linked = call(&stack, Method::PUT, &path, "\"2\"", Some(json!({ "decision": "link" }))).await;
+    assert_eq!(linked.json()["state"], "linked");
     let page = sign_in(&stack, &browser, "carol").await;
     assert!(is_in(&page), "{}", page.text());
     assert_eq!(stack.parties.app.user("carol").unwrap(), before);

@@ -2,6 +2,7 @@
 //! is killed or the database is away.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use futures_util::StreamExt;
 use http::{Method, StatusCode};
 use narthex::demo::application::{Lie, LieTo};
 use narthex::demo::idp::Chooser;
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -18,16 +20,16 @@ use toml::Table;
 use crate::support::party::{Party, client, free_port};
 use crate::support::raw::Raw;
 use crate::support::recorder::Recorder;
-use crate::support::stack::{put, usual};
+use crate::support::stack::{ADMIN_TOKEN, put, usual};
 use crate::support::{Browser, Page, Parties};
 
 /// Whatever takes longer fails the test. Several processes share a small machine with other tests.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// Between two looks at another process.
-const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
 /// A fresh schema on the server that these tests share.
-async fn database() -> String {
+pub(crate) async fn database() -> String {
     static SERVER: OnceCell<Party> = OnceCell::const_new();
     static SCHEMAS: AtomicU32 = AtomicU32::new(1);
     let server = SERVER.get_or_init(|| Party::start("postgres")).await.url();
@@ -44,10 +46,12 @@ fn signal(party: &Party, name: &str) {
 }
 
 /// `narthex serve`, killed in the end.
-struct Replica {
+pub(crate) struct Replica {
     process: Child,
     address: SocketAddr,
     health: String,
+    /// `http://HOST:PORT/api/v1` of its admin API.
+    admin: String,
     folder: TempDir,
 }
 
@@ -57,17 +61,44 @@ impl Replica {
         let health = format!("127.0.0.1:{}", free_port());
         put(&mut config, "server.listen", address.to_string());
         put(&mut config, "health.listen", health.as_str());
-        let path = folder.path().join("proxy.toml");
-        std::fs::write(&path, toml::to_string(&config).unwrap()).unwrap();
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_narthex"))
-            .args(["serve", "--config"])
-            .arg(path)
-            .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Self { process, address, health: format!("http://{health}"), folder }
+        let admin = format!("127.0.0.1:{}", free_port());
+        put(&mut config, "admin.listen", admin.as_str());
+        std::fs::write(folder.path().join("proxy.toml"), toml::to_string(&config).unwrap()).unwrap();
+        let process = serve(folder.path());
+        Self {
+            process,
+            address,
+            health: format!("http://{health}"),
+            admin: format!("http://{admin}/api/v1"),
+            folder,
+        }
+    }
+
+    /// Starts again after it was killed.
+    pub(crate) async fn start_again(&mut self) {
+        self.process = serve(self.folder.path());
+        self.is_ready().await;
+    }
+
+    /// Stands still, as under a debugger or on a machine that swaps, until [`Replica::goes_on`].
+    pub(crate) fn stands_still(&self) {
+        self.signal("STOP");
+    }
+
+    pub(crate) fn goes_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = Command::new("kill").arg(format!("-{name}")).arg(self.process.id().to_string()).status();
+        assert!(kill.unwrap().success(), "the replica is not there");
+    }
+
+    /// A call of its admin API: status and answer.
+    pub(crate) async fn ask(&self, method: Method, path: &str, version: &str, body: &Value) -> (u16, Value) {
+        let request = client().request(method, format!("{}{path}", self.admin)).bearer_auth(ADMIN_TOKEN);
+        let answer = request.header("if-match", version).json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
     async fn is_ready(&mut self) {
@@ -90,14 +121,25 @@ impl Replica {
     }
 
     /// The person's browser, sent here by the balancer.
-    fn browser(&self, of: &Browser) -> Browser {
+    pub(crate) fn browser(&self, of: &Browser) -> Browser {
         of.by_way_of(&[("localhost", self.address)])
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
+}
+
+fn serve(folder: &Path) -> Child {
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_narthex"))
+        .args(["serve", "--config"])
+        .arg(folder.join("proxy.toml"))
+        .stdin(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Replica {
@@ -113,18 +155,18 @@ impl Drop for Replica {
 }
 
 /// Two replicas of one place, which a balancer could send each request to.
-struct Two {
-    parties: Parties,
+pub(crate) struct Two {
+    pub(crate) parties: Parties,
     /// In front of the application's admin API.
     admin: Recorder,
     /// Where people go: `http://localhost:PORT`.
     url: String,
-    a: Replica,
-    b: Replica,
+    pub(crate) a: Replica,
+    pub(crate) b: Replica,
 }
 
 impl Two {
-    async fn start(database: &str, edit: impl FnOnce(&mut Table)) -> Self {
+    pub(crate) async fn start(database: &str, edit: impl FnOnce(&mut Table)) -> Self {
         let (parties, port) = (Parties::at_present().await, free_port());
         let admin = Recorder::of(parties.app.url()).await;
         let url = format!("http://localhost:{port}");
@@ -147,23 +189,23 @@ impl Two {
         Self { parties, admin, url, a, b }
     }
 
-    fn at(&self, path: &str) -> String {
+    pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
 
-    fn cookie(&self, of: &Browser) -> String {
+    pub(crate) fn cookie(&self, of: &Browser) -> String {
         let name = format!("narthex-{}", self.url.rsplit(':').next().unwrap());
         format!("{name}={}", of.cookie(&name).unwrap())
     }
 
     /// Signs in and ends up in the application.
-    async fn sign_in(&self, browser: &Browser) {
+    pub(crate) async fn sign_in(&self, browser: &Browser) {
         let page = browser.visit(&self.at("/echo")).await;
         assert_eq!((page.status.as_u16(), page.url.path()), (200, "/echo"), "{:#?}", page.trail());
     }
 
     /// The status of a request in the background, with this session's cookie: also one that a browser has forgotten.
-    async fn status(&self, replica: &Replica, cookie: &str) -> u16 {
+    pub(crate) async fn status(&self, replica: &Replica, cookie: &str) -> u16 {
         let browser = replica.browser(&Browser::new());
         let request = browser.request(Method::GET, &self.at("/echo")).background();
         request.header("cookie", cookie).send().await.status.as_u16()
@@ -181,7 +223,7 @@ impl Two {
     }
 
     /// Asks for the page to sign out, and presses its button at the moment that is returned.
-    async fn sign_out(&self, browser: &Browser) -> (Instant, Page) {
+    pub(crate) async fn sign_out(&self, browser: &Browser) -> (Instant, Page) {
         let page = browser.visit(&self.at("/.narthex/logout")).await;
         let token = page.form_with("csrf_token").value("csrf_token").to_owned();
         let before = Instant::now();
@@ -189,7 +231,7 @@ impl Two {
         (before, request.form(&[("csrf_token", token.as_str())]).stay().send().await)
     }
 
-    fn accounts_of_ada(&self) -> usize {
+    pub(crate) fn accounts_of_ada(&self) -> usize {
         self.parties.app.users().iter().filter(|user| user.email == "ada@example.com").count()
     }
 

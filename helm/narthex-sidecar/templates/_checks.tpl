@@ -25,7 +25,7 @@
 {{- fail "narthex: config.upstream.url is missing: the application's own address, such as http://127.0.0.1:3000" -}}
 {{- end -}}
 {{- include "narthex-sidecar.noSecrets" (dict "value" ($v.config | default dict) "at" "config" "key" "") -}}
-{{- range regexFindAll "(?m)^[^#\n]*\\b(client_secret|password|seal|bearer|token|signing_secret|secret)\\s*=\\s*[\"']" $v.configToml -1 -}}
+{{- range regexFindAll "(?m)^([^#\n]*[{,.\\s])?(client_secret|password|seal|bearer|token|signing_secret|secret)\\s*=\\s*[\"']" $v.configToml -1 -}}
 {{- fail "narthex: configToml has a secret that would stand readable in a ConfigMap: put it into a Secret, name that by `existingSecret`, and write { file = \"/etc/narthex/secrets/KEY\" }" -}}
 {{- end -}}
 {{- if contains "PRIVATE KEY-----" (printf "%s%s" $v.configToml (toRawJson $v.configFiles)) -}}
@@ -76,7 +76,8 @@
 {{- include "narthex-sidecar.noSecrets" (dict "value" $value "at" (printf "%s[%d]" $at $index) "key" $key) -}}
 {{- end -}}
 {{- else if kindIs "string" .value -}}
-{{- if or (has $key (list "client_secret" "password" "seal" "bearer" "token" "signing_secret" "secret")) (regexMatch "^config\\.scim\\.tokens\\[[0-9]+\\]$" $at) (eq $at "config.application.credential.header.value") (contains "PRIVATE KEY-----" .value) (and (eq $at "config.store.url") (regexMatch "^[a-z]+://[^/@]*:[^/@]+@" .value)) -}}
+{{- if hasPrefix "config.headers." $at -}}
+{{- else if or (has $key (list "client_secret" "password" "seal" "bearer" "token" "signing_secret" "secret")) (regexMatch "^config\\.scim\\.tokens\\[[0-9]+\\]$" $at) (eq $at "config.application.credential.header.value") (contains "PRIVATE KEY-----" .value) (and (eq $at "config.store.url") (regexMatch "^[a-z]+://[^/@]*:[^/@]+@" .value)) -}}
 {{- fail (printf "narthex: %s would stand readable in a ConfigMap: put it into a Secret, name that by `existingSecret`, and write { file: /etc/narthex/secrets/KEY } (store.url: without the password, which is store.password)" $at) -}}
 {{- end -}}
 {{- end -}}

@@ -155,10 +155,13 @@ inline
 {{- end -}}
 {{- end -}}
 
-{{- define "narthex-sidecar.publicHost" -}}
-{{- with include "narthex-sidecar.publicUrl" . -}}
-{{- (urlParse .).host | regexFind "^(\\[[^]]*\\]|[^:]*)" -}}
+{{/* Host and port, as browsers say them. */}}
+{{- define "narthex-sidecar.publicAuthority" -}}
+{{- with include "narthex-sidecar.publicUrl" . -}}{{- (urlParse .).host -}}{{- end -}}
 {{- end -}}
+
+{{- define "narthex-sidecar.publicHost" -}}
+{{- include "narthex-sidecar.publicAuthority" . | regexFind "^(\\[[^]]*\\]|[^:]*)" -}}
 {{- end -}}
 
 {{- define "narthex-sidecar.prefix" -}}

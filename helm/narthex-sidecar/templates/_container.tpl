@@ -194,9 +194,18 @@
 {{- end }}
 {{- end -}}
 
-{{/* Annotations of the pod: with configChanges = "restart" a changed configuration makes new pods. */}}
+{{/*
+Annotations of the pod: a checksum of what new pods have to be made for. With configChanges = "restart" that is the whole
+configuration; with "reload" it is what docs/reload.md says is done once when the process starts.
+*/}}
 {{- define "narthex-sidecar.podAnnotations" -}}
-{{- if and (eq .values.configChanges "restart") (not .values.existingConfigMap) -}}
+{{- if not .values.existingConfigMap -}}
+{{- if eq .values.configChanges "restart" -}}
 checksum/narthex-config: {{ printf "%s%s" (include "narthex-sidecar.proxyToml" .) (toRawJson .values.configFiles) | sha256sum }}
+{{- else if .values.config -}}
+{{- $config := include "narthex-sidecar.settings" . | fromJson -}}
+{{- $once := dict "store" $config.store "log" $config.log "keys" (get $config "keys") "workers" (get $config.server "workers") "scim" (hasKey $config "scim") -}}
+checksum/narthex-start: {{ toRawJson $once | sha256sum }}
+{{- end -}}
 {{- end -}}
 {{- end -}}

@@ -45,13 +45,15 @@ spec:
   containers:
     - name: wget
       image: {{ $v.tests.httpImage | quote }}
+      # Who is not signed in is told so: narthex answers, whatever the identity provider does.
       command:
         - wget
-        - --quiet
-        - --output-document=-
-        - --timeout=10
-        - {{ printf "--header=Host: %s" (include "narthex-sidecar.publicHost" .) | quote }}
-        - {{ printf "%s%s/jwks.json" .testUrl (include "narthex-sidecar.prefix" .) | quote }}
+        - -q
+        - -O
+        - "-"
+        - --header
+        - {{ printf "Host: %s" (include "narthex-sidecar.publicAuthority" .) | quote }}
+        - {{ printf "%s%s/logout" .testUrl (include "narthex-sidecar.prefix" .) | quote }}
       securityContext:
         {{- toYaml $v.securityContext | nindent 8 }}
 {{- end }}

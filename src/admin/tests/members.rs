@@ -177,8 +177,8 @@ async fn e6_of_an_erased_member_nothing_is_left_and_the_log_is_intact() {
     assert_eq!(report.findings, []);
     assert_eq!(server.get(&path(1)).await.status, StatusCode::NOT_FOUND);
     assert_eq!(server.get("/sessions?idp=corp&subject=s1").await.json()["items"], json!([]));
-    let invites = server.get("/invites").await.json();
-    assert_eq!(invites["items"].as_array().unwrap().len(), 1);
+    let listed = server.get("/invites").await.json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
     assert_eq!(server.get(&path(2)).await.status, StatusCode::OK, "others stay");
     assert_eq!(server.call(OLAF, "DELETE", &path(1), None).await.status, StatusCode::NOT_FOUND);
 }

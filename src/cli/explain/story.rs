@@ -176,6 +176,14 @@ fn plan(explained: &Explanation, text: &mut String) {
         };
         let _ = writeln!(text, "      {}. {what}", index + 1);
     }
+    if explained.paused > 0 {
+        let _ = writeln!(
+            text,
+            "      {} to be taken away {} (max_removals, G3)",
+            explained.paused,
+            if explained.paused == 1 { "waits" } else { "wait" }
+        );
+    }
 }
 
 fn changes(change: &EntitlementChange) -> String {

@@ -193,7 +193,7 @@ async fn reconciled(
     match &unclaimed {
         Some(unclaimed) => say(unclaimed, args.json, out),
         None => {
-            complain("this connector cannot list accounts: whether nobody claims some of them is not known")
+            complain("this connector cannot list accounts: whether nobody claims some of them is not known");
         }
     }
     if !args.json {

@@ -133,7 +133,7 @@ impl Meaning<'_> {
     /// The `tls` of this section.
     pub(super) fn tls(&mut self, tls: &raw::Tls, section: &'static str) -> Option<TlsFiles> {
         let certificate = tls.certificate.as_ref().map(|file| self.file(file));
-        let key = tls.key.as_ref().map(|file| self.file(file));
+        let key = tls.key.as_ref().map(|file| self.secret_file(file));
         for (name, file) in [("certificate", &certificate), ("key", &key)] {
             if let Some(file) = file {
                 self.pem(file, steps![section, "tls", name])?;

@@ -59,7 +59,16 @@ pub(super) struct Meaning<'a> {
     features: &'a dyn Fn(&str) -> Option<Features>,
     problems: &'a mut Problems,
     /// What was named, beside the configuration itself.
-    files: RefCell<BTreeSet<PathBuf>>,
+    files: RefCell<Files>,
+}
+
+/// What a configuration was read from beside its own file, whether it is there or not.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    /// Secrets, certificates, recipes, CA files.
+    pub all: BTreeSet<PathBuf>,
+    /// Those that nobody else may read.
+    pub secret: BTreeSet<PathBuf>,
 }
 
 /// Reads the whole; `None` where something is wrong, which was reported then. With the files that it is made of beside
@@ -71,7 +80,7 @@ pub(super) fn read(
     env: &BTreeMap<String, String>,
     features: &dyn Fn(&str) -> Option<Features>,
     problems: &mut Problems,
-) -> (Option<Settings>, BTreeSet<PathBuf>) {
+) -> (Option<Settings>, Files) {
     let Document { tree, source, base, faulty } = document;
     let files = RefCell::default();
     let mut meaning =
@@ -297,7 +306,14 @@ impl Meaning<'_> {
     /// configuration.
     pub(super) fn file(&self, text: &str) -> PathBuf {
         let file = self.base.join(text);
-        self.files.borrow_mut().insert(file.clone());
+        self.files.borrow_mut().all.insert(file.clone());
+        file
+    }
+
+    /// The same for one that is nobody else's business.
+    pub(super) fn secret_file(&self, text: &str) -> PathBuf {
+        let file = self.file(text);
+        self.files.borrow_mut().secret.insert(file.clone());
         file
     }
 

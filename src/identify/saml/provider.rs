@@ -16,6 +16,7 @@ use super::gate::{Gate, GateError, MAX_RESPONSE, Opened, RequireSigned};
 use super::hint::LogoutHint;
 use super::keys::{DecryptionKey, KeyError, SigningKey, trust_anchor};
 use super::metadata::IdpMetadata;
+use super::metadata::error::MetadataError;
 use super::metadata::source::{MetadataSource, Origin, SourceSettings};
 use super::metadata::write::{SpSettings, sp_metadata};
 use super::profile::{self, Asked, Checked, Expected, Request};
@@ -107,6 +108,14 @@ impl Saml {
             outbound,
             platform,
         }))
+    }
+
+    /// Reads the provider's metadata now.
+    ///
+    /// # Errors
+    /// Why it cannot be had, or used.
+    pub async fn refresh(&self) -> Result<(), MetadataError> {
+        self.metadata.refresh().await.map(drop)
     }
 
     /// Keeps the provider's metadata fresh in the background, and goes on trying while it is down.

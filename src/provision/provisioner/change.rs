@@ -7,11 +7,15 @@ use super::{Core, OnEnded, Provisioner};
 use crate::config::settings::{Console, Provisioning, Scim};
 use crate::model::{ConsoleRole, IdpId};
 use crate::observe::audit::Audit;
+use crate::platform::Platform;
 use crate::provision::connector::Connector;
-use crate::provision::guard::Guarded;
+use crate::provision::guard::{Guarded, Terms};
+use crate::provision::leases::MARGIN;
+use crate::provision::privileges::Privileges;
 use crate::provision::push::Pushing;
 use crate::provision::shadow::{Reach, ReadOnly};
 use crate::provision::{invites, pushed};
+use crate::store::Store;
 
 impl Provisioner {
     /// Sees to what SCIM clients push, and recognises their people.
@@ -83,11 +87,11 @@ impl Core {
         let connector = if self.settings.shadow == settings.shadow {
             // What the guards know of the application stays known.
             if let Some(connector) = &self.connector {
-                connector.protect(settings.protected_accounts.clone());
+                connector.go_by(terms(settings));
             }
             self.connector
         } else {
-            guarded(self.application.as_ref(), settings)
+            guarded(self.application.as_ref(), settings, (&self.store, &self.platform))
         };
         let pushing = self.pushing.map(|pushing| Pushing::new(&pushing.scim, settings));
         Self { settings: settings.clone(), connector, pushing, ..self }
@@ -98,9 +102,15 @@ impl Core {
 pub(super) fn guarded(
     application: Option<&Arc<dyn Connector>>,
     settings: &Provisioning,
+    (store, platform): (&Arc<dyn Store>, &Platform),
 ) -> Option<Arc<Guarded>> {
     let inner = application?.clone();
     // M6: whatever goes wrong elsewhere, nothing is written.
     let inner = if settings.shadow { Arc::new(ReadOnly::new(inner, Reach::Reads)) } else { inner };
-    Some(Arc::new(Guarded::new(inner, settings.protected_accounts.clone())))
+    let privileges = Privileges::new(store.clone(), platform.clone());
+    Some(Arc::new(Guarded::new(inner, terms(settings), privileges)))
+}
+
+fn terms(settings: &Provisioning) -> Terms {
+    Terms { protected: settings.protected_accounts.clone(), lasts: settings.time_budget + MARGIN }
 }

@@ -65,7 +65,7 @@ impl World {
         assert!(self.store.change_case(&decided).await.unwrap());
     }
 
-    async fn change_account(&self, change: impl FnOnce(&mut Account)) {
+    fn change_account(&self, change: impl FnOnce(&mut Account)) {
         change(&mut self.app.state.lock().unwrap().accounts[0]);
     }
 }
@@ -143,11 +143,11 @@ async fn f7_who_is_denied_stays_out_until_an_administrator_reverses_it() {
     world.store.sweep_cases(world.now()).await.unwrap();
     assert!(denied(&world.login(&ada(json!({}))).await));
     // Neither another name of the account nor other settings take an administrator's word back.
-    world.change_account(|account| account.profile.username = "ada.k".to_owned()).await;
+    world.change_account(|account| account.profile.username = "ada.k".to_owned());
     assert!(denied(&world.login(&ada(json!({}))).await));
     world.settings.on_existing = OnExisting::Adopt;
     assert!(denied(&world.login(&ada(json!({}))).await));
-    world.change_account(|account| account.profile.username = "ada.l".to_owned()).await;
+    world.change_account(|account| account.profile.username = "ada.l".to_owned());
     world.decide(&world.case().await, CaseStanding::Linked).await;
     world.login(&ada(json!({}))).await.unwrap();
 }
@@ -164,7 +164,7 @@ async fn f7_a_decision_is_for_just_the_account_that_was_decided_on() {
         let world = asking();
         assert!(waits(&world.login(&ada(json!({}))).await));
         world.decide(&world.case().await, CaseStanding::Linked).await;
-        world.change_account(change).await;
+        world.change_account(change);
         assert!(waits(&world.login(&ada(json!({}))).await), "{what}");
         assert!(world.member(&ada(json!({}))).await.is_none());
         let all = world.cases().await;
@@ -194,7 +194,7 @@ async fn f7_a_decision_that_nobody_uses_in_time_is_asked_for_again() {
 #[tokio::test]
 async fn f7_a_privileged_account_is_linked_where_an_administrator_knew_that_it_is() {
     let world = asking();
-    world.change_account(|account| account.privileged = true).await;
+    world.change_account(|account| account.privileged = true);
     assert!(waits(&world.login(&ada(json!({}))).await));
     let case = world.case().await;
     assert!(case.facts.privileged);
@@ -203,7 +203,7 @@ async fn f7_a_privileged_account_is_linked_where_an_administrator_knew_that_it_i
     // Under "adopt" nobody is asked, and it is never adopted.
     let mut world = asking();
     world.settings.on_existing = OnExisting::Adopt;
-    world.change_account(|account| account.privileged = true).await;
+    world.change_account(|account| account.privileged = true);
     let refused = world.login(&ada(json!({}))).await;
     assert!(matches!(refused, Err(ProvisionError::PrivilegedAccount { .. })), "{refused:?}");
     assert!(world.cases().await.is_empty());
@@ -225,7 +225,7 @@ async fn g2_no_decision_links_a_protected_account_or_narthexs_own() {
         let protected = world.login(&ada(json!({}))).await;
         assert!(matches!(protected, Err(ProvisionError::ProtectedAccount { .. })), "{protected:?}");
         world.settings.protected_accounts.clear();
-        world.change_account(|account| account.active = false).await;
+        world.change_account(|account| account.active = false);
         let inactive = world.login(&ada(json!({}))).await;
         assert!(matches!(inactive, Err(ProvisionError::AccountDeactivated { .. })), "{inactive:?}");
         assert_eq!(world.cases().await.len(), usize::from(decided), "nobody is asked");
@@ -368,7 +368,7 @@ async fn f8_an_address_that_only_the_application_has_joins_nobody() {
     let world = linking();
     world.login(&person("mallory", json!({}))).await.unwrap();
     // Mallory waits for Ada under her address.
-    world.change_account(|account| account.profile.email = Some("ada@example.com".to_owned())).await;
+    world.change_account(|account| account.profile.email = Some("ada@example.com".to_owned()));
     assert!(waits(&world.login(&elsewhere(json!({}))).await));
     assert_eq!(world.case().await.facts.kind, CaseKind::SecondIdentity);
     // Where the provider says so itself, it is hers.
@@ -419,7 +419,7 @@ async fn g6_a_block_binds_every_identity_of_the_member_and_decisions_too() {
     let member = world.member(&ada(json!({}))).await.unwrap();
     world.process().block(member.id).await.unwrap();
     // Not by the address alone.
-    world.change_account(|account| account.profile.email = Some("ida@example.com".to_owned())).await;
+    world.change_account(|account| account.profile.email = Some("ida@example.com".to_owned()));
     for identity in
         [ada(json!({})), elsewhere(json!({})), new_hire(), elsewhere(json!({ "email": "ida@example.com" }))]
     {

@@ -1,12 +1,17 @@
 //! G1, G2 and G5, whoever calls.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::fake::{Fake, account};
 use crate::model::{Account, AccountId, AccountProfile, Entitlements};
+use crate::platform::Platform;
 use crate::provision::connector::{Connector, ConnectorError, EntitlementChange, FindBy, Kind};
-use crate::provision::guard::Guarded;
+use crate::provision::guard::{Guarded, Terms};
 use crate::provision::names::{FRESH, NameCache, Standing};
+use crate::provision::privileges::Privileges;
+use crate::store::Store;
+use crate::store::memory::Memory;
 
 #[tokio::test]
 async fn f4_a_kind_that_was_not_asked_for_yet_does_not_pass_for_one_that_cannot_be_listed() {
@@ -33,8 +38,15 @@ fn guarded(accounts: &[Account]) -> (Arc<Fake>, Guarded) {
     for account in accounts {
         app.has(account.clone());
     }
-    let guarded = Guarded::new(app.clone(), vec!["break-glass".to_owned(), "ceo@example.com".to_owned()]);
+    let guarded = process(&app, &(Arc::new(Memory::default()) as _));
     (app, guarded)
+}
+
+/// The guards of one process.
+fn process(app: &Arc<Fake>, store: &Arc<dyn Store>) -> Guarded {
+    let protected = vec!["break-glass".to_owned(), "ceo@example.com".to_owned()];
+    let privileges = Privileges::new(store.clone(), Platform::system());
+    Guarded::new(app.clone(), Terms { protected, lasts: Duration::from_secs(20) }, privileges)
 }
 
 fn stopped(result: &Result<(), ConnectorError>, by: &str) -> bool {
@@ -80,6 +92,35 @@ async fn g1_of_two_administrators_who_are_removed_at_once_one_stays() {
     let (first, second) = tokio::join!(guarded.delete(&one), guarded.deactivate(&two));
     assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
     assert_eq!(app.find(FindBy::Privileged).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn g1_of_two_administrators_whom_two_processes_remove_at_once_one_stays() {
+    let (one, two) = (administrator("1", "one"), administrator("2", "two"));
+    let (app, _) = guarded(&[one.clone(), two.clone()]);
+    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let (here, there) = (process(&app, &store), process(&app, &store));
+    let demotion = demotion();
+    let (first, second) = tokio::join!(here.set_entitlements(&one, &demotion), there.delete(&two));
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    assert!(stopped(&first, "G1") || stopped(&second, "G1"), "{first:?} {second:?}");
+    assert_eq!(app.find(FindBy::Privileged).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn g1_the_right_to_take_privileges_away_is_given_up_and_others_do_not_need_it() {
+    let root = administrator("1", "root");
+    let (app, _) =
+        guarded(&[root.clone(), administrator("2", "second"), account("3", "ada", "ada@example.com")]);
+    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let process = process(&app, &store);
+    process.delete(&root).await.unwrap();
+    let now = Platform::system().clock.now();
+    let far = now.after(Duration::from_hours(1));
+    assert_eq!(store.hold_right("privileges", 1, now, far).await.unwrap(), None);
+    // Another process has it for an hour.
+    process.delete(&account("3", "ada", "ada@example.com")).await.unwrap();
+    assert_eq!(app.accounts().len(), 1);
 }
 
 #[tokio::test]

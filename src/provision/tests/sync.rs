@@ -249,6 +249,23 @@ async fn g3_further_removals_within_an_hour_wait_and_nobody_is_refused_for_it() 
 }
 
 #[tokio::test]
+async fn g3_x1_what_waits_is_foreseen_and_told() {
+    let mut world = all();
+    for name in ["ada", "bob"] {
+        world.login(&person(name, json!({}))).await.unwrap();
+    }
+    world.settings.lifecycle.max_removals = 4;
+    let auditor = |name| person(name, json!({ "groups": ["auditors"] }));
+    for (number, (name, waits)) in [("ada", 0), ("bob", 3)].into_iter().enumerate() {
+        let rehearsed = world.telling_process().rehearse(&auditor(name)).await;
+        let (result, told) = world.told_login(&auditor(name), u64::try_from(number).unwrap()).await;
+        result.unwrap();
+        assert_eq!((rehearsed.paused, told.paused), (waits, waits), "{name}");
+        assert_eq!(explain::as_done(rehearsed), told, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn g3_an_administrator_is_not_demoted_beyond_the_limit() {
     let mut world = all();
     world.app.has(crate::model::Account { privileged: true, ..account("9", "root", "root@example.com") });

@@ -108,6 +108,15 @@ enum Act {
     TakeRemovals {
         wanted: u32,
     },
+    HoldRight {
+        name: u8,
+        holder: u64,
+        lives: u64,
+    },
+    ReleaseRight {
+        name: u8,
+        holder: u64,
+    },
     ClaimAndConclude {
         holder: u64,
         lives: u64,
@@ -209,6 +218,9 @@ fn standing() -> impl Strategy<Value = Act> {
         1 => (0..6_u8).prop_map(|hash| Act::EndSession { hash }),
         1 => Just(Act::SweepSessions),
         1 => (1..4_u32).prop_map(|wanted| Act::TakeRemovals { wanted }),
+        2 => (0..2_u8, 1..4_u64, 0..40_u64)
+            .prop_map(|(name, holder, lives)| Act::HoldRight { name, holder, lives }),
+        1 => (0..2_u8, 1..4_u64).prop_map(|(name, holder)| Act::ReleaseRight { name, holder }),
         2 => (1..3_u64, 0..40_u64, prop::option::of(0..4_u8))
             .prop_map(|(holder, lives, outcome)| Act::ClaimAndConclude { holder, lives, outcome }),
         1 => Just(Act::Jobs),
@@ -381,6 +393,13 @@ async fn perform(store: &dyn Store, act: &Act, now: UnixTime) -> String {
                 Ok(Updated { revision, ended }) => format!("{revision} {:?}", hashes(ended)),
                 Err(error) => format!("{error:?}"),
             }
+        }
+        Act::HoldRight { name, holder, lives } => {
+            let until = now.after(Duration::from_secs(*lives));
+            format!("{:?}", store.hold_right(&name.to_string(), *holder, now, until).await)
+        }
+        Act::ReleaseRight { name, holder } => {
+            format!("{:?}", store.release_right(&name.to_string(), *holder).await)
         }
         Act::TakeRemovals { wanted } => {
             format!("{:?}", store.take_removals(*wanted, now, Duration::from_secs(30), 6).await)

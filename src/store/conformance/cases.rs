@@ -167,7 +167,7 @@ pub(super) async fn f7_of_a_hundred_decisions_at_once_exactly_one_is_made(store:
     let decides = |store: Arc<dyn Store>, number: u64| {
         let waiting = waiting.clone();
         async move {
-            let standing = if number % 2 == 0 { CaseStanding::Linked } else { CaseStanding::Denied };
+            let standing = if number.is_multiple_of(2) { CaseStanding::Linked } else { CaseStanding::Denied };
             store.change_case(&decided(&waiting, standing)).await
         }
     };

@@ -322,6 +322,12 @@ pub(super) async fn g3_removals_are_counted_within_their_time_over_all(store: &A
     assert!(!take(3, NOW).await, "six of five");
     assert!(take(2, NOW.after(LEASE)).await);
     assert!(!take(1, NOW.after(LEASE)).await);
+    let counted = |now| {
+        let store = Arc::clone(store);
+        async move { store.counted_removals(now, HOUR).await.unwrap() }
+    };
+    assert_eq!(counted(NOW.after(LEASE)).await, 5);
+    assert_eq!(counted(NOW.after(HOUR)).await, 2);
     assert!(!take(1, NOW.after(HOUR).before(Duration::from_secs(1))).await);
     assert!(take(3, NOW.after(HOUR)).await, "the first three are an hour old");
     assert!(!take(1, NOW.after(HOUR)).await);
@@ -334,6 +340,35 @@ pub(super) async fn g3_of_a_hundred_removals_at_once_as_many_are_let_through_as_
     })
     .await;
     assert_eq!(taken.into_iter().filter(|taken| *taken).count(), 20);
+}
+
+pub(super) async fn g1_of_a_hundred_at_once_exactly_one_has_a_right(store: &Arc<dyn Store>) {
+    let had = a_hundred_times(store, |store, number| async move {
+        store.hold_right("privileges", number, NOW, NOW.after(LEASE)).await
+    })
+    .await;
+    assert_eq!(had.iter().filter(|busy| busy.is_none()).count(), 1);
+    assert!(had.iter().flatten().all(|until| *until == NOW.after(LEASE)));
+}
+
+pub(super) async fn g1_a_right_runs_out_and_can_be_given_up_and_names_do_not_mix(store: &Arc<dyn Store>) {
+    let hold = |name: &'static str, holder, now: UnixTime| {
+        let store = Arc::clone(store);
+        async move { store.hold_right(name, holder, now, now.after(LEASE)).await.unwrap() }
+    };
+    assert_eq!(hold("one", 1, NOW).await, None);
+    assert_eq!(hold("two", 2, NOW).await, None);
+    assert_eq!(hold("one", 2, NOW).await, Some(NOW.after(LEASE)));
+    store.release_right("one", 2).await.unwrap();
+    assert_eq!(hold("one", 2, NOW).await, Some(NOW.after(LEASE)), "another's is not given up");
+    let later = NOW.after(Duration::from_secs(1));
+    assert_eq!(hold("one", 1, later).await, None, "renewed");
+    assert_eq!(hold("one", 2, NOW.after(LEASE)).await, Some(later.after(LEASE)));
+    assert_eq!(hold("one", 2, later.after(LEASE)).await, None, "run out");
+    store.release_right("one", 1).await.unwrap();
+    assert_eq!(hold("one", 1, later.after(LEASE)).await, Some(later.after(LEASE).after(LEASE)), "lost");
+    store.release_right("one", 2).await.unwrap();
+    assert_eq!(hold("one", 1, later.after(LEASE)).await, None, "given up");
 }
 
 pub(super) async fn e6_the_longest_absent_present_members_are_listed_first(store: &Arc<dyn Store>) {

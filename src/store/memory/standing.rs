@@ -8,7 +8,9 @@ use super::{Memory, Tables};
 use crate::model::{
     AccountState, EmailAddress, IdpId, Member, MemberId, MemberStatus, SessionHash, Subject, Task, UnixTime,
 };
-use crate::store::{Hold, OnUpdate, Standing, StandingSession, StandingStore, StoreError, Update, Updated};
+use crate::store::{
+    GuardStore, Hold, OnUpdate, Standing, StandingSession, StandingStore, StoreError, Update, Updated,
+};
 
 const MEMBER: &str = "the member";
 
@@ -114,23 +116,6 @@ impl StandingStore for Memory {
         Ok(Updated { revision, ended })
     }
 
-    async fn take_removals(
-        &self,
-        wanted: u32,
-        now: UnixTime,
-        within: Duration,
-        max: u32,
-    ) -> Result<bool, StoreError> {
-        let removals = &mut self.tables().removals;
-        removals.retain(|(at, _)| *at > now.before(within));
-        let counted = removals.iter().fold(0_u32, |sum, (_, removed)| sum.saturating_add(*removed));
-        let may = counted.saturating_add(wanted) <= max;
-        if may {
-            removals.push((now, wanted));
-        }
-        Ok(may)
-    }
-
     async fn list_inactive(
         &self,
         before: UnixTime,
@@ -182,6 +167,55 @@ impl StandingStore for Memory {
         if row.member.status != MemberStatus::Blocked || !members.emails.contains_key(&identity) {
             members.emails.insert(identity, email.to_string());
         }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl GuardStore for Memory {
+    async fn take_removals(
+        &self,
+        wanted: u32,
+        now: UnixTime,
+        within: Duration,
+        max: u32,
+    ) -> Result<bool, StoreError> {
+        let removals = &mut self.tables().removals;
+        removals.retain(|(at, _)| *at > now.before(within));
+        let counted = removals.iter().fold(0_u32, |sum, (_, removed)| sum.saturating_add(*removed));
+        let may = counted.saturating_add(wanted) <= max;
+        if may {
+            removals.push((now, wanted));
+        }
+        Ok(may)
+    }
+
+    async fn counted_removals(&self, now: UnixTime, within: Duration) -> Result<u32, StoreError> {
+        let tables = self.tables();
+        let counted = tables.removals.iter().filter(|(at, _)| *at > now.before(within));
+        Ok(counted.fold(0, |sum, (_, removed)| sum.saturating_add(*removed)))
+    }
+
+    async fn hold_right(
+        &self,
+        name: &str,
+        holder: u64,
+        now: UnixTime,
+        until: UnixTime,
+    ) -> Result<Option<UnixTime>, StoreError> {
+        let rights = &mut self.tables().rights;
+        if let Some((held_by, until)) = rights.get(name)
+            && *held_by != holder
+            && now < *until
+        {
+            return Ok(Some(*until));
+        }
+        rights.insert(name.to_owned(), (holder, until));
+        Ok(None)
+    }
+
+    async fn release_right(&self, name: &str, holder: u64) -> Result<(), StoreError> {
+        self.tables().rights.retain(|held, (held_by, _)| held != name || *held_by != holder);
         Ok(())
     }
 }

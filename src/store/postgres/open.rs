@@ -24,7 +24,7 @@ const LIMITS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
 const OLDEST: i32 = 13;
 /// Where the versions of the tables are; also what tells our schema from another program's.
 const VERSIONS: &str = "narthex_migrations";
-pub(super) const MIGRATIONS: [(i64, &str, &str); 14] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 15] = [
     (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
     (2, "saml", include_str!("../migrations/postgres/0002_saml.sql")),
     (3, "members", include_str!("../migrations/postgres/0003_members.sql")),
@@ -39,6 +39,7 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 14] = [
     (12, "cases", include_str!("../migrations/postgres/0012_cases.sql")),
     (14, "intents", include_str!("../migrations/postgres/0014_intents.sql")),
     (16, "console", include_str!("../migrations/postgres/0016_console.sql")),
+    (17, "guards", include_str!("../migrations/postgres/0017_guards.sql")),
 ];
 
 /// Where the database is, and how to get in.

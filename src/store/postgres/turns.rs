@@ -29,6 +29,8 @@ const KNOWN: &[(&str, Turn)] = &[
     ("put_document", Turn::Beside),
     ("change_invite", Turn::Beside),
     ("claim_invite", Turn::Beside),
+    ("hold_right", Turn::Beside),
+    ("release_right", Turn::Beside),
     ("change_case", Turn::Beside),
     ("drop_case", Turn::Beside),
     // Takes its turn at the sessions of its member, and at changes where some end; see the act.
@@ -114,6 +116,7 @@ mod tests {
             include_str!("../sql/outbox.rs"),
             include_str!("../sql/sessions.rs"),
             include_str!("../sql/sessions_list.rs"),
+            include_str!("../sql/standing.rs"),
         ];
         for (act, _) in KNOWN {
             let begins = format!("let act = \"{act}\";");

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use super::{Database, Lasting, Transaction, hash, sql};
 use crate::model::{EmailAddress, Grant, IdpId, Member, MemberId, SessionHash, Subject, Task, UnixTime};
 use crate::store::columns::{json, read_json, word};
-use crate::store::{Hold, OnUpdate, Standing, StandingSession, StandingStore, StoreError, Update, Updated};
+use crate::store::{
+    GuardStore, Hold, OnUpdate, Standing, StandingSession, StandingStore, StoreError, Update, Updated,
+};
 
 const MEMBER: &str = "the member";
 const RIGHT: &str = "the right to work on this member";
@@ -88,6 +90,83 @@ impl StandingStore for Database {
         Ok(Updated { revision: member.revision.saturating_add(1), ended })
     }
 
+    async fn list_inactive(
+        &self,
+        before: UnixTime,
+        now: UnixTime,
+        limit: usize,
+    ) -> Result<Vec<Member>, StoreError> {
+        let act = "list_inactive";
+        let mut tx = self.readers.begin().await.map_err(self.fails(act))?;
+        let ids: Vec<(String,)> = sqlx::query_as(
+            "SELECT id FROM members WHERE account_state = 'present' AND account IS NOT NULL AND leaving IS NULL \
+             AND last_login_at < $1 AND (landing_until IS NULL OR landing_until <= $2) \
+             AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.member = members.id AND expires_at > $2) \
+             ORDER BY last_login_at, id LIMIT $3",
+        )
+        .bind(before.0)
+        .bind(now.0)
+        .bind(sql(limit))
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
+        let mut members = Vec::with_capacity(ids.len());
+        for (id,) in ids {
+            members.extend(self.member_of_id(act, &mut tx, &id).await?);
+        }
+        Ok(members)
+    }
+
+    async fn is_blocked_email(&self, email: &str) -> Result<bool, StoreError> {
+        let found: Option<(String,)> = sqlx::query_as(
+            // By the address, of which there are few, and not by the members who are blocked, of whom there may be many.
+            "SELECT id FROM members WHERE email_folded = $1 AND status = 'blocked' UNION ALL \
+             SELECT m.id FROM identities i JOIN members m ON m.id = i.member \
+             WHERE i.email_folded = $1 AND m.status = 'blocked' LIMIT 1",
+        )
+        .bind(email.to_ascii_lowercase())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(self.fails("is_blocked_email"))?;
+        Ok(found.is_some())
+    }
+
+    async fn note_email(
+        &self,
+        idp: &IdpId,
+        subject: &Subject,
+        email: &EmailAddress,
+    ) -> Result<(), StoreError> {
+        let act = "note_email";
+        let email = email.to_string();
+        // Mostly it is noted already: a look is cheaper than a write.
+        let noted: Option<(Option<String>,)> =
+            sqlx::query_as("SELECT email FROM identities WHERE idp = $1 AND subject = $2")
+                .bind(idp.as_str())
+                .bind(subject.as_str())
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(self.fails(act))?;
+        if noted.is_none_or(|(noted,)| noted.as_ref() == Some(&email)) {
+            return Ok(());
+        }
+        let mut tx = self.write(act, Lasting::PowerCut).await?;
+        sqlx::query(
+            "UPDATE identities SET email = $3 WHERE idp = $1 AND subject = $2 AND (email IS NULL OR NOT EXISTS \
+             (SELECT 1 FROM members WHERE members.id = identities.member AND status = 'blocked'))",
+        )
+        .bind(idp.as_str())
+        .bind(subject.as_str())
+        .bind(email)
+        .execute(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
+        self.commit(act, tx).await
+    }
+}
+
+#[async_trait]
+impl GuardStore for Database {
     async fn take_removals(
         &self,
         wanted: u32,
@@ -132,76 +211,59 @@ impl StandingStore for Database {
         Ok(true)
     }
 
-    async fn list_inactive(
+    async fn counted_removals(&self, now: UnixTime, within: Duration) -> Result<u32, StoreError> {
+        let counts: Vec<(i64,)> = sqlx::query_as("SELECT removed FROM removals WHERE at > $1 AND at > 0")
+            .bind(now.before(within).0)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.fails("counted_removals"))?;
+        let counted: i64 = counts.iter().map(|(removed,)| removed).sum();
+        Ok(u32::try_from(counted).unwrap_or(u32::MAX))
+    }
+
+    async fn hold_right(
         &self,
-        before: UnixTime,
+        name: &str,
+        holder: u64,
         now: UnixTime,
-        limit: usize,
-    ) -> Result<Vec<Member>, StoreError> {
-        let act = "list_inactive";
-        let mut tx = self.readers.begin().await.map_err(self.fails(act))?;
-        let ids: Vec<(String,)> = sqlx::query_as(
-            "SELECT id FROM members WHERE account_state = 'present' AND account IS NOT NULL AND leaving IS NULL \
-             AND last_login_at < $1 AND (landing_until IS NULL OR landing_until <= $2) \
-             AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.member = members.id AND expires_at > $2) \
-             ORDER BY last_login_at, id LIMIT $3",
+        until: UnixTime,
+    ) -> Result<Option<UnixTime>, StoreError> {
+        let act = "hold_right";
+        let mut tx = self.write(act, Lasting::Crash).await?;
+        let held = sqlx::query(
+            "INSERT INTO rights (name, holder, held_until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE \
+             SET holder = excluded.holder, held_until = excluded.held_until \
+             WHERE rights.holder = excluded.holder OR rights.held_until <= $4",
         )
-        .bind(before.0)
+        .bind(name)
+        .bind(holder.cast_signed())
+        .bind(until.0)
         .bind(now.0)
-        .bind(sql(limit))
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(self.fails(act))?;
-        let mut members = Vec::with_capacity(ids.len());
-        for (id,) in ids {
-            members.extend(self.member_of_id(act, &mut tx, &id).await?);
-        }
-        Ok(members)
-    }
-
-    async fn is_blocked_email(&self, email: &str) -> Result<bool, StoreError> {
-        let found: Option<(String,)> = sqlx::query_as(
-            "SELECT id FROM members WHERE status = 'blocked' AND (lower(email) = $1 OR EXISTS \
-             (SELECT 1 FROM identities WHERE identities.member = members.id AND lower(identities.email) = $1)) \
-             LIMIT 1",
-        )
-        .bind(email.to_ascii_lowercase())
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(self.fails("is_blocked_email"))?;
-        Ok(found.is_some())
-    }
-
-    async fn note_email(
-        &self,
-        idp: &IdpId,
-        subject: &Subject,
-        email: &EmailAddress,
-    ) -> Result<(), StoreError> {
-        let act = "note_email";
-        let email = email.to_string();
-        // Mostly it is noted already: a look is cheaper than a write.
-        let noted: Option<(Option<String>,)> =
-            sqlx::query_as("SELECT email FROM identities WHERE idp = $1 AND subject = $2")
-                .bind(idp.as_str())
-                .bind(subject.as_str())
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(self.fails(act))?;
-        if noted.is_none_or(|(noted,)| noted.as_ref() == Some(&email)) {
-            return Ok(());
-        }
-        let mut tx = self.write(act, Lasting::PowerCut).await?;
-        sqlx::query(
-            "UPDATE identities SET email = $3 WHERE idp = $1 AND subject = $2 AND (email IS NULL OR NOT EXISTS \
-             (SELECT 1 FROM members WHERE members.id = identities.member AND status = 'blocked'))",
-        )
-        .bind(idp.as_str())
-        .bind(subject.as_str())
-        .bind(email)
         .execute(&mut *tx)
         .await
         .map_err(self.fails(act))?;
+        if held.rows_affected() > 0 {
+            self.commit(act, tx).await?;
+            return Ok(None);
+        }
+        let until: Option<(i64,)> = sqlx::query_as("SELECT held_until FROM rights WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(self.fails(act))?;
+        // Given up in between: it can be asked for again at once.
+        Ok(Some(until.map_or(now, |(until,)| UnixTime(until))))
+    }
+
+    async fn release_right(&self, name: &str, holder: u64) -> Result<(), StoreError> {
+        let act = "release_right";
+        let mut tx = self.write(act, Lasting::Crash).await?;
+        sqlx::query("DELETE FROM rights WHERE name = $1 AND holder = $2")
+            .bind(name)
+            .bind(holder.cast_signed())
+            .execute(&mut *tx)
+            .await
+            .map_err(self.fails(act))?;
         self.commit(act, tx).await
     }
 }

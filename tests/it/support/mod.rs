@@ -1,5 +1,6 @@
 //! What the integration tests are written with: a browser, a clock to turn, and the demo's two servers.
 
+pub mod breaking;
 pub mod browser;
 pub mod cookies;
 pub mod html;

@@ -97,7 +97,7 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
         let health_url = format!("http://{}", health.local_addr().unwrap());
         let sockets =
             Sockets { public: Some(public), health: Some(health), admin: Some(admin), ..Sockets::default() };
-        let app = App::start(settings, parties.platform.clone(), sockets).await.unwrap();
+        let app = Box::pin(App::start(settings, parties.platform.clone(), sockets)).await.unwrap();
         Self { parties, url, health: health_url, admin: admin_url, app: Some(app), config, folder }
     }
 
@@ -226,7 +226,8 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
             ..Sockets::default()
         };
         let settings = load(&self.config, self.folder.path());
-        self.app = Some(App::start(settings, self.parties.platform.clone(), sockets).await.unwrap());
+        let started = Box::pin(App::start(settings, self.parties.platform.clone(), sockets)).await;
+        self.app = Some(started.unwrap());
     }
 }
 

@@ -1,0 +1,131 @@
+//! Whether identity headers that a client makes up reach the application, under any spelling that it may read.
+
+use std::collections::HashSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderName, HeaderValue};
+
+use super::{Finding, Place};
+use crate::platform::Platform;
+
+const ITEM: &str = "identity headers";
+
+/// What can stand in a header's name beside letters and digits (RFC 9110, 5.6.2): servers turn several of them into
+/// one, so that `X_User` and `X.User` are read as `X-User`.
+const SEPARATORS: [&str; 16] =
+    ["-", "_", ".", "~", "+", "!", "#", "$", "%", "&", "'", "*", "^", "`", "|", ""];
+
+/// Sends each managed header in each spelling to the echo route, and looks whether the value comes back.
+pub(super) async fn headers(place: &Place<'_>, platform: &Platform) -> Vec<Finding> {
+    let Some(echo) = &place.tries.echo else {
+        let told = "name a path that answers with the headers that it got and needs no sign-in: --echo /PATH";
+        return vec![Finding::not_tried(ITEM, told)];
+    };
+    let (Ok(control), Ok(forged)) = (marker(platform), marker(platform)) else {
+        return vec![Finding::not_tried(ITEM, "there are no random numbers to be had")];
+    };
+    // What is not ours must come through, or nothing that does not come through says anything.
+    let came = match sent(place, echo, &HeaderName::from_static("x-probe"), &control).await {
+        Ok(came) => came,
+        Err(finding) => return vec![finding],
+    };
+    if !came {
+        let told = format!("{echo} does not answer with the headers that it got, or needs a sign-in");
+        return vec![Finding::not_tried(ITEM, told)];
+    }
+    let (mut findings, mut tried) = (Vec::new(), 0_usize);
+    for name in names(place) {
+        tried += 1;
+        match sent(place, echo, &name, &forged).await {
+            Ok(false) => {}
+            Ok(true) => findings.push(Finding::wrong(
+                ITEM,
+                format!(
+                    "`{name}` of a client reached the application: whoever sends it is whom they say; do not forward to \
+                     the application except through narthex, and report this if narthex did"
+                ),
+            )),
+            Err(finding) => return vec![finding],
+        }
+    }
+    if findings.is_empty() {
+        findings.push(Finding::fine(
+            ITEM,
+            format!("none of {tried} spellings of a client reached the application"),
+        ));
+    }
+    findings
+}
+
+fn marker(platform: &Platform) -> Result<HeaderValue, Box<dyn std::error::Error>> {
+    let random: [u8; 16] = platform.entropy.bytes()?;
+    Ok(HeaderValue::try_from(format!("probe-{}", URL_SAFE_NO_PAD.encode(random)))?)
+}
+
+/// Whether the value came back.
+async fn sent(
+    place: &Place<'_>,
+    echo: &str,
+    name: &HeaderName,
+    value: &HeaderValue,
+) -> Result<bool, Finding> {
+    let request = place.request(echo).header(name, value);
+    match place.outbound.send(request).await {
+        Ok(answer) => Ok(holds(&answer.body, value.as_bytes())),
+        Err(error) => Err(Finding::wrong(ITEM, error.to_string())),
+    }
+}
+
+fn holds(body: &[u8], value: &[u8]) -> bool {
+    body.windows(value.len()).any(|window| window == value)
+}
+
+/// Every spelling of every header that the application believes.
+fn names(place: &Place<'_>) -> HashSet<HeaderName> {
+    let settings = place.settings;
+    let token = settings.upstream_token.as_ref().map(|token| &token.header);
+    let believed = settings.headers.iter().map(|header| &header.name).chain(token);
+    believed.flat_map(|name| spellings(name.as_str())).collect()
+}
+
+fn spellings(name: &str) -> Vec<HeaderName> {
+    let parts: Vec<&str> =
+        name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect();
+    let mut all: Vec<String> = SEPARATORS.iter().map(|separator| parts.join(separator)).collect();
+    // One of them only, too: `X-Remote_User`.
+    for cut in 1..parts.len() {
+        let (before, after) = parts.split_at(cut);
+        all.push(format!("{}_{}", before.join("-"), after.join("-")));
+    }
+    all.iter().filter_map(|name| HeaderName::try_from(name.as_str()).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_separator_and_each_alone_is_among_the_spellings() {
+        let all = spellings("X-Remote-User");
+        for name in [
+            "x-remote-user",
+            "x_remote_user",
+            "x.remote.user",
+            "xremoteuser",
+            "x-remote_user",
+            "x_remote-user",
+        ] {
+            assert!(all.iter().any(|one| one == name), "{name} is not among {all:?}");
+        }
+        assert_eq!(all.len(), SEPARATORS.len() + 2);
+        assert_eq!(spellings("Remote").len(), SEPARATORS.len(), "of one word there is one spelling");
+    }
+
+    #[test]
+    fn a_value_is_found_wherever_it_stands() {
+        assert!(holds(b"{\"x-user\": \"probe-1\"}", b"probe-1"));
+        assert!(!holds(b"{\"x-user\": \"probe-2\"}", b"probe-1"));
+        assert!(!holds(b"", b"probe-1"));
+    }
+}

@@ -1,0 +1,63 @@
+//! The right to take a privilege away in the application (G1): one at a time, over all processes, since two at once could
+//! each see the other's account as the one that stays.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::platform::Platform;
+use crate::store::Store;
+
+use super::leases::{FIRST_LOOK, LAST_LOOK};
+
+/// What the right is called in the store.
+const NAME: &str = "privileges";
+
+/// The right, as one process asks for it.
+pub struct Privileges {
+    store: Arc<dyn Store>,
+    platform: Platform,
+    /// In this process one waits for the other here, and only the first of them asks the store.
+    here: Mutex<()>,
+}
+
+/// The right, had. It ends by itself where it is not given up: a call that was given up on may still take effect.
+pub(super) struct Taken<'a> {
+    holder: u64,
+    _here: MutexGuard<'a, ()>,
+}
+
+impl Privileges {
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, platform: Platform) -> Self {
+        Self { store, platform, here: Mutex::default() }
+    }
+
+    /// Waits for the right and has it for as long as `lasts`. Whoever has no more time gives up waiting (A1).
+    ///
+    /// # Errors
+    /// Why it cannot be had: the store's reason.
+    pub(super) async fn take(&self, lasts: Duration) -> Result<Taken<'_>, String> {
+        let here = self.here.lock().await;
+        let holder = self.platform.entropy.bytes().map_err(|error| error.to_string())?;
+        let holder = u64::from_be_bytes(holder);
+        let mut look = FIRST_LOOK;
+        loop {
+            let now = self.platform.clock.now();
+            let until = now.after(lasts);
+            let busy = self.store.hold_right(NAME, holder, now, until).await;
+            if busy.map_err(|error| error.to_string())?.is_none() {
+                return Ok(Taken { holder, _here: here });
+            }
+            tokio::time::sleep(look).await;
+            look = (look * 2).min(LAST_LOOK);
+        }
+    }
+
+    pub(super) async fn give_up(&self, taken: Taken<'_>) {
+        if let Err(error) = self.store.release_right(NAME, taken.holder).await {
+            tracing::warn!(%error, "the right to take privileges away could not be given up and runs out");
+        }
+    }
+}
