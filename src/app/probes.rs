@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::identify::session::Sessions;
 use crate::observe::health::{Health, StoreState};
+use crate::provision::measures;
 
 pub(super) fn health(sessions: &Arc<Sessions>) -> Health {
     Health::new(metrics_handle(), store_state(sessions))
@@ -28,7 +29,7 @@ fn metrics_handle() -> PrometheusHandle {
     static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
     HANDLE
         .get_or_init(|| {
-            let recorder = PrometheusBuilder::new().build_recorder();
+            let recorder = recorder();
             let handle = recorder.handle();
             if metrics::set_global_recorder(recorder).is_err() {
                 tracing::warn!("metrics go to a recorder that was set before");
@@ -37,4 +38,32 @@ fn metrics_handle() -> PrometheusHandle {
             handle
         })
         .clone()
+}
+
+/// Histograms with buckets, as docs/metrics.md says; without them the exporter makes summaries, which nobody can add up
+/// over replicas.
+fn recorder() -> PrometheusRecorder {
+    let seconds = Matcher::Full(measures::SECONDS.to_owned());
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(seconds, &measures::SECONDS_BUCKETS)
+        .unwrap_or_else(|_| PrometheusBuilder::new())
+        .build_recorder()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_provisioning_took_comes_in_buckets() {
+        let recorder = recorder();
+        metrics::with_local_recorder(&recorder, || {
+            measures::record("created", std::time::Duration::from_secs(6));
+        });
+        let text = recorder.handle().render();
+        for part in ["_bucket{outcome=\"created\",le=\"5\"} 0", "_bucket{outcome=\"created\",le=\"8\"} 1"] {
+            assert!(text.contains(&format!("{}{part}", measures::SECONDS)), "{part}\n{text}");
+        }
+        assert!(!text.contains("quantile"), "{text}");
+    }
 }

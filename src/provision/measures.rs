@@ -8,6 +8,8 @@ use crate::store::JobOutcome;
 pub const TOTAL: &str = "narthex_provisioning_total";
 /// How long they took, in seconds, by outcome.
 pub const SECONDS: &str = "narthex_provisioning_seconds";
+/// Where its buckets end; `provisioning.time_budget` is 15 s unless set.
+pub const SECONDS_BUCKETS: [f64; 11] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 8.0, 11.0, 15.0, 30.0];
 
 /// 1 while the application is left alone (A3), else 0.
 pub const BREAKER: &str = "narthex_application_left_alone";

@@ -351,7 +351,7 @@ async fn what_happens_is_counted_and_no_identity_is_a_label() {
     for part in [
         "narthex_logins_total{idp=\"demo\",outcome=\"signed_in\"}",
         "narthex_provisioning_total{outcome=",
-        "narthex_provisioning_seconds",
+        "narthex_provisioning_seconds_bucket{outcome=",
         "narthex_requests_total{class=\"signed_in\"}",
         "narthex_stripped_headers_total{spelling=\"alias\"}",
         "narthex_sessions_in_memory",
