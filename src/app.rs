@@ -114,6 +114,15 @@ impl App {
     /// [`StartError`]: whatever an operator has to mend. An identity provider or application that is down is
     /// none of these (SECURITY.md 39).
     pub async fn start(settings: Settings, platform: Platform, sockets: Sockets) -> Result<Self, StartError> {
+        // Large, and waited for once.
+        Box::pin(Self::start_whole(settings, platform, sockets)).await
+    }
+
+    async fn start_whole(
+        settings: Settings,
+        platform: Platform,
+        sockets: Sockets,
+    ) -> Result<Self, StartError> {
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let public = bind(sockets.public, "server.listen", settings.server.listen)?;
         let health_socket = bind(sockets.health, "health.listen", settings.health.listen)?;

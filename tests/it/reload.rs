@@ -277,6 +277,20 @@ async fn files_that_are_replaced_are_taken_up_and_a_broken_one_is_not() {
     assert_eq!(served.ready().await.unwrap(), "ready\n");
 }
 
+#[tokio::test]
+async fn a_secret_that_is_replaced_holds_and_the_old_one_does_not() {
+    const NEXT: &str = "another-administrator-of-the-integration-tests";
+    let served = Served::start().await;
+    let admin = format!("http://{}/api/v1/members", served.config["admin"]["listen"].as_str().unwrap());
+    let status = async |token: &str| {
+        client().get(&admin).bearer_auth(token).send().await.map_or(0, |answer| answer.status().as_u16())
+    };
+    assert_eq!((status(ADMIN_TOKEN).await, status(NEXT).await), (200, 401));
+    volume(&served.folder.path().join("secret"), "token", NEXT);
+    served.comes_about("the next token", async || status(NEXT).await == 200).await;
+    assert_eq!(status(ADMIN_TOKEN).await, 401);
+}
+
 /// Asks over and over until told to stop; how many times it was answered.
 async fn traffic(served: &Served, browser: &Browser, stop: Arc<AtomicBool>) -> usize {
     let mut answered = 0;

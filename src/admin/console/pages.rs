@@ -43,7 +43,7 @@ pub async fn answer_page(
         ["login"] if get => visit.login().await,
         ["oidc", idp, "callback"] if get => visit.callback(idp).await,
         ["logout"] if head.method == Method::POST => visit.logout(body).await,
-        [""] | ["login"] | ["oidc", _, "callback"] | ["logout"] => Err(AdminError::UnknownMethod),
+        ["" | "login" | "logout"] | ["oidc", _, "callback"] => Err(AdminError::UnknownMethod),
         _ => return None,
     };
     Some(answered.unwrap_or_else(|error| visit.refuse(&error, None, None)))

@@ -155,7 +155,7 @@ impl Desk {
         if invite.invited_by != by.name() && !changed_by.iter().any(|name| name == by.name()) {
             changed_by.push(by.name().to_owned());
         }
-        self.put(Invite { terms, expires_at, changed_by, ..invite }).await
+        self.put(Invite { terms, changed_by, expires_at, ..invite }).await
     }
 
     /// Takes it back.

@@ -169,9 +169,9 @@ impl Meaning<'_> {
     fn admin_rule(&mut self, rule: &raw::AdminRule, index: usize, idps: &[Idp]) -> Option<AdminRule> {
         let at =
             |key: &'static str| -> [Step; 4] { ["admin".into(), "rule".into(), index.into(), key.into()] };
-        let ids: Vec<&str> = idps.iter().map(|idp| idp.id().as_str()).collect();
+        let known: Vec<&str> = idps.iter().map(|idp| idp.id().as_str()).collect();
         let idp = match (&rule.idp, idps) {
-            (Some(id), _) if self.one_of("identity provider", id, &ids, &at("idp")) => {
+            (Some(id), _) if self.one_of("identity provider", id, &known, &at("idp")) => {
                 idps.iter().find(|idp| idp.id().as_str() == id)
             }
             (None, [only]) => Some(only),
@@ -200,7 +200,8 @@ impl Meaning<'_> {
                 return None;
             }
         };
-        if !when.named_idps().into_iter().all(|id| self.one_of("identity provider", id, &ids, &at("when"))) {
+        if !when.named_idps().into_iter().all(|id| self.one_of("identity provider", id, &known, &at("when")))
+        {
             return None;
         }
         let says = |name: &str| when.claims().iter().any(|claim| claim == name);

@@ -114,9 +114,8 @@ impl Work<'_> {
         }
         let rule = rule_of(source);
         let why = match self.standing(kind, name) {
-            Standing::Ordinary => None,
             Standing::Unlisted if source == Source::Invite => self.beyond_invite(kind, name, marked),
-            Standing::Unlisted => None,
+            Standing::Ordinary | Standing::Unlisted => None,
             Standing::Privileged => (!marked).then_some(SkipReason::Privileged),
             Standing::Absent => Some(SkipReason::Absent),
         };
