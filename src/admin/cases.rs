@@ -16,6 +16,8 @@ use crate::store::Store;
 
 /// What it is called where there is none.
 const WHAT: &str = "case of this id";
+/// Why a case is not decided on once somebody came in by it.
+const USED: &str = "a sign-in came in by it already; revoke or block the member that it led to";
 
 /// One sign-in that waits, or waited.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -186,10 +188,10 @@ pub async fn decide(
 ) -> Result<Case, AdminError> {
     let conflict = |text: &str| Err(AdminError::Conflict(text.to_owned()));
     match (case.state(now), decision) {
+        // Only that it is used is not on record yet.
+        (CaseState::Claimed, Decision::Deny) if is_in(store, &case).await? => return conflict(USED),
         (CaseState::Waiting | CaseState::Linked | CaseState::Denied | CaseState::Claimed, _) => {}
-        (CaseState::Used, _) => {
-            return conflict("a sign-in came in by it already; revoke or block the member that it led to");
-        }
+        (CaseState::Used, _) => return conflict(USED),
         (CaseState::Expired, _) => {
             return conflict("it has ended; the person's next sign-in asks anew");
         }
@@ -218,6 +220,12 @@ pub async fn decide(
         store.hasten_job(&task.key()).await?;
     }
     Ok(decided)
+}
+
+/// Whether the person has the account that the case is about.
+async fn is_in(store: &dyn Store, case: &Case) -> Result<bool, AdminError> {
+    let member = store.find_member(&case.idp, &case.subject).await?;
+    Ok(member.is_some_and(|member| member.account.as_ref() == Some(&case.account)))
 }
 
 /// Forgets the case as it was read: the person's next sign-in asks anew.

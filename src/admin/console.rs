@@ -21,12 +21,11 @@ use crate::identify::cookie::{self, CookieNames};
 use crate::identify::throttle::Throttle;
 use crate::identify::tokens::Tokens;
 use crate::identify::{IdentityProtocol, Logins};
-use crate::model::{
-    ConsoleHash, ConsolePerson, ConsoleSession, Grant, Identity, IdpId, MemberStatus, Subject,
-};
+use crate::model::{ConsoleHash, ConsolePerson, ConsoleSession, EmailAddress, Grant, Identity, IdpId};
 use crate::observe::audit::Actor;
 use crate::platform::crypto::{Mac, Purpose};
 use crate::platform::{KeyRing, Platform};
+use crate::provision::invites::is_blocked;
 use crate::store::Store;
 
 /// A session that is not used for this long ends.
@@ -105,9 +104,8 @@ impl Console {
         let Some(hash) = self.cookie(headers) else { return Ok(None) };
         let now = self.platform.clock.now();
         let Some(session) = self.store.use_console_session(&hash, now, IDLE).await? else { return Ok(None) };
-        let ConsolePerson { idp, subject, role, .. } = &session.person;
-        let stands = self.configured.role_of(&session.person) == Some(*role);
-        if stands && !self.is_blocked(idp, subject).await? {
+        let stands = self.configured.role_of(&session.person) == Some(session.person.role);
+        if stands && !is_blocked(self.store.as_ref(), &session.person).await? {
             return Ok(Some(session));
         }
         self.store.end_console_session(&hash).await?;
@@ -118,12 +116,6 @@ impl Console {
     fn cookie(&self, headers: &HeaderMap) -> Option<ConsoleHash> {
         let value = self.names.session(headers).filter(|value| self.ids.is_ours(value))?;
         Some(ConsoleHash(cookie::hash(value)))
-    }
-
-    /// G6: whoever is blocked is so everywhere.
-    async fn is_blocked(&self, idp: &IdpId, subject: &Subject) -> Result<bool, AdminError> {
-        let member = self.store.find_member(idp, subject).await?;
-        Ok(member.is_some_and(|member| member.status == MemberStatus::Blocked))
     }
 
     /// The text that must come with whatever this session changes.
@@ -169,9 +161,11 @@ impl Console {
     }
 
     /// Begins a session for whom an identity provider vouched for just now, if a rule lets them in; gives the cookie, too.
+    /// `verified`: the identity's address as sign-ins to the application have it (F1).
     async fn begin(
         &self,
         identity: &Identity,
+        verified: Option<EmailAddress>,
         headers: &HeaderMap,
     ) -> Result<(ConsoleSession, String), AdminError> {
         let rule = match self.rule_for(identity) {
@@ -182,28 +176,31 @@ impl Console {
                 return Err(error);
             }
         };
-        let email = identity.claims.first("email");
-        let by_email = match &email {
+        let now = self.platform.clock.now();
+        let claimed = identity.claims.first("email");
+        let by_claimed = match &claimed {
             Some(email) => self.store.is_blocked_email(email).await?,
             None => false,
         };
-        if by_email || self.is_blocked(&identity.idp, &identity.subject).await? {
+        let person = ConsolePerson {
+            idp: identity.idp.clone(),
+            subject: identity.subject.clone(),
+            label: label(identity),
+            // One that is not verified keeps nobody but its bearer out.
+            email: verified.map(|email| email.to_string()).or(claimed),
+            role: rule.role,
+            rule: rule.text(),
+            signed_in_at: now,
+        };
+        if by_claimed || is_blocked(self.store.as_ref(), &person).await? {
             self.store.forget_console_person(&identity.idp, &identity.subject).await?;
             return Err(AdminError::Blocked);
         }
-        let now = self.platform.clock.now();
         let value = self.ids.issue(self.platform.entropy.bytes()?);
         let until = now.after(LIFETIME);
         let session = ConsoleSession {
             hash: ConsoleHash(cookie::hash(&value)),
-            person: ConsolePerson {
-                idp: identity.idp.clone(),
-                subject: identity.subject.clone(),
-                label: label(identity),
-                role: rule.role,
-                rule: rule.text(),
-                signed_in_at: now,
-            },
+            person,
             last_seen_at: now,
             expires_at: identity.ends_at.map_or(until, |end| end.min(until)),
         };

@@ -112,6 +112,11 @@ pub(super) fn console(
     let configured = settings.admin.console.as_ref()?;
     let mut claims = vec!["email".to_owned()];
     claims.extend(configured.rules.iter().flat_map(|rule| rule.when.claims().iter().cloned()));
+    // G6: the address by which a member may be blocked.
+    let email = settings.provisioning.attributes.get("email");
+    if let Some(AttributeSource::Claims(named)) = email.map(|email| &email.source) {
+        claims.extend(named.first().cloned());
+    }
     claims.sort();
     claims.dedup();
     let wanted: WantedClaims = Arc::new(ArcSwap::from_pointee(claims));

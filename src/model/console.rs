@@ -43,6 +43,8 @@ pub struct ConsolePerson {
     pub subject: Subject,
     /// What the identity provider calls them; for reading only.
     pub label: String,
+    /// The address that they came with, which a block is asked about (G6); as it need not be verified, it gives nothing.
+    pub email: Option<String>,
     pub role: ConsoleRole,
     /// The rule that gave the role, as the configuration has it: with another one the role is gone.
     pub rule: String,

@@ -9,6 +9,7 @@ use crate::model::{Account, ConsoleRole, Entitlements, Facet, IdpId, Item, Items
 use crate::store::{OnUpdate, StoreError};
 
 use super::connector::{Connector, Features, Kind};
+use super::entitle::configured_as_ordinary;
 use super::leases::Lease;
 use super::loans::{self, Baseline};
 use super::names::{self, Names, Standing};
@@ -57,7 +58,10 @@ pub enum AssignError {
     #[error("`{team}` is to be added and removed")]
     AddedAndRemoved { team: String },
     /// Only who may give what is privileged, and take it.
-    #[error("an administrator is needed for {what}, which is privileged")]
+    #[error(
+        "an administrator is needed for {what}, which is privileged, or may be: what the application does not list is \
+         ordinary only where the configuration says so"
+    )]
     Privileged { what: String },
     #[error("nobody is removed from `{team}`, which is none of provisioning.managed_teams")]
     Unmanaged { team: String },
@@ -79,6 +83,21 @@ impl Assignment {
         let within = self.add_teams.values().flatten();
         let within = within.map(|role| (Kind::TeamRole, "role in a team", role.as_str()));
         role.chain(added).chain(within).collect()
+    }
+
+    /// What is held and would go: the role, and roles in teams, beside the teams that it names.
+    fn replaced<'a>(&self, held: &'a Items) -> Vec<(Kind, &'static str, &'a str)> {
+        let role = self.role.iter().filter_map(|role| {
+            let held = held.get(&Item::Role)?;
+            (held != role).then_some((Kind::Role, "role", held.as_str()))
+        });
+        let exchanged = self.add_teams.iter().filter_map(|(team, role)| Some((team, Some(role.as_ref()?))));
+        let removed = self.remove_teams.iter().map(|team| (team, None));
+        let within = exchanged.chain(removed).filter_map(|(team, role)| {
+            let held = held.get(&Item::Team(team.clone())).filter(|held| !held.is_empty())?;
+            (Some(held) != role).then_some((Kind::TeamRole, "role in a team", held.as_str()))
+        });
+        role.chain(within).collect()
     }
 
     /// What it touches, with the word for it.
@@ -233,16 +252,20 @@ impl Core {
             return Err(AssignError::Unknown { what, name: (*name).to_owned() });
         }
         let mut kinds: BTreeSet<Kind> = asked.iter().map(|(kind, ..)| *kind).collect();
+        let replaced = assignment.replaced(&baseline.items);
+        kinds.extend(replaced.iter().map(|(kind, ..)| *kind).filter(|kind| has(*kind)));
         if !assignment.remove_teams.is_empty() {
             kinds.insert(Kind::Team);
         }
         let names = self.names_within(names::REFRESH_AT_MOST, &kinds, deadline).await?;
         let mut privileged = None;
         for (kind, what, name) in asked {
-            match standing(&names, features, kind, name) {
-                Standing::Absent => return Err(AssignError::Unknown { what, name: name.to_owned() }),
-                Standing::Privileged => privileged = Some(format!("the {what} `{name}`")),
-                Standing::Ordinary | Standing::Unlisted => {}
+            let standing = standing(&names, features, kind, name);
+            if standing == Standing::Absent {
+                return Err(AssignError::Unknown { what, name: name.to_owned() });
+            }
+            if self.counts_as_privileged(standing, kind, name) {
+                privileged = Some(format!("the {what} `{name}`"));
             }
         }
         for team in &assignment.remove_teams {
@@ -252,11 +275,18 @@ impl Core {
             if !sync::is_managed(&self.settings.lifecycle.managed_teams, team) {
                 return Err(AssignError::Unmanaged { team: team.clone() });
             }
-            if standing(&names, features, Kind::Team, team) == Standing::Privileged {
+            let standing = standing(&names, features, Kind::Team, team);
+            if self.counts_as_privileged(standing, Kind::Team, team) {
                 privileged = Some(format!("the team `{team}`"));
             }
         }
         // SECURITY: whoever may not make administrators may not unmake them either.
+        for (kind, what, name) in replaced.iter().filter(|(kind, ..)| has(*kind)) {
+            let standing = standing(&names, features, *kind, name);
+            if self.counts_as_privileged(standing, *kind, name) {
+                privileged = Some(format!("the {what} `{name}`, which would be taken"));
+            }
+        }
         let other_role =
             assignment.role.is_some() && assignment.role.as_ref() != baseline.items.get(&Item::Role);
         if other_role && (account.privileged || account.entitlements.owner) {
@@ -265,6 +295,17 @@ impl Core {
         match privileged {
             Some(what) if !by.may_grant_privileged() => Err(AssignError::Privileged { what }),
             Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether only who may grant what is privileged gives and takes what stands so.
+    fn counts_as_privileged(&self, standing: Standing, kind: Kind, name: &str) -> bool {
+        match standing {
+            Standing::Privileged => true,
+            // SECURITY: what the application cannot list may be anything, unless the configuration names it as
+            // ordinary; as with claims (F4) and invites (F6).
+            Standing::Unlisted => !configured_as_ordinary(&self.settings, kind, name),
+            Standing::Ordinary | Standing::Absent => false,
         }
     }
 }

@@ -186,8 +186,7 @@ impl<'a> Creation<'a> {
         core.not_protected(&wanted)?;
         self.story.wanted = Some(Box::new(wanted.clone()));
         let verified = wanted.email.as_ref().map(|email| email.address.to_string());
-        core.email_is_admitted(self.identity, profile.email.as_deref()).await?;
-        core.email_is_admitted(self.identity, verified.as_deref()).await?;
+        self.is_admitted(&wanted).await?;
         let names: Vec<&str> = std::iter::once(profile.username.as_str())
             .chain(profile.email.as_deref())
             .chain(verified.as_deref())
@@ -243,6 +242,14 @@ impl<'a> Creation<'a> {
                 None => Err(ProvisionError::UnexplainedConflict { excerpt }),
             },
         }
+    }
+
+    /// G6, at the beginning, and right before the person is on record: a block that came meanwhile counts.
+    async fn is_admitted(&self, wanted: &Wanted) -> Result<(), ProvisionError> {
+        let of_account = wanted.profile.profile.email.as_deref();
+        self.core.email_is_admitted(self.identity, of_account).await?;
+        let verified = wanted.email.as_ref().map(|email| email.address.to_string());
+        self.core.email_is_admitted(self.identity, verified.as_deref()).await
     }
 
     /// Creates, exactly once: after any try whose outcome is not known it looks before it tries again.
@@ -328,7 +335,10 @@ impl<'a> Creation<'a> {
                 self.story.found = Found::Existing(Box::new(account.clone()));
                 self.finish(vanished, account, wanted, How::Adopted).await
             }
-            Some(member) => self.join(member, account).await,
+            Some(member) => {
+                self.is_admitted(wanted).await?;
+                self.join(member, account).await
+            }
         }
     }
 
@@ -373,6 +383,7 @@ impl<'a> Creation<'a> {
         if !account.active {
             return Err(ProvisionError::AccountDeactivated { username: account.profile.username });
         }
+        self.is_admitted(wanted).await?;
         let now = core.platform.clock.now();
         let adopted = how == How::Adopted;
         let birth = Birth {

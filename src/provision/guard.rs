@@ -118,13 +118,24 @@ impl Guarded {
             return call.await;
         }
         let lasts = self.terms.load().lasts;
-        let taken = self.privileges.take(lasts).await;
+        let taken = self.privileges.take(&account.id, lasts).await;
         let taken = taken.map_err(|reason| ConnectorError::Undecided { operation, rule: "G1", reason })?;
         let outcome = match self.not_the_last(operation, account).await {
             Ok(()) => call.await,
             stopped => stopped,
         };
-        self.privileges.give_up(taken).await;
+        // SECURITY: what was sent and not answered may be done later: whoever looked meanwhile would count on an account
+        // that is about to lose the privilege.
+        let in_doubt = match &outcome {
+            Err(ConnectorError::Unreachable { sent: true, .. }) => true,
+            Ok(()) | Err(ConnectorError::NotFound { .. }) => false,
+            Err(_) => taken.is_again(),
+        };
+        if in_doubt {
+            Privileges::keep(taken);
+        } else {
+            self.privileges.give_up(taken).await;
+        }
         outcome
     }
 

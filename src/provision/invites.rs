@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::provisioner::Core;
-use super::{ProvisionError, eligibility};
+use super::{ProvisionError, Provisioner, eligibility};
 use crate::config::settings::{Mode, Provisioning};
 use crate::model::console::named_person;
 use crate::model::invite::{Invite, InviteId};
 use crate::model::{
-    ConsoleRole, EmailAddress, Entitlements, Identity, Member, MemberId, MemberStatus, Origin,
+    ConsolePerson, ConsoleRole, EmailAddress, Entitlements, Identity, Member, MemberId, MemberStatus, Origin,
 };
 use crate::observe::audit::{Entry, Event, Plain};
+use crate::store::{Store, StoreError};
 
 /// An invite that a first login may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,29 @@ pub fn is_external_guest(
 #[must_use]
 pub fn always_grantors() -> BTreeMap<String, ConsoleRole> {
     ["command line", "bootstrap"].map(|name| (name.to_owned(), ConsoleRole::Administrator)).into()
+}
+
+/// G6: whoever is blocked is so everywhere, the admin API included: by the identity, and by the address that they came
+/// with, under whatever other identity.
+///
+/// # Errors
+/// Where the store cannot be asked.
+pub async fn is_blocked(store: &dyn Store, person: &ConsolePerson) -> Result<bool, StoreError> {
+    if let Some(email) = &person.email
+        && store.is_blocked_email(email).await?
+    {
+        return Ok(true);
+    }
+    let member = store.find_member(&person.idp, &person.subject).await?;
+    Ok(member.is_some_and(|member| member.status == MemberStatus::Blocked))
+}
+
+impl Provisioner {
+    /// The identity's e-mail address, where its provider has verified it and may speak for it.
+    #[must_use]
+    pub fn verified_email(&self, identity: &Identity) -> Option<EmailAddress> {
+        self.core().verified_email(identity)
+    }
 }
 
 impl Core {
@@ -138,9 +162,7 @@ impl Core {
             return Ok(None);
         };
         let Some(person) = self.store.find_console_person(&idp, &subject).await? else { return Ok(None) };
-        // G6.
-        let member = self.store.find_member(&idp, &subject).await?;
-        let blocked = member.is_some_and(|member| member.status == MemberStatus::Blocked);
+        let blocked = is_blocked(self.store.as_ref(), &person).await?;
         Ok(console.role_of(&person).filter(|_| !blocked))
     }
 

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use crate::config::settings::{OnError, SessionRoles, SyncRemoves};
 use crate::model::{
-    Account, AccountProfile, AccountState, Entitlements, Facet, Identity, Item, Items, Member, MemberId,
-    MemberStatus, Task, UnixTime,
+    Account, AccountProfile, AccountState, Entitlements, Facet, Grant, Identity, Item, Items, Member,
+    MemberId, MemberStatus, Task, UnixTime,
 };
 use crate::observe::audit::{Entry, Event};
-use crate::store::{Landing, OnUpdate, StoreError};
+use crate::store::{Landing, OnUpdate, StandingSession, StoreError};
 
 use super::explain::{Explanation, Found, Story};
 use super::fate::is_ephemeral;
@@ -78,6 +78,18 @@ fn takes_away(identity: &Identity, member: &Member, resolved: &Resolved, core: &
         Item::AppGroup(_) | Item::Permission(_) | Item::Owner => false,
     });
     replaces || !durable.removed.is_empty()
+}
+
+/// Whether a session carries what it would not by what is known now.
+fn is_beyond(carried: &Entitlements, allowed: &Entitlements) -> bool {
+    let allowed = allowed.items();
+    carried.items().iter().any(|(item, value)| match (item, allowed.get(item)) {
+        // An application whose API shows no role is believed to hold the one that it was given.
+        (Item::Role, None) => false,
+        (_, None) => true,
+        // A team that was given without a role has the one that the application gives by itself.
+        (_, Some(now)) => !value.is_empty() && value != now,
+    })
 }
 
 impl Core {
@@ -268,22 +280,46 @@ impl Core {
             Some(_) => return self.end_admitted(member, holder, "account_deactivated").await,
             None => return self.end_admitted(member, holder, "account_vanished").await,
         };
-        let (member, account) = if self.adjusts() {
-            let held = (member.clone(), holder);
-            match self.fit(identity, held, account, &sessions, deadline).await {
-                Ok(fitted) => (fitted.member, fitted.account),
-                Err(error @ (ProvisionError::Connector(_) | ProvisionError::Store(_))) => return Err(error),
-                Err(error) if error.retryable() => return Err(error),
-                // What a sign-in would be refused for.
-                Err(error) => return self.end_admitted(member, holder, error.code()).await,
-            }
-        } else {
-            (member, account)
+        // The admitted sessions are among those that began since.
+        let last_known = member.last_login_at;
+        let held = (member.clone(), holder);
+        let (member, account, grant) = match self.refitted(identity, held, account, &sessions, deadline).await
+        {
+            Ok(refitted) => refitted,
+            Err(error @ (ProvisionError::Connector(_) | ProvisionError::Store(_))) => return Err(error),
+            Err(error) if error.retryable() => return Err(error),
+            // What a sign-in would be refused for.
+            Err(error) => return self.end_admitted(member, holder, error.code()).await,
         };
+        let carries_more = |session: &StandingSession| {
+            session.created_at >= last_known && is_beyond(&session.grant.entitlements, &grant.entitlements)
+        };
+        // L2: what was taken away in the application before the sign-in is in no session.
+        if sessions.iter().any(carries_more) {
+            return self.end_admitted(member, holder, "entitlement_lost").await;
+        }
         let caught_up = members::again(member, &account, at);
         self.store.record_login(&caught_up, None).await?;
         fault_point!(self, CatchUpRecorded);
         Ok(())
+    }
+
+    /// The account as the sign-in would have left it, and what its session would have carried.
+    async fn refitted(
+        &self,
+        identity: &Identity,
+        (member, holder): (Member, u64),
+        account: Account,
+        sessions: &[StandingSession],
+        deadline: Instant,
+    ) -> Result<(Member, Account, Grant), ProvisionError> {
+        if self.adjusts() {
+            let fitted = self.fit(identity, (member, holder), account, sessions, deadline).await?;
+            return Ok((fitted.member, fitted.account, fitted.grant));
+        }
+        let resolved = self.resolved(identity, Some(&member), deadline).await?;
+        let grant = grant(&account.entitlements, &resolved.session, self.settings.session_roles);
+        Ok((member, account, grant))
     }
 
     /// The application, or a rule, would have refused the sign-in: what began without it ends.

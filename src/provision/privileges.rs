@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::model::AccountId;
 use crate::platform::Platform;
 use crate::store::Store;
 
@@ -19,13 +20,28 @@ pub struct Privileges {
     store: Arc<dyn Store>,
     platform: Platform,
     /// In this process one waits for the other here, and only the first of them asks the store.
-    here: Mutex<()>,
+    here: Mutex<Option<Doubt>>,
+}
+
+/// A call for this account may still take effect, so that the right was not given up. The same may be tried again.
+struct Doubt {
+    holder: u64,
+    account: AccountId,
 }
 
 /// The right, had. It ends by itself where it is not given up: a call that was given up on may still take effect.
 pub(super) struct Taken<'a> {
     holder: u64,
-    _here: MutexGuard<'a, ()>,
+    account: AccountId,
+    again: bool,
+    here: MutexGuard<'a, Option<Doubt>>,
+}
+
+impl Taken<'_> {
+    /// Whether an earlier call for the same account may still take effect.
+    pub(super) fn is_again(&self) -> bool {
+        self.again
+    }
 }
 
 impl Privileges {
@@ -38,21 +54,28 @@ impl Privileges {
     ///
     /// # Errors
     /// Why it cannot be had: the store's reason.
-    pub(super) async fn take(&self, lasts: Duration) -> Result<Taken<'_>, String> {
-        let here = self.here.lock().await;
-        let holder = self.platform.entropy.bytes().map_err(|error| error.to_string())?;
-        let holder = u64::from_be_bytes(holder);
+    pub(super) async fn take(&self, account: &AccountId, lasts: Duration) -> Result<Taken<'_>, String> {
+        let mut here = self.here.lock().await;
+        let earlier = here.as_ref().filter(|doubt| doubt.account == *account).map(|doubt| doubt.holder);
+        let new = self.platform.entropy.bytes().map_err(|error| error.to_string())?;
+        let holder = earlier.unwrap_or_else(|| u64::from_be_bytes(new));
         let mut look = FIRST_LOOK;
         loop {
             let now = self.platform.clock.now();
             let until = now.after(lasts);
             let busy = self.store.hold_right(NAME, holder, now, until).await;
             if busy.map_err(|error| error.to_string())?.is_none() {
-                return Ok(Taken { holder, _here: here });
+                *here = None;
+                return Ok(Taken { holder, account: account.clone(), again: earlier.is_some(), here });
             }
             tokio::time::sleep(look).await;
             look = (look * 2).min(LAST_LOOK);
         }
+    }
+
+    /// Keeps the right for as long as it lasts.
+    pub(super) fn keep(mut taken: Taken<'_>) {
+        *taken.here = Some(Doubt { holder: taken.holder, account: taken.account.clone() });
     }
 
     pub(super) async fn give_up(&self, taken: Taken<'_>) {

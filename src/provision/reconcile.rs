@@ -12,7 +12,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::config::settings::Mode;
-use crate::model::{Account, AccountId, AccountState, Facet, IdpId, Item, Ledger, Loans, Member, MemberId};
+use crate::model::{
+    Account, AccountId, AccountState, Facet, IdpId, Item, Ledger, Loans, Member, MemberId, MemberStatus,
+};
 use crate::observe::audit::{Entry, Event};
 use crate::store::lists::MembersLike;
 use crate::store::{OnUpdate, Standing};
@@ -428,8 +430,11 @@ pub fn compare(
         | (AccountState::Deactivated | AccountState::Leaving, false)
         | (AccountState::Deleted, _) => {}
     }
-    if member.username != profile.username || member.email != profile.email {
-        drifts.push(Drift::Renamed { username: profile.username.clone(), email: profile.email.clone() });
+    // SECURITY: G6: a block binds the address that the member had; another one in the application, which the person may
+    // have brought about, does not free it.
+    let email = if member.status == MemberStatus::Blocked { &member.email } else { &profile.email };
+    if member.username != profile.username || member.email != *email {
+        drifts.push(Drift::Renamed { username: profile.username.clone(), email: email.clone() });
     }
     let baseline = loans::baseline(&account.entitlements.items(), &member.borrowed);
     drifts.extend(baseline.overridden.iter().cloned().map(|item| Drift::Overridden { item }));

@@ -110,6 +110,7 @@ pub struct Standing {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StandingSession {
     pub grant: Grant,
+    pub created_at: UnixTime,
     pub expires_at: UnixTime,
 }
 

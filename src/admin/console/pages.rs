@@ -160,7 +160,8 @@ impl Visit<'_> {
 
     /// From a verified identity to a session, if a rule gives it a role.
     async fn admit(&self, identity: &Identity, return_to: &ReturnTo) -> Response<Body> {
-        match self.console.begin(identity, &self.head.headers).await {
+        let verified = self.admin.provisioner.verified_email(identity);
+        match self.console.begin(identity, verified, &self.head.headers).await {
             Ok((session, value)) => {
                 let entry =
                     Entry::new(Event::AdministratorLogin).by(actor(&session.person)).from(self.client);

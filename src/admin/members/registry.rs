@@ -196,8 +196,12 @@ impl Registry<'_> {
     /// As [`Registry::revoke`].
     pub async fn block(&self, id: MemberId) -> Result<MemberRow, AdminError> {
         self.find(id).await?;
-        self.provisioner.block(id).await.map_err(refused)?;
+        let blocked = self.provisioner.block(id).await.map_err(refused)?;
         self.audit.record(self.entry(Event::MemberBlocked, id));
+        // Whoever administers by another identity with one of their addresses is found out at the next request.
+        for (idp, subject) in &blocked.identities {
+            self.store.forget_console_person(idp, subject).await?;
+        }
         self.find(id).await
     }
 

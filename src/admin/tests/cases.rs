@@ -9,8 +9,8 @@ use super::Server;
 use super::server::Reply;
 use crate::model::case::CASE_LIFETIME;
 use crate::model::{
-    AccountId, Case, CaseFacts, CaseId, CaseKind, CaseStanding, ConsoleRole, IdpId, JobState, MemberId,
-    Subject, Task, UnixTime,
+    AccountId, Case, CaseFacts, CaseId, CaseKind, CaseStanding, ConsoleRole, IdpId, JobState, Member,
+    MemberId, Subject, Task, UnixTime,
 };
 use crate::platform::Platform;
 
@@ -112,6 +112,37 @@ async fn f7_a_decision_is_made_once_by_version_and_may_be_reversed_until_it_is_u
     assert!(server.store.change_case(&used).await.unwrap());
     let late = decide(&server, ANNA, &case, "\"4\"", "deny").await;
     assert_eq!((late.status, late.code().as_str()), (StatusCode::CONFLICT, "conflict"));
+}
+
+#[tokio::test]
+async fn f7_a_case_is_not_denied_whose_person_has_the_account_already() {
+    let server = server(&[]).await;
+    for (number, has, expected) in [(1, Some("7"), "conflict"), (2, None, "denied"), (3, Some("8"), "denied")]
+    {
+        let waiting = case(number);
+        server.store.open_case(&waiting, 8).await.unwrap();
+        // A sign-in consumed it, and did not come to note whom it led to.
+        let claimed = Case { standing: CaseStanding::Used, revision: 2, ..waiting.clone() };
+        assert!(server.store.change_case(&claimed).await.unwrap());
+        if let Some(account) = has {
+            let member = Member {
+                identities: vec![(waiting.idp.clone(), waiting.subject.clone())],
+                account: Some(AccountId(account.to_owned())),
+                ..Member::for_tests(number, now())
+            };
+            let until = now().after(Duration::from_secs(30));
+            server.store.begin_creation(&waiting.idp, &waiting.subject, 1, now(), until).await.unwrap();
+            server.store.finish_creation(&member, 1, None).await.unwrap().unwrap();
+        }
+        assert_eq!(server.get(&path(&waiting)).await.json()["state"], "claimed");
+        let denied = decide(&server, ANNA, &waiting, "\"2\"", "deny").await;
+        if expected == "conflict" {
+            assert_eq!(denied.code(), "conflict", "{denied:?}");
+            assert_eq!(server.get(&path(&waiting)).await.json()["state"], "claimed");
+        } else {
+            assert_eq!(denied.json()["state"], expected, "{denied:?}");
+        }
+    }
 }
 
 #[tokio::test]

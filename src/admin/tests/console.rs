@@ -421,6 +421,48 @@ async fn g6_whoever_is_blocked_administers_no_more() {
 }
 
 #[tokio::test]
+async fn g6_a_block_ends_what_its_person_has_at_the_admin_api_by_any_identity() {
+    let server = server().await;
+    let (mut ada, mut other, mut bob) = (Browser::new(&server), Browser::new(&server), Browser::new(&server));
+    ada.sign_in("ada:root").await;
+    // Another identity of hers: with the address that the member has.
+    other.sign_in("mallory:root").await;
+    bob.sign_in("bob:root").await;
+    let now = UnixTime(1_800_000_000);
+    let (idp, subject): (IdpId, _) = ("corp".parse().unwrap(), Subject::parse("ada").unwrap());
+    let store: &dyn Store = server.store.as_ref();
+    let member = Member {
+        identities: vec![(idp.clone(), subject.clone())],
+        email: Some("Mallory@example.com".to_owned()),
+        ..Member::for_tests(1, now)
+    };
+    let later = now.after(std::time::Duration::from_secs(30));
+    MemberStore::begin_creation(store, &idp, &subject, 1, now, later).await.unwrap();
+    store.finish_creation(&member, 1, None).await.unwrap().unwrap();
+    for browser in [&ada, &other, &bob] {
+        assert_eq!(browser.api("GET", "/me", &[]).await.status, StatusCode::OK);
+    }
+    let csrf = other.csrf().await;
+    let path = format!("/members/{}", member.id);
+    let blocked = server.call(ConsoleRole::Administrator, "POST", &format!("{path}/block"), None).await;
+    assert_eq!(blocked.status, StatusCode::OK, "{blocked:?}");
+    assert_eq!(store.find_console_person(&idp, &subject).await.unwrap(), None);
+    let (at, idle) = (Platform::system().clock.now(), crate::admin::console::IDLE);
+    let sessions = store.list_console_sessions(at, idle, 9).await.unwrap();
+    let whose = |name: &str| sessions.iter().any(|one| one.person.subject.as_str() == name);
+    assert_eq!((whose("ada"), whose("bob")), (false, true), "{sessions:?}");
+    let unblocking =
+        other.api("POST", &format!("{path}/unblock"), &[("x-narthex-csrf", csrf.as_str())]).await;
+    assert_eq!(unblocking.code(), "token_needed");
+    for browser in [&ada, &other] {
+        assert_eq!(browser.api("GET", "/me", &[]).await.code(), "token_needed");
+    }
+    assert_eq!(bob.api("GET", "/me", &[]).await.status, StatusCode::OK);
+    let found = store.find_member(&idp, &subject).await.unwrap().unwrap();
+    assert_eq!(found.status, MemberStatus::Blocked);
+}
+
+#[tokio::test]
 async fn s5_a_sign_in_begun_by_another_name_goes_on_at_the_public_one() {
     let server = server().await;
     let mut ada = Browser::new(&server);

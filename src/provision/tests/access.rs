@@ -131,6 +131,29 @@ async fn g6_the_email_that_the_identity_came_with_is_blocked_though_the_account_
 }
 
 #[tokio::test]
+async fn g6_a_block_counts_that_comes_while_an_account_is_made() {
+    for blocks in [true, false] {
+        let world = leaver(Leaving::Deactivate);
+        signed_in(&world).await;
+        world.sign_in(&ada(json!({ "email": "ada.king@example.com" })), 2).await.unwrap();
+        let member = world.member(&ada(json!({}))).await.unwrap();
+        let mut other = person("king", json!({ "email": "ada.king@example.com" }));
+        other.idp = "other".parse().unwrap();
+        let block = async {
+            while world.app.calls("!create king").is_empty() {
+                tokio::task::yield_now().await;
+            }
+            if blocks {
+                world.process().block(member.id).await.unwrap();
+            }
+        };
+        let (result, ()) = tokio::join!(world.login(&other), block);
+        assert_eq!(matches!(result, Err(ProvisionError::Blocked)), blocks, "{result:?}");
+        assert_eq!(world.member(&other).await.is_none(), blocks);
+    }
+}
+
+#[tokio::test]
 async fn g4_a_sign_in_that_dies_over_the_reactivation_leaves_the_account_as_it_was() {
     use crate::provision::faults::{FaultPoint, Faults};
     for point in [FaultPoint::ReactivationRecorded, FaultPoint::Reactivated] {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::fake::{Mishap, account};
+use super::fake::{Fake, Mishap, account};
 use super::*;
 use crate::model::{Account, ConsoleRole, Facet, Item, Leaving, Source};
 use crate::provision::ConnectorError;
@@ -117,6 +117,43 @@ async fn e4_what_is_privileged_is_given_and_taken_by_who_may() {
     assert!(matches!(refused, AssignError::Privileged { .. }), "{refused:?}");
     assign(&world, role("user"), ANNA).await.unwrap();
     assert!(!world.app.account("ada").privileged);
+}
+
+#[tokio::test]
+async fn e4_what_the_application_cannot_list_is_given_and_taken_by_who_may_unless_it_is_configured() {
+    let mut world = World::new();
+    let mut app = Fake::new();
+    app.lists_nothing();
+    world.app = Arc::new(app);
+    world.sign_in(&ada(json!({ "groups": ["auditors", "engineers"] })), 1).await.unwrap();
+    let refused = async |assignment: Assignment| {
+        let refused = assign(&world, assignment, OLAF).await.unwrap_err();
+        assert!(matches!(refused, AssignError::Privileged { .. }), "{refused:?}");
+    };
+    let in_public = |role: &str| {
+        let mut within = Assignment::default();
+        within.add_teams.insert("public".to_owned(), Some(role.to_owned()));
+        within
+    };
+    // The configuration names these as ordinary.
+    for ordinary in [role("user"), teams(&["public"], &[]), in_public("maintainer"), teams(&[], &["public"])]
+    {
+        assign(&world, ordinary, OLAF).await.unwrap();
+    }
+    // Nobody knows what these are; a row that is marked as privileged names `admin`.
+    for unlisted in [role("king"), role("admin"), teams(&["secret"], &[]), in_public("chief")] {
+        refused(unlisted.clone()).await;
+        assign(&world, unlisted, ANNA).await.unwrap();
+    }
+    // Nor does an operator take them away, by a removal or by another in its place.
+    for taking in [role("user"), teams(&[], &["secret"]), in_public("maintainer"), teams(&[], &["public"])] {
+        refused(taking.clone()).await;
+    }
+    assert_eq!(held(&world).0, "admin");
+    for taking in [role("user"), teams(&[], &["secret", "public"])] {
+        assign(&world, taking, ANNA).await.unwrap();
+    }
+    assert_eq!(held(&world), ("user".to_owned(), vec!["acme/developers".to_owned()]));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fake::{Fake, account};
+use super::fake::{Fake, Mishap, account, unreachable};
 use crate::model::{Account, AccountId, AccountProfile, Entitlements};
 use crate::platform::Platform;
 use crate::provision::connector::{Connector, ConnectorError, EntitlementChange, FindBy, Kind};
@@ -121,6 +121,37 @@ async fn g1_the_right_to_take_privileges_away_is_given_up_and_others_do_not_need
     // Another process has it for an hour.
     process.delete(&account("3", "ada", "ada@example.com")).await.unwrap();
     assert_eq!(app.accounts().len(), 1);
+}
+
+#[tokio::test]
+async fn g1_the_right_is_kept_while_a_call_may_still_take_effect() {
+    let root = administrator("1", "root");
+    for sent in [true, false] {
+        let (app, _) = guarded(&[root.clone(), administrator("2", "second")]);
+        let store: Arc<dyn Store> = Arc::new(Memory::default());
+        let process = process(&app, &store);
+        let is_free = async || {
+            let now = Platform::system().clock.now();
+            let held =
+                store.hold_right("privileges", 1, now, now.after(Duration::from_secs(9))).await.unwrap();
+            store.release_right("privileges", 1).await.unwrap();
+            held.is_none()
+        };
+        app.next("deactivate", unreachable(sent));
+        process.deactivate(&root).await.unwrap_err();
+        assert_eq!(is_free().await, !sent);
+        // An answer to the second call says nothing of the first one.
+        app.next("deactivate", refused());
+        process.deactivate(&root).await.unwrap_err();
+        assert_eq!(is_free().await, !sent);
+        // The same account's turn it is still, and what is done can take effect no more.
+        process.deactivate(&root).await.unwrap();
+        assert!(is_free().await);
+    }
+}
+
+fn refused() -> Mishap {
+    Mishap::Error(ConnectorError::Refused { operation: "deactivate", status: 422, excerpt: String::new() })
 }
 
 #[tokio::test]

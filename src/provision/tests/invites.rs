@@ -276,24 +276,28 @@ async fn f6_a_persons_invite_goes_as_far_as_their_latest_sign_in_at_the_admin_ap
     };
     let administrator = rule(ConsoleRole::Administrator);
     for (rules, blocked, expected) in [
-        (vec![administrator.clone()], false, "admin"),
-        // The same people are operators by now; nobody is anything by now; she is blocked by now.
-        (vec![rule(ConsoleRole::Operator)], false, "user"),
-        (vec![], false, "user"),
-        (vec![administrator.clone()], true, "user"),
+        (vec![administrator.clone()], None, "admin"),
+        // The same people are operators by now; nobody is anything by now; she is blocked by now; she is by the address
+        // that another identity of hers came with.
+        (vec![rule(ConsoleRole::Operator)], None, "user"),
+        (vec![], None, "user"),
+        (vec![administrator.clone()], Some("anna"), "user"),
+        (vec![administrator.clone()], Some("anna.at.home"), "user"),
     ] {
         let world = World::new();
         let person = ConsolePerson {
             idp: corp(),
             subject: Subject::parse("sub-anna").unwrap(),
             label: "anna".to_owned(),
+            email: Some("anna@example.com".to_owned()),
             role: ConsoleRole::Administrator,
             rule: administrator.text(),
             signed_in_at: world.now(),
         };
-        if blocked {
-            world.login(&super::person("anna", json!({}))).await.unwrap();
-            let member = world.member(&super::person("anna", json!({}))).await.unwrap();
+        if let Some(blocked) = blocked {
+            let blocked = super::person(blocked, json!({ "email": "anna@example.com" }));
+            world.login(&blocked).await.unwrap();
+            let member = world.member(&blocked).await.unwrap();
             let member = Member { status: MemberStatus::Blocked, ..member };
             world.store.update_member(&member, Update::default()).await.unwrap();
         }
@@ -310,7 +314,7 @@ async fn f6_a_persons_invite_goes_as_far_as_their_latest_sign_in_at_the_admin_ap
         let process = world.process().granting_people(console);
         process.provision(Verified::for_tests(ada(json!({})))).await.unwrap();
         let held = world.app.account("ada").entitlements.role;
-        assert_eq!(held.as_deref(), Some(expected), "{rules:?} {blocked}");
+        assert_eq!(held.as_deref(), Some(expected), "{rules:?} {blocked:?}");
         process.provision(Verified::for_tests(super::person("bob", json!({})))).await.unwrap();
         assert_eq!(world.app.account("bob").entitlements.role.as_deref(), Some("user"));
     }

@@ -276,6 +276,39 @@ async fn g4_sessions_on_record_end_where_the_account_turns_out_to_be_deactivated
 }
 
 #[tokio::test]
+async fn l2_a_session_on_record_ends_where_it_carries_what_was_taken_away_in_the_application() {
+    for (world, syncs) in [(World::with(admitting()), false), (World::with(syncing()), true)] {
+        for (what, role, team, stays) in [
+            ("nothing was", "user", true, true),
+            ("the provider gives the team to the session", "user", false, true),
+            ("the role was", "reader", true, false),
+        ] {
+            let identity = person(&format!("p{}", world.app.accounts().len()), json!({}));
+            let process = known(&world, &identity).await;
+            let session = u8::try_from(world.app.accounts().len()).unwrap();
+            {
+                let mut state = world.app.state.lock().unwrap();
+                let held = &mut state.accounts.last_mut().unwrap().entitlements;
+                held.role = Some(role.to_owned());
+                held.app_groups.insert("by hand".to_owned());
+                if !team {
+                    held.teams.clear();
+                }
+            }
+            let provisioned = signs_in(&world, &process, &identity).await.unwrap();
+            assert_eq!(provisioned.grant().entitlements.role.as_deref(), Some("user"), "{what}");
+            world.begin_session(&provisioned, session).await.unwrap();
+            world.later(Duration::from_secs(9));
+            world.run_jobs().await;
+            let made_good = world.app.accounts().last().unwrap().entitlements.role.as_deref() == Some("user");
+            assert_eq!(world.has_session(session).await, stays || syncs, "{what} {syncs}");
+            assert_eq!(made_good, stays || syncs, "{what} {syncs}: L3 gives the role back");
+            assert_eq!(world.jobs().await, [], "{what}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn e1_an_ephemeral_account_lives_as_long_as_a_session_on_record() {
     let mut world = World::with(admitting());
     world.settings.lifecycle.ephemeral = Some(Duration::from_hours(24));

@@ -206,6 +206,30 @@ async fn an_account_that_is_somebody_elses_by_now_is_only_told_of_and_a_new_name
 }
 
 #[tokio::test]
+async fn g6_the_address_that_a_block_binds_is_not_exchanged_in_the_application() {
+    for blocked in [false, true] {
+        let world = World::new();
+        world.sign_in(&ada(json!({})), 1).await.unwrap();
+        let id = member(&world, "ada").await.id;
+        if blocked {
+            world.process().block(id).await.unwrap();
+            world.run_jobs().await;
+        }
+        world.app.state.lock().unwrap().accounts[0].profile.username = "ada.king".to_owned();
+        let seen = looked(&world, Mending::Repairs).await;
+        assert!(told(&seen).contains(&("ada", "renamed", &Outcome::Repaired)), "{seen:?}");
+        world.app.state.lock().unwrap().accounts[0].profile.email = Some("king@example.com".to_owned());
+        looked(&world, Mending::Repairs).await;
+        let after = member(&world, "ada").await;
+        let email = if blocked { "ada@example.com" } else { "king@example.com" };
+        assert_eq!((after.username.as_str(), after.email.as_deref()), ("ada.king", Some(email)));
+        assert_eq!(world.store.is_blocked_email("ada@example.com").await.unwrap(), blocked);
+        let again = looked(&world, Mending::Repairs).await;
+        assert!(again.iter().all(|finding| finding.drift.kind() != "renamed"), "{again:?}");
+    }
+}
+
+#[tokio::test]
 async fn accounts_that_nobody_claims_are_told_of_and_left_alone() {
     let world = World::new();
     world.login(&ada(json!({}))).await.unwrap();

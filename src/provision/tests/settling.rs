@@ -226,7 +226,11 @@ proptest! {
             ephemeral_until: ephemeral.map(UnixTime),
             ..Member::for_tests(1, UnixTime(0))
         };
-        let live = |at: &i64| StandingSession { grant: Grant::default(), expires_at: UnixTime(*at) };
+        let live = |at: &i64| StandingSession {
+            grant: Grant::default(),
+            created_at: UnixTime(0),
+            expires_at: UnixTime(*at),
+        };
         let standing = Standing {
             member,
             sessions: sessions.iter().map(live).collect(),
@@ -256,7 +260,7 @@ fn l2_a_newer_session_that_borrows_keeps_what_was_lent() {
         &Items::from([(Item::Role, "admin".to_owned())]),
     );
     let grant = Grant { source: GrantSource::Borrowed, ..Grant::default() };
-    let session = StandingSession { grant, expires_at: UnixTime(9) };
+    let session = StandingSession { grant, created_at: UnixTime(0), expires_at: UnixTime(9) };
     let standing = Standing { member, sessions: vec![session], landing_until: None };
     let wanted = wanted_state(&standing, UnixTime(5));
     assert_eq!((wanted.restore, wanted.look_again), (false, Some(UnixTime(9))));

@@ -26,6 +26,7 @@ fn session(number: u8, name: &str, minutes: u64) -> ConsoleSession {
             idp: "corp".parse().unwrap(),
             subject: subject(name),
             label: format!("{name} \"of\" corp"),
+            email: (name != "bob").then(|| format!("{name}@example.com")),
             role: ConsoleRole::Operator,
             rule: "operator of corp when 'ops' in claims.groups".to_owned(),
             signed_in_at: later(minutes),

@@ -267,8 +267,11 @@ pub(super) async fn a_standing_shows_live_sessions_in_order_and_a_session_ends_t
         store.insert_session(&record, 20).await.unwrap();
     }
     let standing = store.standing(ada.id, NOW).await.unwrap().unwrap();
-    let live =
-        |source| StandingSession { grant: Grant { source, ..Grant::default() }, expires_at: NOW.after(HOUR) };
+    let live = |source| StandingSession {
+        grant: Grant { source, ..Grant::default() },
+        created_at: NOW,
+        expires_at: NOW.after(HOUR),
+    };
     assert_eq!(standing.sessions, [live(GrantSource::Session), live(GrantSource::Borrowed)]);
     assert_eq!(standing.landing_until, None);
     assert_eq!(held(store, &ada, 1, NOW).await.unwrap(), standing);

@@ -20,6 +20,7 @@ impl Tables {
         let live = self.sessions.of(id).filter(|session| session.expires_at > now);
         let sessions = live.map(|session| StandingSession {
             grant: session.content.grant.clone(),
+            created_at: session.created_at,
             expires_at: session.expires_at,
         });
         Some(Standing {

@@ -24,7 +24,7 @@ const LIMITS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
 const OLDEST: i32 = 13;
 /// Where the versions of the tables are; also what tells our schema from another program's.
 const VERSIONS: &str = "narthex_migrations";
-pub(super) const MIGRATIONS: [(i64, &str, &str); 15] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 16] = [
     (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
     (2, "saml", include_str!("../migrations/postgres/0002_saml.sql")),
     (3, "members", include_str!("../migrations/postgres/0003_members.sql")),
@@ -40,6 +40,7 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 15] = [
     (14, "intents", include_str!("../migrations/postgres/0014_intents.sql")),
     (16, "console", include_str!("../migrations/postgres/0016_console.sql")),
     (17, "guards", include_str!("../migrations/postgres/0017_guards.sql")),
+    (18, "console_emails", include_str!("../migrations/postgres/0018_console_emails.sql")),
 ];
 
 /// Where the database is, and how to get in.

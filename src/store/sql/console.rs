@@ -15,7 +15,8 @@ use crate::store::console::{ConsoleStore, NOTED_EVERY};
 macro_rules! sessions_where {
     ($condition:literal) => {
         concat!(
-            "SELECT hash, idp, subject, label, role, rule, created_at AS signed_in_at, last_seen_at, expires_at \
+            "SELECT hash, idp, subject, label, email, role, rule, created_at AS signed_in_at, last_seen_at, \
+             expires_at \
              FROM console_sessions WHERE ",
             $condition
         )
@@ -26,14 +27,14 @@ macro_rules! sessions_where {
 impl ConsoleStore for Database {
     async fn begin_console_session(&self, session: &ConsoleSession, most: usize) -> Result<(), StoreError> {
         let act = "begin_console_session";
-        let ConsolePerson { idp, subject, label, role, rule, signed_in_at } = &session.person;
+        let ConsolePerson { idp, subject, label, email, role, rule, signed_in_at } = &session.person;
         let mut tx = self.write(act, Lasting::Crash).await?;
         // First: whoever begins another session of this person waits for this row.
         sqlx::query(
-            "INSERT INTO console_people (idp, subject, label, role, rule, signed_in_at) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (idp, subject) DO UPDATE \
+            "INSERT INTO console_people (idp, subject, label, role, rule, signed_in_at, email) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (idp, subject) DO UPDATE \
              SET label = excluded.label, role = excluded.role, rule = excluded.rule, \
-             signed_in_at = excluded.signed_in_at",
+             signed_in_at = excluded.signed_in_at, email = excluded.email",
         )
         .bind(idp.as_str())
         .bind(subject.as_str())
@@ -41,6 +42,7 @@ impl ConsoleStore for Database {
         .bind(word(act, role)?)
         .bind(rule)
         .bind(signed_in_at.0)
+        .bind(email.as_deref())
         .execute(&mut *tx)
         .await
         .map_err(self.fails(act))?;
@@ -56,7 +58,7 @@ impl ConsoleStore for Database {
         .map_err(self.fails(act))?;
         let begun = sqlx::query(
             "INSERT INTO console_sessions (hash, idp, subject, label, role, rule, created_at, last_seen_at, \
-             expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (hash) DO NOTHING",
+             expires_at, email) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (hash) DO NOTHING",
         )
         .bind(session.hash.0.as_slice())
         .bind(idp.as_str())
@@ -67,6 +69,7 @@ impl ConsoleStore for Database {
         .bind(signed_in_at.0)
         .bind(session.last_seen_at.0)
         .bind(session.expires_at.0)
+        .bind(email.as_deref())
         .execute(&mut *tx)
         .await
         .map_err(self.fails(act))?;
@@ -123,7 +126,7 @@ impl ConsoleStore for Database {
         let act = "end_console_session";
         let mut tx = self.write(act, Lasting::PowerCut).await?;
         let ended = sqlx::query(
-            "DELETE FROM console_sessions WHERE hash = $1 RETURNING hash, idp, subject, label, role, rule, \
+            "DELETE FROM console_sessions WHERE hash = $1 RETURNING hash, idp, subject, label, email, role, rule, \
              created_at AS signed_in_at, last_seen_at, expires_at",
         )
         .bind(hash.0.as_slice())
@@ -162,7 +165,7 @@ impl ConsoleStore for Database {
     ) -> Result<Option<ConsolePerson>, StoreError> {
         let act = "find_console_person";
         sqlx::query(
-            "SELECT idp, subject, label, role, rule, signed_in_at FROM console_people \
+            "SELECT idp, subject, label, email, role, rule, signed_in_at FROM console_people \
              WHERE idp = $1 AND subject = $2",
         )
         .bind(idp.as_str())
@@ -227,6 +230,7 @@ impl Database {
             idp: text("idp")?.parse().map_err(|_| unknown("identity provider")())?,
             subject: Subject::parse(&text("subject")?).ok_or_else(unknown("subject"))?,
             label: text("label")?,
+            email: row.try_get("email").map_err(self.fails(act))?,
             role: read_word("console person", text("role")?, "role")?,
             rule: text("rule")?,
             signed_in_at: UnixTime(signed_in_at),

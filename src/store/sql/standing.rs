@@ -284,8 +284,9 @@ impl Database {
                 .fetch_one(&mut **tx)
                 .await
                 .map_err(self.fails(act))?;
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT content, expires_at FROM sessions WHERE member = $1 AND expires_at > $2 ORDER BY ordinal",
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+            "SELECT content, created_at, expires_at FROM sessions WHERE member = $1 AND expires_at > $2 \
+             ORDER BY ordinal",
         )
         .bind(&id)
         .bind(now.0)
@@ -293,9 +294,10 @@ impl Database {
         .await
         .map_err(self.fails(act))?;
         let mut sessions = Vec::with_capacity(rows.len());
-        for (content, expires_at) in rows {
+        for (content, created_at, expires_at) in rows {
             let Granted { grant } = read_json("session", &content, "grant")?;
-            sessions.push(StandingSession { grant, expires_at: UnixTime(expires_at) });
+            let (created_at, expires_at) = (UnixTime(created_at), UnixTime(expires_at));
+            sessions.push(StandingSession { grant, created_at, expires_at });
         }
         let landing_until = landing_until.map(UnixTime).filter(|until| *until > now);
         Ok(Some(Standing { member, sessions, landing_until }))

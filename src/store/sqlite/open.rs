@@ -20,7 +20,7 @@ const TURN: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 /// "nrtx": says in the file's header whose it is.
 const APPLICATION_ID: i64 = 0x6e72_7478;
-const MIGRATIONS: [(i64, &str, &str); 15] = [
+const MIGRATIONS: [(i64, &str, &str); 16] = [
     (1, "first", include_str!("../migrations/sqlite/0001_first.sql")),
     (2, "saml", include_str!("../migrations/sqlite/0002_saml.sql")),
     (3, "members", include_str!("../migrations/sqlite/0003_members.sql")),
@@ -36,6 +36,7 @@ const MIGRATIONS: [(i64, &str, &str); 15] = [
     (14, "intents", include_str!("../migrations/sqlite/0014_intents.sql")),
     (16, "console", include_str!("../migrations/sqlite/0016_console.sql")),
     (17, "guards", include_str!("../migrations/sqlite/0017_guards.sql")),
+    (18, "console_emails", include_str!("../migrations/sqlite/0018_console_emails.sql")),
 ];
 
 impl Sqlite {
