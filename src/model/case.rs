@@ -158,6 +158,19 @@ pub enum Asked {
 }
 
 impl CaseFacts {
+    /// Without what tells of a person. Nothing that is found later is covered by that, so it admits nobody.
+    #[must_use]
+    pub fn blanked(&self) -> Self {
+        Self {
+            kind: self.kind,
+            email: None,
+            username: String::new(),
+            account_email: None,
+            privileged: self.privileged,
+            member: None,
+        }
+    }
+
     /// Whether what was decided on these facts holds for those of `now`.
     ///
     /// SECURITY: names are compared byte for byte, and the address but for the case of its letters. An account that was

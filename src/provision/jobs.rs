@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::model::{Identity, IdpId, Job, MemberId, Subject, Task, UnixTime};
 use crate::observe::audit::{Entry, Event};
+use crate::store::lists::{Erased, Owed};
 use crate::store::{ClaimedJob, CreationLease, Intended, JobOutcome, StoreError};
 
 use super::connector::{Connector, ConnectorError, FindBy};
@@ -87,6 +88,32 @@ impl Provisioner {
         core.store.conclude_job(&claimed, &outcome).await?;
         fault_point!(core, JobConcluded);
         Ok(true)
+    }
+
+    /// Does at once what a member's job would do, after whoever is at it. In shadow mode that is nothing (M6).
+    ///
+    /// # Errors
+    /// Where it cannot be done, or somebody else is at it for too long; the job stays.
+    pub async fn settle(&self, id: MemberId) -> Result<(), ProvisionError> {
+        let core = self.core();
+        if core.settings.shadow || !core.has_application() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + core.settings.time_budget;
+        let lease = core.hold(id, false, deadline).await?;
+        let (holder, generation) = (lease.holder, lease.standing.member.generation);
+        let result = Box::pin(core.in_time(deadline, core.settled(lease, generation, deadline))).await;
+        core.release(id, holder).await;
+        result.map(drop)
+    }
+
+    /// E6: drops the member, unless something is owed to the application.
+    ///
+    /// # Errors
+    /// As [`MemberListStore::erase_member`](crate::store::lists::MemberListStore::erase_member).
+    pub async fn erase(&self, id: MemberId) -> Result<Result<Erased, Owed>, StoreError> {
+        let core = self.core();
+        core.store.erase_member(id, core.platform.clock.now()).await
     }
 }
 

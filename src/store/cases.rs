@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::model::case::{Case, CaseId, CaseStanding};
-use crate::model::{AccountId, IdpId, Subject, UnixTime};
+use crate::model::{AccountId, IdpId, MemberId, Subject, UnixTime};
 
 /// Cases: at most one for each identity and account.
 #[async_trait]
@@ -38,8 +38,19 @@ pub trait CaseStore: Send + Sync {
     /// Forgets the case; `false` where it has another revision, or is not there.
     async fn drop_case(&self, id: CaseId, revision: i64) -> Result<bool, StoreError>;
 
-    /// Forgets all cases of an identity (PROVISIONING.md E6); gives how many.
-    async fn drop_cases_of(&self, idp: &IdpId, subject: &Subject) -> Result<u64, StoreError>;
+    /// Forgets the person who has these identities, this member and this account (PROVISIONING.md E6): cases that they
+    /// opened, or that are about them. Gives how many changed.
+    ///
+    /// SECURITY: a denial stays, with nothing but what it needs ([`CaseFacts::blanked`]): one who wanted the account and
+    /// was kept off it could else wait until its person is erased, and ask again.
+    ///
+    /// [`CaseFacts::blanked`]: crate::model::case::CaseFacts::blanked
+    async fn forget_cases(
+        &self,
+        identities: &[(IdpId, Subject)],
+        member: MemberId,
+        account: Option<&AccountId>,
+    ) -> Result<u64, StoreError>;
 
     /// Drops cases whose end has come; gives how many.
     async fn sweep_cases(&self, now: UnixTime) -> Result<u64, StoreError>;

@@ -99,6 +99,7 @@ macro_rules! conformance {
                 a_session_is_found_as_it_was_recorded
                 a_provider_ends_the_sessions_that_it_names_and_no_others
                 a_session_without_account_is_kept_too
+                e6_no_session_begins_for_a_member_who_is_not_there
                 an_unknown_session_is_absent
                 a_hash_is_recorded_once
                 beyond_the_members_limit_exactly_the_oldest_session_ends
@@ -202,6 +203,7 @@ macro_rules! conformance {
                 f8_whether_a_member_came_with_an_address_is_known
                 e6_of_an_erased_member_nothing_is_left_and_of_others_everything
                 g6_a_blocked_member_is_not_erased
+                e6_a_member_for_whom_something_is_owed_to_the_application_is_not_erased
             );
             conformance!(@tests $maker $marks invites:
                 f6_an_invite_is_found_and_listed_as_it_was_added
@@ -263,7 +265,7 @@ macro_rules! conformance {
                 f7_of_a_hundred_decisions_at_once_exactly_one_is_made
                 f7_a_decided_case_is_not_asked_about_again_unless_it_is_about_something_else
                 f7_what_has_ended_is_swept_and_denials_stay
-                e6_of_an_erased_identity_no_case_is_left
+                e6_of_an_erased_person_no_case_is_left_but_denials_without_words
             );
             conformance!(@tests $maker $marks scim:
                 a_resource_is_found_as_it_was_made

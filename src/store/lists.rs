@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use super::StoreError;
 use super::invites::InviteStore;
 use crate::model::{
-    AccountId, EmailAddress, IdpId, MemberId, MemberStatus, Origin, SessionHash, Subject, UnixTime,
+    AccountId, AccountState, EmailAddress, IdpId, Leaving, Member, MemberId, MemberStatus, Origin,
+    SessionHash, Subject, UnixTime,
 };
 
 /// Everything that administration needs beside what sign-ins do.
@@ -79,8 +80,13 @@ pub trait MemberListStore: Send + Sync {
     /// Drops a member with everything that is kept of the person, but for the audit log and what sign-ins did
     /// (PROVISIONING.md E6): identities, sessions, unfinished creations, jobs, invites by which they came or that are
     /// for one of their addresses, letters to them or about them. [`StoreError::Gone`]: there is none.
-    /// [`StoreError::Conflict`]: it is blocked, and a block without what it binds would let the person in.
-    async fn erase_member(&self, id: MemberId) -> Result<Erased, StoreError>;
+    /// [`StoreError::Conflict`]: it is blocked, and a block without what it binds would let the person in. [`Owed`] at
+    /// `now`: nothing was dropped, so that the application gets what is owed to it.
+    async fn erase_member(&self, id: MemberId, now: UnixTime) -> Result<Result<Erased, Owed>, StoreError>;
+
+    /// Every address that is known of the person, in lower case: the account's, those that the identities came with
+    /// last, those of invites by which they came.
+    async fn addresses_of(&self, id: MemberId) -> Result<BTreeSet<String>, StoreError>;
 }
 
 /// Which members.
@@ -92,6 +98,50 @@ pub enum MembersLike {
     Beginning(String),
     Account(AccountId),
     Identity(IdpId, Subject),
+}
+
+/// Why a member is not erased yet: with its record would go what narthex owes the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Owed {
+    /// A sign-in or a job has the right to work on the member, at most until then.
+    #[error("a sign-in or a job is at work on the account")]
+    Work { until: UnixTime },
+    /// E4, E6: it is decided that the account goes.
+    #[error("the account is still to be deactivated or deleted in the application")]
+    Leaving,
+    /// L2.
+    #[error("the account still has in the application what a session borrowed")]
+    Loans,
+    /// E1.
+    #[error("the account lasts as long as its sessions and is still to be deleted in the application")]
+    Ephemeral,
+    /// What the SCIM client said last is not done.
+    #[error("what the SCIM client said of the person last is still to be done in the application")]
+    Push,
+}
+
+impl Owed {
+    /// What the member's own record says of it.
+    #[must_use]
+    pub fn of(member: &Member) -> Option<Self> {
+        if member.account.is_none() || member.account_state == AccountState::Deleted {
+            return None;
+        }
+        let goes = match member.leaving {
+            None => false,
+            // Who was deactivated may still be deleted.
+            Some(Leaving::Deactivate) => member.account_state != AccountState::Deactivated,
+            Some(Leaving::Delete) => true,
+        };
+        if goes || member.account_state == AccountState::Leaving {
+            return Some(Self::Leaving);
+        }
+        if !member.borrowed.is_empty() {
+            return Some(Self::Loans);
+        }
+        let ephemeral = member.ephemeral_until.is_some() && member.origin == Origin::Jit;
+        ephemeral.then_some(Self::Ephemeral)
+    }
 }
 
 /// What [`MemberListStore::erase_member`] dropped.

@@ -159,8 +159,8 @@ pub enum TakenLogin {
 pub trait SessionStore: Send + Sync {
     /// Records a new session. Beyond `max_per_member` (where it has a member) the member's oldest sessions
     /// end, never the new one; their hashes are returned. A hash that is there already is a
-    /// [`StoreError::Conflict`]. A member who is blocked, or whose account is not the session's or not present any more,
-    /// gets none: [`StoreError::Gone`].
+    /// [`StoreError::Conflict`]. A member who is not there (any more), is blocked, or whose account is not the session's
+    /// or not present any more, gets none: [`StoreError::Gone`].
     async fn insert_session(
         &self,
         session: &SessionRecord,

@@ -12,13 +12,13 @@ use crate::admin::error::AdminError;
 use crate::admin::principal::Principal;
 use crate::admin::routes::Example;
 use crate::model::scim::ScimKind;
-use crate::model::{IdpId, MemberId, MemberStatus, SessionHash};
+use crate::model::{IdpId, MemberId, MemberStatus, SessionHash, Subject, Task};
 use crate::observe::Audit;
 use crate::observe::audit::{AuditError, Entry, Event};
 use crate::provision::assign::{AssignError, Assigned, Assignment};
 use crate::provision::reconcile::{Finding, Looked, Mending, Outcome};
 use crate::provision::{ConnectorError, ProvisionError, Provisioner};
-use crate::store::lists::{Erased, MemberRow, MembersLike};
+use crate::store::lists::{MemberRow, MembersLike, Owed};
 use crate::store::{Store, StoreError};
 
 /// How a member's account is to be changed; what is not named stays.
@@ -51,7 +51,7 @@ impl Example for MemberChange {
 }
 
 /// What was erased of a person.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct ErasedView {
     pub member: String,
     /// Places in the audit log; the entries themselves stay, and stay verifiable.
@@ -62,7 +62,8 @@ pub struct ErasedView {
     pub letters: u64,
     /// Kept explanations of their sign-ins.
     pub explanations: u64,
-    /// Sign-ins of theirs that waited for an administrator, or did.
+    /// Sign-ins that waited for an administrator, or did: theirs, and those about their account. Of denials the words
+    /// went, and what keeps them in force stays.
     pub cases: u64,
     /// The application's own id of the account, which is left as it is there.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -237,62 +238,113 @@ impl Registry<'_> {
         Ok((self.find(id).await?, assigned))
     }
 
-    /// E6: nothing of the person stays in narthex. The account in the application is not touched.
+    /// E6: nothing of the person stays in narthex. The account in the application is not touched, but for what narthex
+    /// owes it: that is done first.
     ///
     /// # Errors
-    /// [`AdminError::Conflict`] where the member is blocked, or the SCIM client still keeps the person here;
-    /// [`AdminError::NoSuch`] where nothing is known of anybody with this id.
+    /// [`AdminError::Conflict`] where the member is blocked, the SCIM client still keeps the person here, or something
+    /// is still owed to the application; [`AdminError::NoSuch`] where nothing is known of anybody with this id.
     pub async fn erase(&self, id: MemberId) -> Result<ErasedView, AdminError> {
-        let known = match self.find(id).await {
-            Ok(member) => {
-                self.may_be_erased(&member).await?;
-                Some(member)
-            }
+        let mut view = ErasedView { member: id.to_string(), ..ErasedView::default() };
+        let member = match self.find(id).await {
+            Ok(member) => member,
             // Erased before, and not to its end.
             Err(AdminError::NoSuch(_))
                 if !self.store.find_audit_parts(Some(id), &[], &[]).await?.is_empty() =>
             {
-                None
+                view.audit_parts = self.erase_words(id, &[], &[]).await?;
+                return Ok(view);
             }
             Err(error) => return Err(error),
         };
+        self.may_be_erased(&member).await?;
+        view.sessions = self.settle(&member).await?;
         // SECURITY: nobody's traces are taken away unseen: with the log first, a failure leaves a member that can be
-        // erased again, and no log that still speaks of one who is gone.
-        let identities = known.as_ref().map(|member| member.identities.clone()).unwrap_or_default();
-        let erase_words = async |names: &[String]| {
-            let erased =
-                self.audit.erase_person(&**self.store, self.by.actor(), Some(id), &identities, names);
-            erased.await.map_err(not_erased)
-        };
-        let mut audit_parts = erase_words(&[]).await?;
-        let (mut explanations, mut cases) = (0, 0);
-        let mut erased = Erased::default();
-        if known.is_some() {
-            erased = self.store.erase_member(id).await.map_err(|error| match error {
-                StoreError::Conflict { .. } => AdminError::Conflict(BLOCKED.to_owned()),
-                StoreError::Gone { .. } => AdminError::NoSuch("member of this id"),
-                error => error.into(),
-            })?;
-            (self.on_ended)(&erased.sessions);
-            for (idp, subject) in &erased.identities {
-                explanations += self.store.forget_person(idp, subject).await?;
-                cases += self.store.drop_cases_of(idp, subject).await?;
-            }
-            cases += self.drop_cases_about(id).await?;
-            // What was said meanwhile, and of the addresses that are known only now.
-            let names: Vec<String> = erased.emails.into_iter().collect();
-            audit_parts += erase_words(&names).await?;
+        // erased again, and no log that still speaks of one who is gone. So for all that is found by what only the
+        // member's record tells.
+        let names: Vec<String> = self.store.addresses_of(id).await?.into_iter().collect();
+        view.audit_parts = self.erase_words(id, &member.identities, &names).await?;
+        self.forget_traces(&member, &mut view).await?;
+        let mut erased = self.provisioner.erase(id).await.map_err(not_dropped)?;
+        let mut settled = Ok(());
+        if erased.is_err() {
+            // Most often the job that the sessions' end made due; it is waited for.
+            settled = self.provisioner.settle(id).await;
+            erased = self.provisioner.erase(id).await.map_err(not_dropped)?;
         }
-        Ok(ErasedView {
-            member: id.to_string(),
-            audit_parts,
-            sessions: erased.sessions.len(),
-            invites: erased.invites,
-            letters: erased.letters,
-            explanations,
-            cases,
-            account_left: known.and_then(|member| member.account).map(|account| account.0),
-        })
+        let erased = match erased {
+            Ok(erased) => erased,
+            Err(owed) => return Err(self.still_owed(&member, owed, settled.err()).await?),
+        };
+        (self.on_ended)(&erased.sessions);
+        view.sessions += erased.sessions.len();
+        (view.invites, view.letters) = (erased.invites, erased.letters);
+        // What was said and asked meanwhile, and of the identities and addresses that came to it.
+        let member = MemberRow { identities: erased.identities, ..member };
+        let names: Vec<String> = erased.emails.into_iter().collect();
+        self.forget_traces(&member, &mut view).await?;
+        view.audit_parts += self.erase_words(id, &member.identities, &names).await?;
+        view.account_left = member.account.map(|account| account.0);
+        Ok(view)
+    }
+
+    async fn erase_words(
+        &self,
+        id: MemberId,
+        identities: &[(IdpId, Subject)],
+        names: &[String],
+    ) -> Result<u64, AdminError> {
+        let by = self.by.actor();
+        self.audit.erase_person(&**self.store, by, Some(id), identities, names).await.map_err(not_erased)
+    }
+
+    /// Ends the sessions and does what is owed to the application for the member; gives how many sessions there were.
+    async fn settle(&self, member: &MemberRow) -> Result<usize, AdminError> {
+        let ended = self.store.end_sessions_of_member(member.id).await?;
+        (self.on_ended)(&ended);
+        if self.owed(member.id).await?.is_some() {
+            let settled = self.provisioner.settle(member.id).await;
+            if let Some(owed) = self.owed(member.id).await? {
+                return Err(self.still_owed(member, owed, settled.err()).await?);
+            }
+        }
+        Ok(ended.len())
+    }
+
+    async fn owed(&self, id: MemberId) -> Result<Option<Owed>, AdminError> {
+        let member = self.store.find_member_by_id(id).await?;
+        Ok(Owed::of(&member.ok_or(AdminError::NoSuch("member of this id"))?))
+    }
+
+    /// What is owed is tried again at once, and told of.
+    async fn still_owed(
+        &self,
+        member: &MemberRow,
+        owed: Owed,
+        why: Option<ProvisionError>,
+    ) -> Result<AdminError, AdminError> {
+        let of_scim = member.identities.iter().filter(|(idp, _)| *idp == IdpId::scim());
+        let pushes = of_scim.map(|(_, subject)| Task::Push { user: subject.as_str().to_owned() }.key());
+        for key in pushes.chain([Task::settle_key(member.id)]) {
+            self.store.hasten_job(&key).await?;
+        }
+        let why = why.map(|error| format!(" ({error})")).unwrap_or_default();
+        let text = format!(
+            "the member is not erased yet: {owed}{why}, and once erased, nobody would see to it any more; the sessions \
+             have ended, and it is being tried: erase the member again in a while"
+        );
+        Ok(AdminError::Conflict(text))
+    }
+
+    /// What stands elsewhere under the person's identities, member and account.
+    async fn forget_traces(&self, member: &MemberRow, view: &mut ErasedView) -> Result<(), AdminError> {
+        for (idp, subject) in &member.identities {
+            view.explanations += self.store.forget_person(idp, subject).await?;
+            self.store.forget_console_person(idp, subject).await?;
+        }
+        let account = member.account.as_ref();
+        view.cases += self.store.forget_cases(&member.identities, member.id, account).await?;
+        Ok(())
     }
 
     async fn may_be_erased(&self, member: &MemberRow) -> Result<(), AdminError> {
@@ -307,22 +359,6 @@ impl Registry<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Others who asked about the member's account: their cases have its names in them.
-    async fn drop_cases_about(&self, id: MemberId) -> Result<u64, AdminError> {
-        const AT_A_TIME: usize = 200;
-        let (mut before, mut dropped) = (None, 0);
-        loop {
-            let cases = self.store.list_cases(None, before, AT_A_TIME).await?;
-            before = cases.last().map(|case| case.id);
-            for case in cases.iter().filter(|case| case.facts.member == Some(id)) {
-                dropped += u64::from(self.store.drop_case(case.id, case.revision).await?);
-            }
-            if cases.len() < AT_A_TIME {
-                return Ok(dropped);
-            }
-        }
     }
 
     /// Compares members with the application, a page at a time.
@@ -350,6 +386,14 @@ impl Registry<'_> {
 /// E6, G6.
 const BLOCKED: &str = "the member is blocked, and the block needs what it binds: the identities and addresses; unblock \
                        the member first, and keep the person out at the identity provider";
+
+fn not_dropped(error: StoreError) -> AdminError {
+    match error {
+        StoreError::Conflict { .. } => AdminError::Conflict(BLOCKED.to_owned()),
+        StoreError::Gone { .. } => AdminError::NoSuch("member of this id"),
+        error => error.into(),
+    }
+}
 
 fn not_erased(error: AuditError) -> AdminError {
     match error {

@@ -3,6 +3,7 @@
 mod cases;
 mod console;
 mod document;
+mod erasing;
 mod invites;
 mod lists;
 mod members;

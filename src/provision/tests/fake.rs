@@ -27,7 +27,7 @@ pub(super) struct State {
 
 /// What goes wrong with one call.
 #[derive(Clone)]
-pub(super) enum Mishap {
+pub(crate) enum Mishap {
     /// Before anything took effect.
     Error(ConnectorError),
     /// After it took effect.
@@ -36,7 +36,7 @@ pub(super) enum Mishap {
     Hangs,
 }
 
-pub(super) fn unreachable(sent: bool) -> Mishap {
+pub(crate) fn unreachable(sent: bool) -> Mishap {
     Mishap::Error(ConnectorError::Unreachable { operation: "fake", reason: "refused".to_owned(), sent })
 }
 
@@ -130,7 +130,7 @@ impl Fake {
         self.state.lock().unwrap().accounts.push(account);
     }
 
-    pub(super) fn next(&self, operation: &'static str, mishap: Mishap) {
+    pub(crate) fn next(&self, operation: &'static str, mishap: Mishap) {
         self.state.lock().unwrap().script.push((operation, mishap));
     }
 
@@ -151,7 +151,7 @@ impl Fake {
         self.state.lock().unwrap().accounts.clone()
     }
 
-    pub(super) fn account(&self, username: &str) -> Account {
+    pub(crate) fn account(&self, username: &str) -> Account {
         let accounts = self.accounts();
         accounts.into_iter().find(|account| account.profile.username == username).unwrap()
     }

@@ -473,6 +473,13 @@ fn agree(other: Other, acts: &[Act]) {
 async fn agrees(store: &dyn Store, acts: &[Act]) {
     let memory = Memory::with_max_in_flight(20);
     let mut now = super::NOW;
+    // Two who may have sessions from the beginning, but where members are what it is about.
+    let with_members = !acts.iter().any(|act| matches!(act, Act::Begin { .. }));
+    let both = (0..2_u8).filter(|_| with_members).flat_map(|person| {
+        let finish = Act::Finish { member: person, persons: vec![person], account: person, holder: 1 };
+        [Act::Begin { person, holder: 1, lives: 20 }, finish]
+    });
+    let acts: Vec<Act> = both.chain(acts.iter().cloned()).collect();
     for (number, act) in acts.iter().enumerate() {
         if let Act::Wait { seconds } = act {
             now = now.after(Duration::from_secs(*seconds));

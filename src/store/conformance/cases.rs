@@ -213,11 +213,58 @@ pub(super) async fn f7_what_has_ended_is_swept_and_denials_stay(store: &Arc<dyn 
     assert_eq!(store.sweep_cases(end).await.unwrap(), 0);
 }
 
-pub(super) async fn e6_of_an_erased_identity_no_case_is_left(store: &Arc<dyn Store>) {
-    for (number, name, account) in [(1, "ada", "7"), (2, "ada", "8"), (3, "bob", "7")] {
-        open(store, &case(number, name, account)).await;
+pub(super) async fn e6_of_an_erased_person_no_case_is_left_but_denials_without_words(store: &Arc<dyn Store>) {
+    let other = || MemberId(uuid::Uuid::from_bytes([8; 16]));
+    let facts = |member: Option<MemberId>| CaseFacts { member, ..case(1, "ada", "7").facts };
+    let named = |number, name, account, member| Case { facts: facts(member), ..case(number, name, account) };
+    let identities = [(corp(), subject("ada")), (corp(), subject("ida"))];
+    let theirs = [
+        named(1, "ada", "1", None),
+        named(2, "ida", "2", Some(other())),
+        named(3, "mallory", "3", Some(member())),
+        named(4, "mallory", "7", None),
+    ];
+    // A name is not taken for what it is not.
+    let lookalike = format!("\"member\":\"{}\"", member());
+    let mut others = [named(5, "eve", "5", Some(other())), named(6, "eve", "70", None)];
+    others[1].facts.username = lookalike;
+    for one in theirs.iter().chain(&others) {
+        open(store, one).await;
     }
-    assert_eq!(store.drop_cases_of(&corp(), &subject("ada")).await.unwrap(), 2);
-    assert_eq!(store.drop_cases_of(&corp(), &subject("ada")).await.unwrap(), 0);
-    assert!(find(store, 3).await.is_some());
+    let led = Case { led_to: Some(member()), ..decided(&named(7, "eve", "6", None), CaseStanding::Used) };
+    open(store, &named(7, "eve", "6", None)).await;
+    assert!(store.change_case(&led).await.unwrap());
+    let seven = AccountId("7".to_owned());
+    let forget = async || store.forget_cases(&identities, member(), Some(&seven)).await.unwrap();
+    // Their own denials and those about them; one that is found by both its sides counts once.
+    let denials = [
+        named(11, "ada", "7", Some(member())),
+        named(12, "mallory", "8", Some(member())),
+        named(13, "mallory", "9", None),
+    ];
+    for one in &denials {
+        open(store, one).await;
+        assert!(store.change_case(&decided(one, CaseStanding::Denied)).await.unwrap());
+    }
+    assert_eq!(forget().await, 5 + 2);
+    assert_eq!(forget().await, 0);
+    for number in [1, 2, 3, 4, 7] {
+        assert_eq!(find(store, number).await, None, "{number}");
+    }
+    for one in &others {
+        assert_eq!(find(store, one.id.0.as_bytes()[0]).await.as_ref(), Some(one));
+    }
+    for one in &denials[..2] {
+        let left = find(store, one.id.0.as_bytes()[0]).await.unwrap();
+        assert_eq!((left.standing, left.revision), (CaseStanding::Denied, 3));
+        assert_eq!((&left.idp, &left.subject, &left.account), (&one.idp, &one.subject, &one.account));
+        let CaseFacts { email, username, account_email, member, privileged, kind } = left.facts.clone();
+        assert_eq!((email, username.as_str(), account_email, member), (None, "", None, None));
+        assert_eq!((privileged, kind), (true, one.facts.kind));
+        // It still denies.
+        let asks = Case { id: id(99), ..one.clone() };
+        assert_eq!(open(store, &asks).await, OpenedCase::Decided(left));
+    }
+    assert_eq!(find(store, 13).await.unwrap().facts, denials[2].facts, "of somebody else");
+    assert_eq!(store.forget_cases(&[], other(), None).await.unwrap(), 1, "without account");
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::sessions::{account, hash, session};
+use super::standing::recorded;
 use super::{NOW, a_hundred_times};
 use crate::model::SessionHash;
 use crate::platform::Tasks;
@@ -43,6 +44,7 @@ pub(super) async fn changes_are_numbered_from_one_and_found_from_a_number_on(sto
 }
 
 pub(super) async fn a_page_of_changes_is_found_at_once(store: &Arc<dyn Store>) {
+    recorded(store, 1).await;
     let account = account(1);
     for number in 0..=u8::MAX {
         store.insert_session(&session(number, Some(account.clone())), 300).await.unwrap();
@@ -69,6 +71,7 @@ pub(super) async fn a_sweep_leaves_the_newest_changes_and_the_numbers_go_on(stor
 }
 
 pub(super) async fn lesson_38_each_way_for_a_session_to_end_is_a_change(store: &Arc<dyn Store>) {
+    recorded(store, 1).await;
     for number in 1..=3 {
         store.insert_session(&session(number, Some(account(1))), 3).await.unwrap();
     }

@@ -9,11 +9,11 @@ use crate::model::invite::{Invite, InviteId, InviteTerms};
 use crate::model::letter::{Channel, Letter};
 use crate::model::session::{SessionAccount, SessionContent};
 use crate::model::{
-    AccountId, AccountProfile, Claims, EmailAddress, Grant, IdpId, Member, MemberId, MemberStatus, Origin,
-    SessionHash, SessionRecord, Subject, Task,
+    AccountId, AccountProfile, AccountState, Claims, EmailAddress, Grant, Identity, IdpId, Item, Leaving,
+    Loan, Loans, Member, MemberId, MemberStatus, Origin, SessionHash, SessionRecord, Subject, Task,
 };
-use crate::store::lists::{MembersLike, SessionsOf};
-use crate::store::{Store, StoreError, Update};
+use crate::store::lists::{MembersLike, Owed, SessionsOf};
+use crate::store::{JobOutcome, Store, StoreError, Update};
 
 const NONE: [u8; 0] = [];
 const NONE_ENDED: [SessionHash; 0] = [];
@@ -33,7 +33,7 @@ fn id(number: u8) -> MemberId {
 fn session(number: u8, provider: &str, member: Option<u8>) -> SessionRecord {
     let account = member.map(|member| SessionAccount {
         member: id(member),
-        id: AccountId(member.to_string()),
+        id: AccountId(format!("account {member}")),
         profile: AccountProfile {
             username: format!("user {member}"),
             email: None,
@@ -61,6 +61,8 @@ fn session(number: u8, provider: &str, member: Option<u8>) -> SessionRecord {
 
 /// Sessions 1 to 6: member 7's, member 8's, and none's in turns; the last three by another provider.
 async fn six_sessions(store: &Arc<dyn Store>) {
+    member(store, 7, "seven", None).await;
+    member(store, 8, "eight", None).await;
     for (number, provider, member) in [
         (1, "corp", Some(7)),
         (2, "corp", Some(8)),
@@ -272,6 +274,17 @@ async fn with_traces(store: &Arc<dyn Store>, number: u8, name: &str) -> Member {
     let (idp, subject) = identity;
     let task = Task::AbandonedCreation { idp, subject, username: name.to_owned(), email: None };
     store.put_job(&task, until).await.unwrap();
+    let identity = Identity {
+        idp: member.identities[0].0.clone(),
+        subject: member.identities[0].1.clone(),
+        logout_name: name.to_owned(),
+        idp_session: None,
+        authenticated_at: None,
+        claims: Claims::default(),
+        ends_at: None,
+    };
+    let task = Task::CatchUp { member: member.id, generation: 1, at: NOW, identity: Box::new(identity) };
+    store.put_job(&task, until).await.unwrap();
     member
 }
 
@@ -279,7 +292,10 @@ pub(super) async fn e6_of_an_erased_member_nothing_is_left_and_of_others_everyth
     // Nor is a name taken for a pattern, or for the beginning of another.
     let (ada, other) = (with_traces(store, 1, "a_a").await, with_traces(store, 2, "aaa").await);
     with_traces(store, 3, "a_aa").await;
-    let erased = store.erase_member(ada.id).await.unwrap();
+    let addresses = store.addresses_of(ada.id).await.unwrap();
+    let erased = store.erase_member(ada.id, NOW).await.unwrap().unwrap();
+    assert_eq!(addresses, erased.emails);
+    assert!(store.addresses_of(ada.id).await.unwrap().is_empty());
     assert_eq!(erased.identities, ada.identities);
     let mut sessions = erased.sessions;
     sessions.sort();
@@ -299,11 +315,11 @@ pub(super) async fn e6_of_an_erased_member_nothing_is_left_and_of_others_everyth
     for number in [2, 102, 3, 103] {
         assert!(store.find_session(&SessionHash([number; 32])).await.unwrap().is_some());
     }
-    assert_eq!(store.list_jobs(9).await.unwrap().len(), 4, "two of each of the others");
+    assert_eq!(store.list_jobs(9).await.unwrap().len(), 6, "three of each of the others");
     assert_eq!(store.list_invites(None, 9).await.unwrap().len(), 2);
     let left = store.claim_letters(1, NOW, NOW.after(Duration::from_mins(1)), 99).await.unwrap();
     assert_eq!(left.len(), 8);
-    let again = store.erase_member(ada.id).await;
+    let again = store.erase_member(ada.id, NOW).await;
     assert!(matches!(again, Err(StoreError::Gone { act: "erase_member", .. })), "{again:?}");
     // The identity begins anew, and the account may be another member's.
     let anew = Member { id: id(9), ..ada };
@@ -323,10 +339,80 @@ pub(super) async fn g6_a_blocked_member_is_not_erased(store: &Arc<dyn Store>) {
     let ada = with_traces(store, 1, "ada").await;
     let blocked = Member { status: MemberStatus::Blocked, ..ada };
     store.update_member(&blocked, Update::default()).await.unwrap();
-    let refused = store.erase_member(blocked.id).await;
+    let refused = store.erase_member(blocked.id, NOW).await;
     assert!(matches!(refused, Err(StoreError::Conflict { act: "erase_member", .. })), "{refused:?}");
     let (provider, person) = &blocked.identities[0];
     assert!(store.find_member(provider, person).await.unwrap().is_some());
     assert!(store.find_session(&SessionHash([1; 32])).await.unwrap().is_some());
     assert_eq!(store.list_invites(None, 9).await.unwrap().len(), 1);
+}
+
+pub(super) async fn e6_a_member_for_whom_something_is_owed_to_the_application_is_not_erased(
+    store: &Arc<dyn Store>,
+) {
+    let ada = with_traces(store, 1, "ada").await;
+    let refused = async |expected: Owed| {
+        let refused = store.erase_member(ada.id, NOW).await.unwrap();
+        assert_eq!(refused, Err(expected));
+        let left = store.find_member_by_id(ada.id).await.unwrap().unwrap();
+        assert!(store.find_session(&SessionHash([1; 32])).await.unwrap().is_some());
+        assert_eq!(store.list_jobs(9).await.unwrap().len(), 3);
+        left.revision
+    };
+    let loan = Loan { before: Some("user".to_owned()), put: [Some("admin".to_owned())].into() };
+    let lent = Loans([(Item::Role, loan)].into());
+    let mut revision = ada.revision;
+    for (owing, expected) in [
+        (Member { leaving: Some(Leaving::Deactivate), ..ada.clone() }, Owed::Leaving),
+        (Member { account_state: AccountState::Leaving, ..ada.clone() }, Owed::Leaving),
+        (Member { borrowed: lent.clone(), ..ada.clone() }, Owed::Loans),
+        (Member { ephemeral_until: Some(NOW), ..ada.clone() }, Owed::Ephemeral),
+        (
+            Member {
+                leaving: Some(Leaving::Delete),
+                account_state: AccountState::Deactivated,
+                ..ada.clone()
+            },
+            Owed::Leaving,
+        ),
+    ] {
+        let owing = Member { revision, ..owing };
+        revision = store.update_member(&owing, Update::default()).await.unwrap().revision;
+        assert_eq!(refused(expected).await, revision, "nothing was written");
+    }
+    let nothing = [
+        Member { ephemeral_until: Some(NOW), origin: Origin::Adopted, ..ada.clone() },
+        Member {
+            leaving: Some(Leaving::Deactivate),
+            account_state: AccountState::Deactivated,
+            ..ada.clone()
+        },
+        Member { account: None, account_state: AccountState::Deleted, borrowed: lent, ..ada.clone() },
+    ];
+    for member in nothing {
+        assert_eq!(Owed::of(&member), None, "{member:?}");
+    }
+    store.update_member(&Member { revision, ..ada.clone() }, Update::default()).await.unwrap();
+    // Somebody is at work on the account.
+    let until = NOW.after(Duration::from_mins(1));
+    store.hold_member(ada.id, 7, NOW, until).await.unwrap();
+    refused(Owed::Work { until }).await;
+    store.release_member(ada.id, 7).await.unwrap();
+    store.hold_member(ada.id, 7, NOW.before(Duration::from_mins(1)), NOW).await.unwrap();
+    store.erase_member(ada.id, NOW).await.unwrap().unwrap();
+    assert_eq!(store.find_member_by_id(ada.id).await.unwrap(), None);
+
+    // M3: what the SCIM client said last.
+    let pushed = Member { identities: vec![(IdpId::scim(), subject("u1"))], ..Member::for_tests(2, NOW) };
+    let (provider, person) = &pushed.identities[0];
+    store.begin_creation(provider, person, 1, NOW, until).await.unwrap();
+    store.finish_creation(&pushed, 1, None).await.unwrap().unwrap();
+    store.put_job(&Task::Push { user: "u2".to_owned() }, NOW).await.unwrap();
+    let push = Task::Push { user: "u1".to_owned() };
+    store.put_job(&push, NOW.before(Duration::from_secs(1))).await.unwrap();
+    assert_eq!(store.erase_member(pushed.id, NOW).await.unwrap(), Err(Owed::Push));
+    let claimed = store.claim_job(1, NOW, until).await.unwrap().unwrap();
+    assert_eq!(claimed.job.task, push);
+    store.conclude_job(&claimed, &JobOutcome::Done).await.unwrap();
+    store.erase_member(pushed.id, NOW).await.unwrap().unwrap();
 }

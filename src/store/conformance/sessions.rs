@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::standing::recorded;
 use super::{NOW, a_hundred_times};
 use crate::model::session::{SessionAccount, SessionContent};
 use crate::model::{
@@ -61,9 +62,20 @@ pub(super) fn session(number: u8, of: Option<SessionAccount>) -> SessionRecord {
 }
 
 pub(super) async fn a_session_is_found_as_it_was_recorded(store: &Arc<dyn Store>) {
+    recorded(store, 1).await;
     let record = session(1, Some(account(1)));
     assert_eq!(store.insert_session(&record, 20).await.unwrap(), []);
     assert_eq!(store.find_session(&record.hash).await.unwrap(), Some(record));
+}
+
+pub(super) async fn e6_no_session_begins_for_a_member_who_is_not_there(store: &Arc<dyn Store>) {
+    let member = recorded(store, 1).await;
+    let record = session(2, Some(account(1)));
+    assert_eq!(store.insert_session(&session(1, Some(account(1))), 20).await.unwrap(), []);
+    store.erase_member(member.id, NOW).await.unwrap().unwrap();
+    let refused = store.insert_session(&record, 20).await;
+    assert!(matches!(refused, Err(StoreError::Gone { act: "insert_session", .. })), "{refused:?}");
+    assert_eq!(store.find_session(&record.hash).await.unwrap(), None);
 }
 
 pub(super) async fn a_session_without_account_is_kept_too(store: &Arc<dyn Store>) {
@@ -80,6 +92,8 @@ pub(super) async fn an_unknown_session_is_absent(store: &Arc<dyn Store>) {
 }
 
 pub(super) async fn a_hash_is_recorded_once(store: &Arc<dyn Store>) {
+    recorded(store, 1).await;
+    recorded(store, 2).await;
     let record = session(1, Some(account(1)));
     store.insert_session(&record, 20).await.unwrap();
     let refused = store.insert_session(&session(1, Some(account(2))), 20).await;
@@ -88,6 +102,8 @@ pub(super) async fn a_hash_is_recorded_once(store: &Arc<dyn Store>) {
 }
 
 pub(super) async fn beyond_the_members_limit_exactly_the_oldest_session_ends(store: &Arc<dyn Store>) {
+    recorded(store, 1).await;
+    recorded(store, 2).await;
     store.insert_session(&session(100, Some(account(2))), 3).await.unwrap();
     for number in 1..=3 {
         assert_eq!(store.insert_session(&session(number, Some(account(1))), 3).await.unwrap(), []);
@@ -107,6 +123,7 @@ pub(super) async fn beyond_the_members_limit_exactly_the_oldest_session_ends(sto
 }
 
 pub(super) async fn the_new_session_never_ends_even_where_its_clock_is_behind(store: &Arc<dyn Store>) {
+    recorded(store, 1).await;
     store.insert_session(&session(1, Some(account(1))), 1).await.unwrap();
     let behind = NOW.before(Duration::from_hours(1));
     let record = SessionRecord { created_at: behind, last_seen_at: behind, ..session(2, Some(account(1))) };
@@ -115,6 +132,7 @@ pub(super) async fn the_new_session_never_ends_even_where_its_clock_is_behind(st
 }
 
 pub(super) async fn a_limit_of_none_still_leaves_the_new_session(store: &Arc<dyn Store>) {
+    recorded(store, 1).await;
     assert_eq!(store.insert_session(&session(1, Some(account(1))), 0).await.unwrap(), []);
     assert!(store.find_session(&hash(1)).await.unwrap().is_some());
 }
@@ -127,6 +145,7 @@ pub(super) async fn sessions_without_member_are_not_counted(store: &Arc<dyn Stor
 }
 
 pub(super) async fn of_a_hundred_sessions_at_once_as_many_stay_as_may(store: &Arc<dyn Store>) {
+    recorded(store, 1).await;
     let ended = a_hundred_times(store, |store, number| async move {
         let number = u8::try_from(number).unwrap();
         store.insert_session(&session(number, Some(account(1))), 7).await
@@ -160,6 +179,7 @@ pub(super) async fn activity_of_an_unknown_session_is_ignored(store: &Arc<dyn St
 }
 
 pub(super) async fn an_ended_session_is_gone_and_ends_once(store: &Arc<dyn Store>) {
+    recorded(store, 1).await;
     store.insert_session(&session(1, Some(account(1))), 2).await.unwrap();
     store.insert_session(&session(2, Some(account(1))), 2).await.unwrap();
     assert!(store.end_session(&hash(1)).await.unwrap());
@@ -170,6 +190,7 @@ pub(super) async fn an_ended_session_is_gone_and_ends_once(store: &Arc<dyn Store
 }
 
 pub(super) async fn a_sweep_ends_what_is_past_its_end_or_idle_for_too_long(store: &Arc<dyn Store>) {
+    recorded(store, 1).await;
     let idle = Duration::from_hours(1);
     let second = Duration::from_secs(1);
     let record = |number| session(number, Some(account(1)));

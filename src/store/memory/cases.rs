@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::Memory;
 use crate::model::case::{Asked, Case, CaseId, CaseStanding};
-use crate::model::{AccountId, IdpId, Subject, UnixTime};
+use crate::model::{AccountId, IdpId, MemberId, Subject, UnixTime};
 use crate::store::StoreError;
 use crate::store::cases::{CaseStore, OpenedCase};
 
@@ -89,11 +89,31 @@ impl CaseStore for Memory {
         Ok(may)
     }
 
-    async fn drop_cases_of(&self, idp: &IdpId, subject: &Subject) -> Result<u64, StoreError> {
+    async fn forget_cases(
+        &self,
+        identities: &[(IdpId, Subject)],
+        member: MemberId,
+        account: Option<&AccountId>,
+    ) -> Result<u64, StoreError> {
         let cases = &mut self.tables().cases;
+        let tells = |case: &Case| {
+            identities.iter().any(|(idp, subject)| is_of(case, idp, subject))
+                || case.facts.member == Some(member)
+                || case.led_to == Some(member)
+                || account == Some(&case.account)
+        };
         let before = cases.len();
-        cases.retain(|_, case| !is_of(case, idp, subject));
-        Ok(u64::try_from(before - cases.len()).unwrap_or(u64::MAX))
+        cases.retain(|_, case| case.standing == CaseStanding::Denied || !tells(case));
+        let mut forgotten = before - cases.len();
+        for case in cases.values_mut().filter(|case| tells(case)) {
+            let blanked = case.facts.blanked();
+            if case.facts != blanked {
+                case.facts = blanked;
+                case.revision += 1;
+                forgotten += 1;
+            }
+        }
+        Ok(u64::try_from(forgotten).unwrap_or(u64::MAX))
     }
 
     async fn sweep_cases(&self, now: UnixTime) -> Result<u64, StoreError> {

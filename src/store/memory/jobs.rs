@@ -45,6 +45,10 @@ impl Jobs {
         self.0.remove(key);
     }
 
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     pub(super) fn forget_member(&mut self, member: MemberId) {
         self.0.retain(|_, row| row.job.task.member() != Some(member));
     }

@@ -1,13 +1,17 @@
 //! What administrators look at.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
-use super::{Memory, member_of};
+use super::{Memory, Tables, member_of};
 use crate::model::invite::{Invite, invited_address};
-use crate::model::{EmailAddress, Member, MemberId, MemberStatus, SessionHash, SessionRecord, Task};
+use crate::model::{
+    EmailAddress, IdpId, Member, MemberId, MemberStatus, SessionHash, SessionRecord, Task, UnixTime,
+};
 use crate::store::StoreError;
 use crate::store::lists::{
-    Erased, MemberListStore, MemberRow, MembersLike, SessionListStore, SessionRow, SessionsOf,
+    Erased, MemberListStore, MemberRow, MembersLike, Owed, SessionListStore, SessionRow, SessionsOf,
 };
 
 #[async_trait]
@@ -89,7 +93,7 @@ impl MemberListStore for Memory {
         Ok(found.into_iter().take(limit).map(row).collect())
     }
 
-    async fn erase_member(&self, id: MemberId) -> Result<Erased, StoreError> {
+    async fn erase_member(&self, id: MemberId, now: UnixTime) -> Result<Result<Erased, Owed>, StoreError> {
         let act = "erase_member";
         let tables = &mut *self.tables();
         let Some(row) = tables.members.rows.get(&id) else {
@@ -98,8 +102,19 @@ impl MemberListStore for Memory {
         if row.member.status == MemberStatus::Blocked {
             return Err(StoreError::Conflict { act, what: "a block" });
         }
+        if let Some((_, until)) = row.lease.filter(|(_, until)| *until > now) {
+            return Ok(Err(Owed::Work { until }));
+        }
         let member = row.member.clone();
         let identities = member.identities.clone();
+        if let Some(owed) = Owed::of(&member) {
+            return Ok(Err(owed));
+        }
+        let of_scim = identities.iter().filter(|(idp, _)| *idp == IdpId::scim());
+        let mut pushes = of_scim.map(|(_, subject)| Task::Push { user: subject.as_str().to_owned() });
+        if pushes.any(|push| tables.jobs.has(&push.key())) {
+            return Ok(Err(Owed::Push));
+        }
         let is_theirs = |record: &SessionRecord| {
             let content = &record.content;
             member_of(record) == Some(id)
@@ -108,16 +123,7 @@ impl MemberListStore for Memory {
         let theirs = tables.sessions.rows.values().filter(|record| is_theirs(record));
         let theirs: Vec<SessionHash> = theirs.map(|record| record.hash).collect();
         let mut erased = Erased { sessions: tables.end(&theirs), ..Erased::default() };
-        let known = identities.iter().filter_map(|identity| tables.members.emails.get(identity));
-        erased.emails.extend(member.email.iter().chain(known).map(|email| email.to_ascii_lowercase()));
-        let came_by = |invite: &Invite| {
-            let claimed = invite.claimed.as_ref();
-            invite.member == Some(id)
-                || claimed
-                    .is_some_and(|claim| identities.contains(&(claim.idp.clone(), claim.subject.clone())))
-        };
-        let came_by = tables.invites.values().filter(|invite| came_by(invite));
-        erased.emails.extend(came_by.map(|invite| invited_address(&invite.terms.email)));
+        erased.emails = tables.addresses_of(&member);
         let before = tables.invites.len();
         tables.invites.retain(|_, invite| !erased.emails.contains(&invited_address(&invite.terms.email)));
         erased.invites = (before - tables.invites.len()) as u64;
@@ -137,7 +143,13 @@ impl MemberListStore for Memory {
             tables.jobs.remove(&Task::creation_key(idp, subject));
         }
         tables.members.forget(&member);
-        Ok(Erased { identities, ..erased })
+        Ok(Ok(Erased { identities, ..erased }))
+    }
+
+    async fn addresses_of(&self, id: MemberId) -> Result<BTreeSet<String>, StoreError> {
+        let tables = self.tables();
+        let known = tables.members.rows.get(&id).map(|row| tables.addresses_of(&row.member));
+        Ok(known.unwrap_or_default())
     }
 
     async fn count_members(&self) -> Result<u64, StoreError> {
@@ -150,6 +162,23 @@ impl MemberListStore for Memory {
         let same =
             |identity| members.emails.get(identity).is_some_and(|noted| noted.eq_ignore_ascii_case(&email));
         Ok(members.rows.get(&member).is_some_and(|row| row.member.identities.iter().any(same)))
+    }
+}
+
+impl Tables {
+    /// See [`MemberListStore::addresses_of`].
+    fn addresses_of(&self, member: &Member) -> BTreeSet<String> {
+        let identities = &member.identities;
+        let known = identities.iter().filter_map(|identity| self.members.emails.get(identity));
+        let known = member.email.iter().chain(known).map(|email| email.to_ascii_lowercase());
+        let came_by = |invite: &&Invite| {
+            let claimed = invite.claimed.as_ref();
+            invite.member == Some(member.id)
+                || claimed
+                    .is_some_and(|claim| identities.contains(&(claim.idp.clone(), claim.subject.clone())))
+        };
+        let came_by = self.invites.values().filter(came_by);
+        known.chain(came_by.map(|invite| invited_address(&invite.terms.email))).collect()
     }
 }
 

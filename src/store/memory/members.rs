@@ -81,9 +81,9 @@ impl Members {
         id.and_then(|id| self.rows.get(id)).map(|row| row.member.clone())
     }
 
-    /// Whether a session may begin for this account. Of a member that is not known nothing speaks against it.
+    /// Whether a session may begin for this account: not for a member who was erased meanwhile (PROVISIONING.md E6).
     pub(super) fn fits(&self, id: MemberId, account: &AccountId) -> bool {
-        self.rows.get(&id).is_none_or(|row| {
+        self.rows.get(&id).is_some_and(|row| {
             row.member.account.as_ref() == Some(account)
                 && row.member.account_state == AccountState::Present
                 && row.member.status == MemberStatus::Active

@@ -10,11 +10,11 @@ use super::scratch::{administrator, at, location, open, server};
 use super::{Lasting, Location, Postgres};
 use crate::model::session::{SessionAccount, SessionContent};
 use crate::model::{
-    AccountId, AccountProfile, BrowserHash, Claims, Grant, IdpId, LoginAttempt, MemberId, ReturnTo, Secret,
-    SessionHash, SessionRecord, StateHash, Subject, UnixTime,
+    AccountId, AccountProfile, BrowserHash, Claims, Grant, IdpId, LoginAttempt, Member, MemberId, ReturnTo,
+    Secret, SessionHash, SessionRecord, StateHash, Subject, UnixTime,
 };
 use crate::platform::Tasks;
-use crate::store::{DocumentStore, LoginStore, SessionStore, StoreError};
+use crate::store::{DocumentStore, LoginStore, MemberStore, SessionStore, StoreError};
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 
@@ -32,7 +32,7 @@ fn session(number: u8, member: u8) -> SessionRecord {
             idp_session: None,
             account: Some(SessionAccount {
                 member: MemberId(uuid::Uuid::from_bytes([member; 16])),
-                id: AccountId("1".to_owned()),
+                id: AccountId(format!("account {member}")),
                 profile: AccountProfile::default(),
             }),
             claims: Claims::default(),
@@ -42,6 +42,16 @@ fn session(number: u8, member: u8) -> SessionRecord {
         created_at: NOW,
         last_seen_at: NOW,
         expires_at: NOW.after(Duration::from_hours(1)),
+    }
+}
+
+/// Those who have sessions here.
+async fn members(store: &Postgres, numbers: std::ops::Range<u8>) {
+    for number in numbers {
+        let subject = Subject::parse(&format!("person {number}")).unwrap();
+        let member = Member { identities: vec![(idp(), subject.clone())], ..Member::for_tests(number, NOW) };
+        store.begin_creation(&idp(), &subject, 1, NOW, NOW.after(Duration::from_mins(1))).await.unwrap();
+        store.finish_creation(&member, 1, None).await.unwrap().unwrap();
     }
 }
 
@@ -88,6 +98,7 @@ async fn of_many_replicas_that_start_at_once_one_makes_the_tables() {
     for one in starting {
         opened.push(one.await.unwrap().unwrap());
     }
+    members(&opened[0], 0..8).await;
     for (number, store) in (0..).zip(&opened) {
         store.insert_session(&session(number, number), 20).await.unwrap();
     }
@@ -98,6 +109,7 @@ async fn of_many_replicas_that_start_at_once_one_makes_the_tables() {
 #[ignore = "real parties: tests/run"]
 async fn two_replicas_keep_a_members_limit_together() {
     let stores = two().await;
+    members(&stores[0], 1..2).await;
     let tasks = Tasks::on(tokio::runtime::Handle::current());
     let running: Vec<_> = (0..60)
         .map(|number| {
@@ -120,6 +132,7 @@ async fn two_replicas_keep_a_members_limit_together() {
 #[ignore = "real parties: tests/run"]
 async fn acts_that_meet_at_the_same_rows_never_block_each_other_for_good() {
     let stores = two().await.map(|store| Arc::new(store.with_max_in_flight(10)));
+    members(&stores[0], 0..2).await;
     let tasks = Tasks::on(tokio::runtime::Handle::current());
     let running: Vec<_> = (0..600_u16)
         .map(|number| {
@@ -324,6 +337,7 @@ async fn a_closed_store_says_so() {
 #[ignore = "real parties: tests/run"]
 async fn a_row_that_this_version_cannot_read_is_named_without_its_content() {
     let store = open().await;
+    members(&store, 1..2).await;
     store.insert_session(&session(1, 1), 20).await.unwrap();
     store.readers.execute("UPDATE sessions SET content = '{\"secret claim\":1}'").await.unwrap();
     let error = store.find_session(&SessionHash([1; 32])).await.unwrap_err();

@@ -158,17 +158,74 @@ impl CaseStore for Database {
         Ok(dropped.rows_affected() > 0)
     }
 
-    async fn drop_cases_of(&self, idp: &IdpId, subject: &Subject) -> Result<u64, StoreError> {
-        let act = "drop_cases_of";
+    async fn forget_cases(
+        &self,
+        identities: &[(IdpId, Subject)],
+        member: MemberId,
+        account: Option<&AccountId>,
+    ) -> Result<u64, StoreError> {
+        let act = "forget_cases";
         let mut tx = self.write(act, Lasting::PowerCut).await?;
-        let dropped = sqlx::query("DELETE FROM cases WHERE idp = $1 AND subject = $2")
-            .bind(idp.as_str())
-            .bind(subject.as_str())
+        let (mut forgotten, mut denied) = (0, Vec::new());
+        for (idp, subject) in identities {
+            let dropped =
+                sqlx::query("DELETE FROM cases WHERE idp = $1 AND subject = $2 AND standing <> 'denied'")
+                    .bind(idp.as_str())
+                    .bind(subject.as_str())
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(self.fails(act))?;
+            forgotten += dropped.rows_affected();
+            let left = sqlx::query(cases_where!("idp = $1 AND subject = $2"))
+                .bind(idp.as_str())
+                .bind(subject.as_str())
+                .fetch_all(&mut *tx)
+                .await
+                .map_err(self.fails(act))?;
+            denied.extend(left);
+        }
+        // As it is written: within a text a quotation mark has a backslash before it.
+        let tells = format!("%\"member\":\"{member}\"%");
+        let member = member.to_string();
+        let account = account.map(|account| account.0.as_str());
+        let dropped = sqlx::query(
+            "DELETE FROM cases WHERE (account = $1 OR led_to = $2 OR facts LIKE $3) AND standing <> 'denied'",
+        )
+        .bind(account)
+        .bind(&member)
+        .bind(&tells)
+        .execute(&mut *tx)
+        .await
+        .map_err(self.fails(act))?;
+        forgotten += dropped.rows_affected();
+        let left = sqlx::query(cases_where!("account = $1 OR led_to = $2 OR facts LIKE $3"))
+            .bind(account)
+            .bind(&member)
+            .bind(&tells)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(self.fails(act))?;
+        denied.extend(left);
+        for row in denied {
+            let case = self.case(act, &row)?;
+            let blanked = case.facts.blanked();
+            if case.facts == blanked {
+                continue;
+            }
+            // One that both of these found is there once.
+            let changed = sqlx::query(
+                "UPDATE cases SET facts = $3, revision = revision + 1 WHERE id = $1 AND revision = $2",
+            )
+            .bind(case.id.to_string())
+            .bind(case.revision)
+            .bind(json(act, &blanked)?)
             .execute(&mut *tx)
             .await
             .map_err(self.fails(act))?;
+            forgotten += changed.rows_affected();
+        }
         self.commit(act, tx).await?;
-        Ok(dropped.rows_affected())
+        Ok(forgotten)
     }
 
     async fn sweep_cases(&self, now: UnixTime) -> Result<u64, StoreError> {

@@ -1,13 +1,13 @@
 //! Members as administrators see them: found by index, however many there are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 
 use super::{Database, Lasting, Transaction, hash, sql};
 use crate::model::{AccountId, EmailAddress, IdpId, MemberId, SessionHash, Subject, Task, UnixTime};
 use crate::store::StoreError;
-use crate::store::lists::{Erased, MemberListStore, MemberRow, MembersLike, end_of_beginnings};
+use crate::store::lists::{Erased, MemberListStore, MemberRow, MembersLike, Owed, end_of_beginnings};
 
 /// id, account, username, email, origin, status, generation, revision, created_at, last_login_at
 type Row = (String, Option<String>, String, Option<String>, String, String, i64, i64, i64, i64);
@@ -107,24 +107,34 @@ impl MemberListStore for Database {
             .collect()
     }
 
-    async fn erase_member(&self, id: MemberId) -> Result<Erased, StoreError> {
+    async fn erase_member(&self, id: MemberId, now: UnixTime) -> Result<Result<Erased, Owed>, StoreError> {
         let act = "erase_member";
         let member = id.to_string();
         let mut tx = self.write(act, Lasting::PowerCut).await?;
         // The member's row first, as everybody does: who is about to update it, or to begin a session, waits for it.
-        let held: Option<(Option<String>,)> = sqlx::query_as(
-            "UPDATE members SET revision = revision + 1 WHERE id = $1 AND status <> 'blocked' RETURNING email",
+        let row: Option<(Option<String>, Option<i64>, Option<i64>)> = sqlx::query_as(
+            "UPDATE members SET revision = revision + 1 WHERE id = $1 AND status <> 'blocked' \
+             RETURNING email, holder, held_until",
         )
         .bind(&member)
         .fetch_optional(&mut *tx)
         .await
         .map_err(self.fails(act))?;
-        let Some((email,)) = held else {
-            return Err(match self.member_of_id(act, &mut tx, &member).await? {
-                Some(_) => StoreError::Conflict { act, what: "a block" },
-                None => StoreError::Gone { act, what: "the member" },
-            });
+        let found = self.member_of_id(act, &mut tx, &member).await?;
+        let found = found.ok_or(StoreError::Gone { act, what: "the member" })?;
+        let Some((email, holder, held_until)) = row else {
+            return Err(StoreError::Conflict { act, what: "a block" });
         };
+        // What is not committed is taken back.
+        if let Some(until) = held_until.filter(|until| holder.is_some() && *until > now.0) {
+            return Ok(Err(Owed::Work { until: UnixTime(until) }));
+        }
+        if let Some(owed) = Owed::of(&found) {
+            return Ok(Err(owed));
+        }
+        if self.is_pushed(act, &mut tx, &found.identities).await? {
+            return Ok(Err(Owed::Push));
+        }
         let mut erased = Erased::default();
         erased.emails.extend(email.map(|email| email.to_ascii_lowercase()));
         let identities: Vec<(String, String, Option<String>)> =
@@ -149,7 +159,22 @@ impl MemberListStore for Database {
             sqlx::query(statement).bind(&member).execute(&mut *tx).await.map_err(self.fails(act))?;
         }
         self.commit(act, tx).await?;
-        Ok(erased)
+        Ok(Ok(erased))
+    }
+
+    async fn addresses_of(&self, id: MemberId) -> Result<BTreeSet<String>, StoreError> {
+        let found: Vec<(String,)> = sqlx::query_as(
+            "SELECT email FROM members WHERE id = $1 AND email IS NOT NULL \
+             UNION SELECT email FROM identities WHERE member = $1 AND email IS NOT NULL \
+             UNION SELECT address FROM invites WHERE member = $1 \
+             UNION SELECT v.address FROM invites v JOIN identities i \
+             ON v.claimed_idp = i.idp AND v.claimed_subject = i.subject WHERE i.member = $1",
+        )
+        .bind(id.to_string())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(self.fails("addresses_of"))?;
+        Ok(found.into_iter().map(|(address,)| address.to_ascii_lowercase()).collect())
     }
 
     async fn count_members(&self) -> Result<u64, StoreError> {
@@ -191,6 +216,26 @@ impl Database {
         .await
         .map_err(self.fails(act))?;
         Ok(beyond > 0)
+    }
+
+    /// Whether a SCIM client said something of one of these that is not done yet.
+    async fn is_pushed(
+        &self,
+        act: &'static str,
+        tx: &mut Transaction,
+        identities: &[(IdpId, Subject)],
+    ) -> Result<bool, StoreError> {
+        for (_, subject) in identities.iter().filter(|(idp, _)| *idp == IdpId::scim()) {
+            let job: Option<(String,)> = sqlx::query_as("SELECT key FROM jobs WHERE key = $1")
+                .bind(Task::Push { user: subject.as_str().to_owned() }.key())
+                .fetch_optional(&mut **tx)
+                .await
+                .map_err(self.fails(act))?;
+            if job.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Drops everything of the person but the member itself.

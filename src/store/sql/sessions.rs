@@ -224,8 +224,10 @@ impl Database {
                 .fetch_optional(&mut **tx)
                 .await
                 .map_err(self.fails(act))?;
-        // Nothing is known that speaks against it.
-        let Some((account, state, status, landing_until)) = row else { return Ok(()) };
+        // Erased meanwhile (PROVISIONING.md E6).
+        let Some((account, state, status, landing_until)) = row else {
+            return Err(StoreError::Gone { act, what: "the account that the session is for" });
+        };
         let state: AccountState = read_word("member", state, "account state")?;
         let status: MemberStatus = read_word("member", status, "status")?;
         let fits = account.as_ref() == Some(&of.id.0)

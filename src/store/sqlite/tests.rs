@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Lasting, Sqlite};
-use crate::model::session::{SessionAccount, SessionContent};
+use crate::model::session::SessionContent;
 use crate::model::{
-    AccountProfile, BrowserHash, Claims, Grant, LoginAttempt, Member, ReturnTo, Secret, SessionHash,
-    SessionRecord, StateHash, Subject, UnixTime,
+    BrowserHash, Claims, Grant, LoginAttempt, Member, ReturnTo, Secret, SessionHash, SessionRecord,
+    StateHash, Subject, UnixTime,
 };
 use crate::store::{
     CreationIntent, CreationLease, DocumentStore, Intended, KeyStore, LoginStore, MemberStore, SessionStore,
@@ -47,11 +47,7 @@ fn session(number: u16, claim: &str) -> SessionRecord {
             subject: subject("ada"),
             logout_name: "ada".to_owned(),
             idp_session: None,
-            account: Some(SessionAccount {
-                member: member().id,
-                id: member().account.unwrap(),
-                profile: AccountProfile { username: "ada".to_owned(), ..AccountProfile::default() },
-            }),
+            account: None,
             claims: Claims::new(claims.as_object().unwrap().clone()).unwrap(),
             grant: Grant::default(),
             logout_hint: None,
