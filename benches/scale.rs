@@ -193,7 +193,10 @@ async fn fill(url: &str) {
     insert(url, "identities (idp, subject, member, place)", MEMBERS, row).await;
     let row = |number: usize| {
         let SessionRecord { hash, content, .. } = session(number * 10, now());
-        let hash: String = hash.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hash.0.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        });
         let (id, content) = (member(number * 10), serde_json::to_string(&content).unwrap());
         let subject = subject(number * 10);
         format!(
@@ -397,7 +400,7 @@ async fn searches(served: &Served, table: &mut String) {
         let before = served.cpu();
         let (get, path) = (&get, &path);
         let all = times(SEARCHES, |_| async move { drop(get(path).await) }).await;
-        let cpu = (served.cpu() - before) / u32::try_from(SEARCHES).unwrap();
+        let cpu = served.cpu().checked_sub(before).unwrap() / u32::try_from(SEARCHES).unwrap();
         line(table, &format!("admin API: {what}"), &all, Some(cpu));
     }
 }
@@ -407,7 +410,7 @@ async fn sign_ins(served: &Served, parties: &Parties, table: &mut String) {
     let idle = {
         let before = served.cpu();
         tokio::time::sleep(Duration::from_secs(5)).await;
-        served.cpu() - before
+        served.cpu().checked_sub(before).unwrap()
     };
     let _ = writeln!(table, "| at rest, in 5 s | – | – | {} ms |", idle.as_millis());
     for what in ["first sign-in", "sign-in of a member"] {
@@ -421,7 +424,7 @@ async fn sign_ins(served: &Served, parties: &Parties, table: &mut String) {
             assert_eq!((page.status, page.url.path()), (StatusCode::OK, "/echo"), "{:#?}", page.trail());
         });
         let all = all.await;
-        let cpu = (served.cpu() - before) / u32::try_from(LOGINS).unwrap();
+        let cpu = served.cpu().checked_sub(before).unwrap() / u32::try_from(LOGINS).unwrap();
         line(table, &format!("{what}, from the first redirect to the first page"), &all, Some(cpu));
     }
 }

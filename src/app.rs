@@ -145,8 +145,8 @@ impl App {
 
         let (fixed, workers) = (Fixed::of(&settings), settings.server.workers);
         let public_url = settings.server.public_url.clone();
-        let generation = Generation::begin(&process, settings).await?;
-        generation.announce(&process);
+        let mut generation = Generation::begin(&process, settings).await?;
+        generation.go(&process);
         let listening = Listening { listener: public, workers, manners: generation.manners.clone() };
         let plane = DataPlane::start(listening, &process.tasks, |tasks| generation.cores.core(tasks))?;
         let scim = scim::start(&generation, scim_socket, &process.tasks)?;

@@ -4,6 +4,7 @@
 pub mod pages;
 pub mod sessions;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use super::principal::Principal;
 use crate::config::settings::{AdminRule, Console as Configured};
 use crate::expr::SessionFacts;
 use crate::identify::cookie::{self, CookieNames};
+use crate::identify::saml::Saml;
+use crate::identify::saml::parking::{Parking, Whose};
 use crate::identify::throttle::Throttle;
 use crate::identify::tokens::Tokens;
 use crate::identify::{IdentityProtocol, Logins};
@@ -39,6 +42,12 @@ const ID: usize = 32;
 /// What an unsafe method must bring along with the cookie.
 pub const CSRF: HeaderName = HeaderName::from_static("x-narthex-csrf");
 
+/// The providers that a rule names, each by its protocol; those that speak SAML once more as what they are.
+pub struct Answering {
+    pub protocols: Vec<Arc<dyn IdentityProtocol>>,
+    pub saml: HashMap<IdpId, Arc<Saml>>,
+}
+
 /// Signing in at the admin API.
 pub struct Console {
     configured: Configured,
@@ -48,17 +57,20 @@ pub struct Console {
     names: CookieNames,
     ids: Tokens<ID>,
     csrf: Mac,
+    /// Those of the providers that speak SAML.
+    saml: HashMap<IdpId, Arc<Saml>>,
+    parking: Parking,
     throttle: Throttle,
     store: Arc<dyn Store>,
     platform: Platform,
 }
 
 impl Console {
-    /// `protocols` answer at this listener's addresses ([`redirect_uri`]); `label` gives the name of a provider.
+    /// `answering` at this listener's addresses ([`redirect_uri`], [`saml_address`]); `label` gives the name of a provider.
     #[must_use]
     pub fn new(
         configured: &Configured,
-        protocols: Vec<Arc<dyn IdentityProtocol>>,
+        answering: Answering,
         label: impl Fn(&IdpId) -> String,
         store: Arc<dyn Store>,
         keys: &KeyRing,
@@ -73,10 +85,12 @@ impl Console {
         Self {
             configured: configured.clone(),
             providers,
-            logins: Logins::of_console(protocols, store.clone(), platform.clone(), keys),
+            logins: Logins::of_console(answering.protocols, store.clone(), platform.clone(), keys),
             names: CookieNames::of_console(&configured.public_url),
             ids: Tokens::new(keys.mac(Purpose::ConsoleCookie)),
             csrf: keys.mac(Purpose::ConsoleCsrf),
+            saml: answering.saml,
+            parking: Parking::new(Whose::Administrators, keys, store.clone(), platform.clone()),
             throttle: Throttle::new(),
             store,
             platform,
@@ -218,6 +232,14 @@ impl Console {
 pub fn redirect_uri(public_url: &Url, idp: &IdpId) -> Url {
     let mut url = public_url.clone();
     url.set_path(&format!("/oidc/{idp}/callback"));
+    url
+}
+
+/// What a SAML provider is told: `acs`, where its responses come to, and `metadata`, which is our entity id there, too.
+#[must_use]
+pub fn saml_address(public_url: &Url, idp: &IdpId, name: &str) -> Url {
+    let mut url = public_url.clone();
+    url.set_path(&format!("/saml/{idp}/{name}"));
     url
 }
 

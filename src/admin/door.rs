@@ -40,6 +40,17 @@ impl Door {
         Ok(())
     }
 
+    /// The same; an `answer` of an identity provider comes from a page of the provider's.
+    ///
+    /// # Errors
+    /// [`AdminError::ForeignHost`], [`AdminError::CrossOrigin`].
+    pub fn admit_page(&self, request: &Parts, answer: bool) -> Result<(), AdminError> {
+        match self.admit(request) {
+            Err(AdminError::CrossOrigin) if answer => Ok(()),
+            admitted => admitted,
+        }
+    }
+
     fn answers_for(&self, authority: &Authority) -> bool {
         let host = authority.host().to_ascii_lowercase();
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&host);

@@ -183,7 +183,7 @@ impl Admin {
     async fn elsewhere(&self, client: IpAddr, request: Request) -> Response<Body> {
         let (head, body) = request.into_parts();
         if let Some(console) = &self.console
-            && self.door.admit(&head).is_ok()
+            && self.door.admit_page(&head, console::pages::is_answer(&head)).is_ok()
             && let Some(response) = console::pages::answer_page(self, console, (&head, body), client).await
         {
             return response;

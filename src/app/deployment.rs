@@ -127,13 +127,7 @@ async fn direct(settings: &Settings, tries: &Tries) -> Vec<Finding> {
     if !tries.direct.is_empty() {
         let mut findings = Vec::new();
         for address in &tries.direct {
-            findings.push(match timeout(CONNECT, TcpStream::connect(address.as_str())).await {
-                Ok(Ok(_)) => open_to_all(address),
-                Ok(Err(error)) => {
-                    Finding::fine(ITEM, format!("{address} cannot be reached from here: {error}"))
-                }
-                Err(_) => Finding::fine(ITEM, format!("{address} does not answer from here")),
-            });
+            findings.extend(named(address).await);
         }
         return findings;
     }
@@ -180,6 +174,50 @@ async fn direct(settings: &Settings, tries: &Tries) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// What `--direct` named, at each address that the name stands for.
+async fn named(address: &str) -> Vec<Finding> {
+    const ITEM: &str = "application port";
+    let found = match tokio::net::lookup_host(address).await {
+        Ok(found) => found.collect::<Vec<_>>(),
+        Err(error) => {
+            return vec![Finding::not_tried(
+                ITEM,
+                format!("{address} is no HOST:PORT that is known here: {error}"),
+            )];
+        }
+    };
+    if found.is_empty() {
+        return vec![Finding::not_tried(ITEM, format!("{address} stands for no address"))];
+    }
+    let mut findings = Vec::new();
+    for one in found {
+        let shown =
+            if one.to_string() == address { address.to_owned() } else { format!("{address} ({one})") };
+        findings.push(match timeout(CONNECT, TcpStream::connect(one)).await {
+            Ok(Ok(_)) => open_to_all(&shown),
+            Ok(Err(error)) if is_closed(&error) => {
+                Finding::fine(ITEM, format!("{shown} cannot be reached from here: {error}"))
+            }
+            Ok(Err(error)) => Finding::not_tried(ITEM, format!("{shown}: {error}")),
+            Err(_) => Finding::fine(ITEM, format!("{shown} does not answer from here")),
+        });
+    }
+    findings
+}
+
+/// Somebody, or something on the way, said no; anything else may be a fault of this machine's.
+fn is_closed(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::TimedOut
+    )
 }
 
 fn open_to_all(address: &str) -> Finding {
@@ -315,6 +353,7 @@ async fn store(settings: &Settings) -> Finding {
 
 /// The files of narthex's own that hold secrets.
 fn own_files<'a>(settings: &'a Settings, files: &'a Files) -> impl Iterator<Item = &'a Path> {
+    let own = files.literal.then(|| settings.written.path());
     let database = match &settings.store.url {
         StoreUrl::Sqlite { path } => Some(path.as_path()),
         StoreUrl::Postgres(_) | StoreUrl::Memory => None,
@@ -323,5 +362,5 @@ fn own_files<'a>(settings: &'a Settings, files: &'a Files) -> impl Iterator<Item
         SealKey::FileOrMake(path) => Some(path.as_path()),
         SealKey::Given(_) => None,
     };
-    files.secret.iter().map(AsRef::as_ref).chain(database).chain(seal)
+    files.secret.iter().map(AsRef::as_ref).chain(database).chain(seal).chain(own)
 }

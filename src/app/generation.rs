@@ -12,6 +12,7 @@ use http::HeaderValue;
 
 use super::changes::{self, Listeners};
 use super::cores::{Cores, Parts};
+use super::notify::Told;
 use super::providers::{self, Providers};
 use super::{StartError, administration, housekeeping, notify, scim};
 use crate::admin::Admin;
@@ -25,12 +26,13 @@ use crate::identify::Logins;
 use crate::identify::cookie::{CONSOLE_PREFIXES, CookieNames};
 use crate::identify::csrf::Csrf;
 use crate::identify::endpoints::Endpoints;
+use crate::identify::saml::parking::{Parking, Whose};
 use crate::identify::session::{RenderHeaders, Sessions};
 use crate::identify::throttle::Throttle;
 use crate::listen::accept::Manners;
 use crate::listen::tls::server_config;
 use crate::observe::audit::{Audit, Entry, Event, Plain};
-use crate::observe::notify::{Announcer, Announcing};
+use crate::observe::notify::Announcing;
 use crate::pipeline::Core;
 use crate::platform::{KeyRing, Outbound, Platform, Tasks};
 use crate::provision::breaker::Breaker;
@@ -61,7 +63,8 @@ pub(super) struct Generation {
     pub manners: Manners,
     /// With mode `scim`.
     pub scim: Option<(Arc<ScimServer>, Manners)>,
-    announcer: Option<Arc<Announcer>>,
+    provisioner: Arc<Provisioner>,
+    told: Told,
     /// Its work in the background.
     tasks: Tasks,
     /// What its sessions need for as long as something streams in one of them.
@@ -69,7 +72,7 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// Makes everything that `settings` ask for. The background work begins; nobody is answered yet.
+    /// Makes everything that `settings` ask for. It learns what it must know; it does nothing and answers nobody yet.
     ///
     /// # Errors
     /// [`StartError`]; then nothing of it is left.
@@ -92,7 +95,7 @@ impl Generation {
     ) -> Result<Self, StartError> {
         let Process { platform, store, keys, audit, .. } = process;
         let outbound = Outbound::new(&settings.outbound.extra_roots)?;
-        let announcer = notify::begin(&settings, &outbound, process, &tasks)?;
+        let told = notify::told(&settings, &outbound, process)?;
         let connector = connector(&settings, platform)?;
         let connector = connector.map(|connector| Breaker::around(connector, platform.clock.clone()));
         let features = connector.as_ref().map(|connector| connector.features().clone()).unwrap_or_default();
@@ -121,15 +124,15 @@ impl Generation {
             .explaining(telling)
             .auditing(audit)
             .ending(Box::new(move |ended| ending.forget_ended(ended)));
-        provisioner.run_jobs(&tasks);
         let provisioner = Arc::new(provisioner);
+        let working = provisioner.clone();
         administration::follow(&live, provisioner.clone(), wanted, settings.scim.clone(), features.clone());
         let admin = Admin::new(
             &settings,
             process.admin,
             crate::admin::Parts {
                 store: store.clone(),
-                console: providers::console(&settings, keys, &outbound, store, platform, &tasks),
+                console: providers::console(&settings, keys, &outbound, store, platform, &tasks)?,
                 sessions: sessions.clone(),
                 connector,
                 live: live.clone(),
@@ -153,6 +156,7 @@ impl Generation {
             provisioner,
             throttle: Throttle::new(),
             csrf: Csrf::new(keys),
+            parking: Parking::new(Whose::People, keys, store.clone(), platform.clone()),
             keys: keys.clone(),
             store: store.clone(),
             platform: platform.clone(),
@@ -172,14 +176,21 @@ impl Generation {
             Parts { cookies, features, sessions: shared, endpoints, signing_keys, platform, audit, cold };
         let cores = Cores::new(&settings, parts)?;
         housekeeping::watch(&watch, &sessions);
-        housekeeping::sweep(&tasks, &sessions, process);
         changes::follow(&watch, store, Listeners { sessions: sessions.clone(), live: live.clone() });
-        Ok(Self { sessions, live, admin: Arc::new(admin), cores, manners, scim, announcer, tasks, watch })
+        let admin = Arc::new(admin);
+        let provisioner = working;
+        Ok(Self { sessions, live, admin, cores, manners, scim, provisioner, told, tasks, watch })
     }
 
-    /// From now on administrators are told of what happens as this generation's settings say.
-    pub(super) fn announce(&self, process: &Process) {
-        process.announcing.store(self.announcer.clone());
+    /// From now on it acts: administrators are told of what happens, jobs run, what expired is dropped. Before, nothing
+    /// of what its settings say may have had any effect, since they may be refused yet.
+    pub(super) fn go(&mut self, process: &Process) {
+        process.announcing.store(self.told.announcer.clone());
+        if let Some(courier) = self.told.courier.take() {
+            self.tasks.spawn(courier.run(self.tasks.stopping().clone()));
+        }
+        self.provisioner.run_jobs(&self.tasks);
+        housekeeping::sweep(&self.tasks, &self.sessions, process);
     }
 
     /// Another generation answers from now on; `replaced` is what answered before, and goes when the last of its
@@ -191,7 +202,7 @@ impl Generation {
         process.tasks.spawn(async move {
             self.tasks.finish().await;
             let answers = || replaced.iter().any(|core| core.strong_count() > 0);
-            while answers() || self.sessions.in_use() > 0 {
+            while answers() || self.sessions.in_use() > 0 || self.sessions.has_untold() {
                 if stopping.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
                     break;
                 }

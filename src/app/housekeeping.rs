@@ -38,7 +38,7 @@ pub(super) fn watch(tasks: &Tasks, sessions: &Arc<Sessions>) {
     });
 }
 
-/// Drops expired logins, and tells how many sessions there are.
+/// Drops expired sessions and logins, and tells how many sessions there are.
 pub(super) fn sweep(tasks: &Tasks, sessions: &Arc<Sessions>, process: &Process) {
     let (sessions, stopping) = (sessions.clone(), tasks.stopping().clone());
     let (store, clock) = (process.store.clone(), process.platform.clock.clone());
@@ -47,6 +47,9 @@ pub(super) fn sweep(tasks: &Tasks, sessions: &Arc<Sessions>, process: &Process) 
         let mut swept_at = clock.now();
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stopping.run_until_cancelled(sweep.tick()).await.is_some() {
+            if let Err(error) = sessions.sweep().await {
+                tracing::warn!(%error, "expired sessions could not be dropped");
+            }
             if let Err(error) = store.sweep_logins(clock.now()).await {
                 tracing::warn!(%error, "expired logins could not be dropped");
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::admin::IsReady;
-use crate::admin::console::{Console, redirect_uri};
+use crate::admin::console::{Answering, Console, redirect_uri, saml_address};
 use crate::config::Settings;
 use crate::config::settings::{AttributeSource, Idp, OidcIdp, Provisioning, SamlIdp, Scim};
 use crate::identify::IdentityProtocol;
@@ -62,7 +62,7 @@ pub(super) fn made(idp: &Idp, settings: &Settings, with: &With<'_>) -> Result<Ma
         Idp::Saml(idp) => {
             let addresses = Addresses {
                 acs: address(format!("saml/{}/acs", idp.id)),
-                slo: address(format!("saml/{}/slo", idp.id)),
+                slo: Some(address(format!("saml/{}/slo", idp.id))),
             };
             Made::Saml(Saml::new(SamlIdp::clone(idp), addresses, outbound, store, platform)?)
         }
@@ -108,8 +108,8 @@ pub(super) fn console(
     store: &Arc<dyn Store>,
     platform: &Platform,
     tasks: &Tasks,
-) -> Option<Console> {
-    let configured = settings.admin.console.as_ref()?;
+) -> Result<Option<Console>, UnusableKey> {
+    let Some(configured) = &settings.admin.console else { return Ok(None) };
     let mut claims = vec!["email".to_owned()];
     claims.extend(configured.rules.iter().flat_map(|rule| rule.when.claims().iter().cloned()));
     // G6: the address by which a member may be blocked.
@@ -120,23 +120,41 @@ pub(super) fn console(
     claims.sort();
     claims.dedup();
     let wanted: WantedClaims = Arc::new(ArcSwap::from_pointee(claims));
-    let mut protocols: Vec<Arc<dyn IdentityProtocol>> = Vec::new();
-    for idp in &settings.idps {
-        let Idp::Oidc(idp) = idp else { continue };
-        if configured.rules.iter().any(|rule| rule.idp == idp.id) {
-            let redirect = redirect_uri(&configured.public_url, &idp.id);
-            let (outbound, store) = (outbound.clone(), store.clone());
-            let idp = OidcIdp::clone(idp);
-            let oidc = Oidc::new(idp, redirect, wanted.clone(), outbound, store, platform.clone());
-            oidc.spawn(tasks);
-            protocols.push(oidc);
+    let mut providers = Providers::default();
+    let ruled = settings.idps.iter().filter(|idp| configured.rules.iter().any(|rule| rule.idp == *idp.id()));
+    for idp in ruled {
+        let (outbound, store, platform) = (outbound.clone(), store.clone(), platform.clone());
+        match idp {
+            Idp::Oidc(idp) => {
+                let redirect = redirect_uri(&configured.public_url, &idp.id);
+                let idp = OidcIdp::clone(idp);
+                let oidc = Oidc::new(idp, redirect, wanted.clone(), outbound, store, platform);
+                oidc.spawn(tasks);
+                providers.protocols.push(oidc);
+            }
+            Idp::Saml(idp) => {
+                let at = |name: &str| saml_address(&configured.public_url, &idp.id, name);
+                // Another service provider than the one for people: what is said to the one is nothing for the other.
+                let ours = SamlIdp {
+                    entity_id: at("metadata").to_string(),
+                    idp_initiated: None,
+                    assertion_consumer_service_index: None,
+                    ..SamlIdp::clone(idp)
+                };
+                let addresses = Addresses { acs: at("acs"), slo: None };
+                let saml = Saml::new(ours, addresses, outbound, store, platform)?;
+                saml.spawn(tasks);
+                providers.saml.insert(idp.id.clone(), saml.clone());
+                providers.protocols.push(saml);
+            }
         }
     }
     let label = |id: &IdpId| {
         let known = settings.idps.iter().find(|idp| idp.id() == id);
         known.map_or_else(|| id.to_string(), |idp| idp.label().to_owned())
     };
-    Some(Console::new(configured, protocols, label, store.clone(), keys, platform.clone()))
+    let answering = Answering { protocols: providers.protocols, saml: providers.saml };
+    Ok(Some(Console::new(configured, answering, label, store.clone(), keys, platform.clone())))
 }
 
 impl Providers {

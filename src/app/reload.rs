@@ -28,6 +28,19 @@ pub enum ReloadError {
 }
 
 impl ReloadError {
+    /// Whether it may be another thing in a moment, with nothing mended: the store did not answer, or holds settings that
+    /// an administrator can change there.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::StoreAway(_) => true,
+            Self::Start(error) => {
+                matches!(error, StartError::Store(_) | StartError::Settings(_) | StartError::Token(_))
+            }
+            Self::Config(_) | Self::NeedsRestart { .. } => false,
+        }
+    }
+
     /// How many things an operator has to mend.
     fn problems(&self) -> usize {
         match self {
@@ -47,7 +60,12 @@ impl Fixed {
         let store = match &settings.store.url {
             StoreUrl::Postgres(postgres) => {
                 let password = postgres.password.as_ref().map(Secret::expose);
-                digest(&(postgres.url.expose(), password, postgres.connections, &postgres.roots))
+                // As it was opened.
+                let roots = match postgres.roots.as_slice() {
+                    [] => &settings.outbound.extra_roots,
+                    _ => &postgres.roots,
+                };
+                digest(&(postgres.url.expose(), password, postgres.connections, roots))
             }
             url @ (StoreUrl::Sqlite { .. } | StoreUrl::Memory) => digest(url),
         };
@@ -124,13 +142,13 @@ impl App {
         if !keys.is_empty() {
             return Err(ReloadError::NeedsRestart { keys });
         }
-        let next = Generation::begin(&self.process, settings).await?;
+        let mut next = Generation::begin(&self.process, settings).await?;
         // SECURITY: a session that has ended here, and of which the store could not be told, would go on there.
         if let Err(error) = self.generation.sessions.flush().await {
             next.finish().await;
             return Err(ReloadError::StoreAway(error));
         }
-        next.announce(&self.process);
+        next.go(&self.process);
         self.probes.follow(&next.sessions);
         let replaced = self.plane.replace(&next.manners, |tasks| next.cores.core(tasks));
         if let (Some(plane), Some((server, manners))) = (&self.scim, &next.scim) {
@@ -145,6 +163,17 @@ impl App {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreError;
+
+    #[test]
+    fn what_the_store_kept_off_is_tried_again_and_what_is_wrong_is_not() {
+        let away = || StoreError::Unavailable { act: "settings_version", reason: "locked".to_owned() };
+        assert!(ReloadError::StoreAway(SessionError::Store(away())).is_passing());
+        assert!(ReloadError::Start(StartError::Store(away())).is_passing());
+        assert!(!ReloadError::NeedsRestart { keys: vec!["log"] }.is_passing());
+        let file = StartError::CaFile { path: "ca.crt".into(), reason: "absent".to_owned() };
+        assert!(!ReloadError::Start(file).is_passing());
+    }
 
     #[test]
     fn what_needs_a_restart_is_told_by_its_key() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -18,6 +19,10 @@ use crate::provision::catalogue;
 /// How often what was read is read again because it names other files than before; whoever changes them faster is
 /// waited for.
 const READINGS: usize = 3;
+
+/// Between two tries of a configuration that something else kept off.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LAST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Runs until asked to end.
 pub(super) fn run(config: &Path) -> u8 {
@@ -114,11 +119,13 @@ async fn serve(config: &Path, loaded: Loaded) -> u8 {
 async fn until_ended(config: &Path, app: &mut App, watch: &mut Watch) -> std::io::Result<&'static str> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut ended = std::pin::pin!(asked_to_end());
+    let mut again: Option<Duration> = None;
     loop {
         let why = tokio::select! {
             ended = &mut ended => return ended,
             _ = hangup.recv() => "SIGHUP",
             () = watch.changed() => "files changed",
+            () = passed(again) => "what kept it off may be over",
         };
         tracing::info!(why, "reading the configuration again");
         let read = read(config, watch).await.map(|loaded| {
@@ -126,6 +133,20 @@ async fn until_ended(config: &Path, app: &mut App, watch: &mut Watch) -> std::io
             loaded.settings
         });
         // It was told already, and what was there goes on.
-        let _outcome = app.reload(read).await;
+        again = match app.reload(read).await {
+            Err(error) if error.is_passing() => {
+                Some(again.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LAST_PAUSE)))
+            }
+            Ok(()) | Err(_) => None,
+        };
+    }
+}
+
+/// SECURITY: a secret that was taken out of the files must not be good for ever because the store did not answer for a
+/// moment.
+async fn passed(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
     }
 }

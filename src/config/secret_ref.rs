@@ -33,7 +33,11 @@ impl Meaning<'_> {
     /// The secret; `None` where it was reported. A secret that is absent is only warned of by `check`, and is empty
     /// then.
     pub(super) fn secret(&mut self, written: Option<&SecretRef>, path: &[Step]) -> Option<Secret> {
-        let read = match written? {
+        let written = written?;
+        if matches!(written, SecretRef::Literal(_)) {
+            self.has_secrets();
+        }
+        let read = match written {
             SecretRef::Literal(text) => not_empty(text, "the text is empty").map_err(|reason| {
                 Unusable::new(reason, "write the secret, or { file = \"…\" } or { env = \"…\" }")
             }),

@@ -53,6 +53,12 @@ impl Written {
         Self(Arc::new(Inner { path: path.to_owned(), tree: Some(tree), env, whole }))
     }
 
+    /// Where it stands.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
     /// `[provisioning]` of file and environment, without defaults.
     #[must_use]
     pub fn section(&self) -> Value {

@@ -2,7 +2,7 @@
 
 mod call;
 mod logout;
-mod saml;
+pub mod saml;
 mod slo;
 
 use std::collections::HashMap;
@@ -22,6 +22,7 @@ use super::intent::Intent;
 use super::login::{Finished, Logins};
 use super::refused::Refused;
 use super::saml::Saml;
+use super::saml::parking::Parking;
 use super::session::{LiveSession, Sessions};
 use super::throttle::Throttle;
 use super::verified::Verified;
@@ -55,6 +56,8 @@ pub struct Endpoints {
     pub provisioner: Arc<Provisioner>,
     pub throttle: Throttle,
     pub csrf: Csrf,
+    /// SAML responses that wait for their browsers.
+    pub parking: Parking,
     pub keys: KeyRing,
     pub store: Arc<dyn Store>,
     pub platform: Platform,

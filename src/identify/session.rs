@@ -388,8 +388,8 @@ impl Sessions {
         }
     }
 
-    /// Writes activity in a batch, drops expired sessions from the store, and lets go of what nobody used
-    /// lately; called every few seconds.
+    /// Writes activity in a batch, tells the store what it was not told, and lets go of what nobody used lately; called
+    /// every few seconds.
     ///
     /// # Errors
     /// Where the store is away; what was not written is tried again next time.
@@ -410,14 +410,27 @@ impl Sessions {
             session.note_written(*at);
         }
         self.tell_untold().await?;
-        let now = self.platform.clock.now();
-        let swept = self.store.sweep_sessions(now, self.settings.idle_timeout).await;
+        self.let_go_of_unused(self.platform.clock.now());
+        Ok(())
+    }
+
+    /// Drops from the store what has expired by the settings that hold; whoever was replaced leaves it alone.
+    ///
+    /// # Errors
+    /// Where the store is away.
+    pub async fn sweep(&self) -> Result<(), SessionError> {
+        let swept = self.store.sweep_sessions(self.platform.clock.now(), self.settings.idle_timeout).await;
         self.note_store(&swept);
         for hash in swept? {
             self.forget(&hash, true);
         }
-        self.let_go_of_unused(now);
         Ok(())
+    }
+
+    /// Whether a session has ended here of which the store does not know yet.
+    #[must_use]
+    pub fn has_untold(&self) -> bool {
+        self.read().ended.values().any(|ended| !ended.told)
     }
 
     /// Sessions unused for ten minutes stay in the store only. One that a stream still holds is in use.

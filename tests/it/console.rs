@@ -1,6 +1,7 @@
 //! S5: administrators who sign in at the same identity provider as everybody.
 
 use http::Method;
+use narthex::demo::idp::saml::SamlBehaviour;
 use serde_json::{Value, json};
 
 use crate::support::stack::{push, table};
@@ -137,4 +138,51 @@ async fn s5_pages_of_the_application_do_nothing_with_an_administrators_session()
     let refused = form.form(&[("csrf_token", csrf)]).send().await;
     assert_eq!(refused.status, 403);
     assert_eq!(call(&stack, &browser, Method::GET, "/me", &[]).await.status, 200);
+}
+
+/// The same where the provider answers by a form, which its page's script sends.
+async fn by_saml(stack: &Stack, browser: &Browser, login: &str) -> Page {
+    let page = administers(stack, browser, login).await;
+    browser.submit(&page, page.form_with("SAMLResponse")).await
+}
+
+#[tokio::test]
+async fn s5_an_administrator_signs_in_by_saml_as_another_service_provider_than_people_do() {
+    let rule = "when = \"'platform-admins' in claims.groups\"\nrole = \"viewer\"";
+    let stack = Stack::by_saml_administered(SamlBehaviour::default(), |_| {}, Some(rule)).await;
+    stack.parties.idp.edit("ada", |person| person.groups = Some(vec!["platform-admins".to_owned()]));
+    stack.parties.idp.edit("bob", |person| person.groups = Some(vec!["engineers".to_owned()]));
+    let browser = Browser::new();
+    let home = by_saml(&stack, &browser, "ada").await;
+    assert_eq!(home.status, 200, "{:#?}", home.trail());
+    assert!(home.text().contains("viewer"), "{}", home.text());
+    assert_eq!(call(&stack, &browser, Method::GET, "/me", &[]).await.status, 200);
+    let metadata = browser.visit(&stack.admin_page("/saml/demo/metadata")).await;
+    assert!(metadata.text().contains(&stack.admin_page("/saml/demo/acs")), "{}", metadata.text());
+    assert!(!metadata.text().contains("SingleLogoutService"), "{}", metadata.text());
+
+    stack.parties.idp.end_all_sessions();
+    let other = Browser::new();
+    let page = by_saml(&stack, &other, "bob").await;
+    assert_eq!(page.status, 403, "{:#?}", page.trail());
+    assert_eq!(call(&stack, &other, Method::GET, "/me", &[]).await.status, 401);
+}
+
+#[tokio::test]
+async fn s5_what_was_said_to_the_application_s_service_provider_lets_nobody_administer() {
+    let rule = "when = \"'platform-admins' in claims.groups\"\nrole = \"administrator\"";
+    let stack = Stack::by_saml_administered(SamlBehaviour::default(), |_| {}, Some(rule)).await;
+    stack.parties.idp.edit("ada", |person| person.groups = Some(vec!["platform-admins".to_owned()]));
+    let browser = Browser::new();
+    // The application's consumer verifies a response to ada; its result is brought to the admin API's consumer.
+    let page = browser.visit(&stack.at("/echo")).await;
+    let page = page.sign_in_as(&browser, "ada").await;
+    let form = page.form_with("SAMLResponse");
+    let request = browser.request(Method::POST, form.action.as_str()).from(&page.url);
+    let answer = request.form(&form.fields).stay().send().await.location();
+    let result = answer.query_pairs().find(|(name, _)| name == "result").map(|(_, id)| id.into_owned());
+    let result = result.unwrap_or_else(|| panic!("{answer}"));
+    let page = browser.visit(&stack.admin_page(&format!("/saml/demo/acs?result={result}"))).await;
+    assert_ne!(page.status, 200);
+    assert_eq!(call(&stack, &browser, Method::GET, "/me", &[]).await.status, 401);
 }

@@ -63,6 +63,10 @@ async fn an_application_that_listens_on_every_address_is_a_hole() {
     assert_eq!((code, wrong(&findings)), (1, vec!["application port"]), "{findings:#?}");
     let (code, findings) = verify(&stack, &["--direct", &format!("127.0.0.1:{port}")]).await;
     assert_eq!((code, wrong(&findings)), (1, vec!["application port"]), "{findings:#?}");
+    let (code, findings) = verify(&stack, &["--direct", "nowhere.invalid:80", "--direct", "127.0.0.1"]).await;
+    let tried =
+        findings.iter().filter(|(item, verdict, _)| item == "application port" && verdict != "not tried");
+    assert_eq!((code, tried.count()), (0, 0), "what is no address says nothing: {findings:#?}");
     drop(open);
     let (code, findings) = verify(&stack, &["--direct", &format!("127.0.0.1:{port}")]).await;
     assert_eq!((code, wrong(&findings)), (0, vec![]), "{findings:#?}");

@@ -256,7 +256,7 @@ async fn stack(relay: &Breaking) -> Stack {
 
 /// What a first sign-in asks of the application where nothing is broken.
 async fn usual_calls() -> Vec<String> {
-    let relay = Breaking::start().await;
+    let relay = Breaking::start();
     let stack = stack(&relay).await;
     let page = stack.sign_in_at(&Browser::new(), "ada", "/echo").await;
     assert_eq!(page.status, 200, "{}", page.text());
@@ -281,7 +281,7 @@ fn is_in(stack: &Stack, browser: &Browser, page: &Page) -> bool {
 
 async fn one(log: &Log, row: &Row, often: Often, calls: &'static str, usual: &[String]) -> Ends {
     let what = format!("{:?} {often:?} {calls}", row.breaks);
-    let relay = Breaking::start().await;
+    let relay = Breaking::start();
     let (stack, browser) = (stack(&relay).await, Browser::new());
     let after = usual.iter().position(|call| call.starts_with(calls)).unwrap();
     relay.breaks(row.breaks, often, calls, after);

@@ -29,7 +29,7 @@ struct Scene {
 
 impl Scene {
     async fn begin(edit: impl FnOnce(&mut Table)) -> Self {
-        let (relay, database) = (Breaking::start().await, database().await);
+        let (relay, database) = (Breaking::start(), database().await);
         let two = Two::start(&database, |config| {
             put(config, "application.url", relay.url.as_str());
             put(config, "provisioning.time_budget", "5s");

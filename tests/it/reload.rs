@@ -157,8 +157,8 @@ impl Served {
         put(&mut config, "admin.listen", format!("127.0.0.1:{}", free_port()));
         put(&mut config, "store.url", format!("sqlite:{}", folder.path().join("narthex.db").display()));
         let tokens = format!(
-            "[[tokens]]\nname = \"test\"\nrole = \"administrator\"\ntoken.file = {:?}",
-            folder.path().join("secret/token")
+            "[[tokens]]\nname = \"test\"\nrole = \"administrator\"\ntoken.file = '{}'",
+            folder.path().join("secret/token").display()
         );
         config["admin"].as_table_mut().unwrap().insert("tokens".to_owned(), table(&tokens)["tokens"].clone());
         parties

@@ -1,16 +1,20 @@
 //! The few pages of administrators' sign-in: away to the identity provider, back, who am I, out.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::super::error::AdminError;
 use super::super::{Admin, refused_to};
 use super::{Console, actor};
+use crate::identify::endpoints::saml::METADATA_TYPE;
 use crate::identify::intent::Intent;
 use crate::identify::refused::Refused;
+use crate::identify::saml::parking::MAX_FORM as MAX_RESPONSE_FORM;
+use crate::identify::saml::{Saml, SamlError};
 use crate::identify::{Answer, Departure, Finished, LoginError, answer};
 use crate::model::{ConsoleSession, ErrorId, Identity, IdpId, ReturnTo};
 use crate::observe::audit::{Entry, Event, Plain};
@@ -43,10 +47,23 @@ pub async fn answer_page(
         ["login"] if get => visit.login().await,
         ["oidc", idp, "callback"] if get => visit.callback(idp).await,
         ["logout"] if head.method == Method::POST => visit.logout(body).await,
-        ["" | "login" | "logout"] | ["oidc", _, "callback"] => Err(AdminError::UnknownMethod),
+        ["saml", idp, "acs"] if head.method == Method::POST => visit.assertion_consumer(idp, body).await,
+        ["saml", idp, "acs"] if get => visit.saml_result(idp).await,
+        ["saml", idp, "metadata"] if get => visit.saml_metadata(idp).await,
+        ["" | "login" | "logout"] | ["oidc", _, "callback"] | ["saml", _, "acs" | "metadata"] => {
+            Err(AdminError::UnknownMethod)
+        }
         _ => return None,
     };
     Some(answered.unwrap_or_else(|error| visit.refuse(&error, None, None)))
+}
+
+/// Whether this is a provider's answer, which comes from a page of the provider's (SAML Bindings 2.0, 3.5). It goes by no
+/// cookie, so that nothing is lost by its coming from there.
+pub fn is_answer(head: &Head) -> bool {
+    let mut segments = head.uri.path().split('/').skip(1);
+    let path = (segments.next(), segments.next(), segments.next(), segments.next());
+    head.method == Method::POST && matches!(path, (Some("saml"), Some(_), Some("acs"), None))
 }
 
 impl Visit<'_> {
@@ -146,6 +163,78 @@ impl Visit<'_> {
             }
             Err(error) => Err(error),
         };
+        self.finished(finished, &idp).await
+    }
+
+    /// Takes a response and sends its browser on to [`Visit::saml_result`].
+    async fn assertion_consumer(&self, idp: &str, body: Body) -> Result<Response<Body>, AdminError> {
+        let Some((idp, saml)) = self.saml_provider(idp) else {
+            return Ok(self.login_failed(&LoginError::UnknownProvider, None).await);
+        };
+        let form = self.body(body, MAX_RESPONSE_FORM).await?;
+        match self.console.parking.take(&idp, saml, &form).await {
+            Ok(id) => Ok(see_other(&format!("/saml/{idp}/acs?result={id}"))),
+            Err(refusal) => Ok(self.login_failed(&LoginError::Saml(refusal), Some(&idp)).await),
+        }
+    }
+
+    /// Matches what [`Visit::assertion_consumer`] verified to the login that this browser began.
+    async fn saml_result(&self, idp: &str) -> Result<Response<Body>, AdminError> {
+        let Some((idp, saml)) = self.saml_provider(idp) else {
+            return Ok(self.login_failed(&LoginError::UnknownProvider, None).await);
+        };
+        let signed_in = self.console.session(&self.head.headers).await?.is_some();
+        let id = self.parameter("result").unwrap_or_default();
+        let Some(received) = self.console.parking.fetch(&idp, &id).await else {
+            // The page was loaded again, or gone back to: what it was for is done.
+            if signed_in {
+                return Ok(see_other("/"));
+            }
+            return Ok(self.login_failed(&SamlError::ResultGone.into(), Some(&idp)).await);
+        };
+        let finished = match received.state() {
+            Some(state) => {
+                let state = state.to_owned();
+                let cookie = self.console.names.login(&self.head.headers);
+                let answer = Answer::Saml(Box::new(received));
+                self.console.logins.finish(&idp, Some(&state), answer, cookie, signed_in).await
+            }
+            // Nobody is an administrator who did not come for that.
+            None => saml
+                .began_there(received)
+                .await
+                .map(|(verified, return_to)| Finished::Verified { verified, return_to })
+                .map_err(LoginError::from),
+        };
+        self.finished(finished, &idp).await
+    }
+
+    async fn saml_metadata(&self, idp: &str) -> Result<Response<Body>, AdminError> {
+        let Some((idp, saml)) = self.saml_provider(idp) else {
+            return Ok(self.login_failed(&LoginError::UnknownProvider, None).await);
+        };
+        match saml.own_metadata() {
+            Ok(metadata) => {
+                let mut response = Response::new(Body::from(metadata));
+                response.headers_mut().insert(header::CONTENT_TYPE, METADATA_TYPE);
+                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+                Ok(response)
+            }
+            Err(error) => Ok(self.login_failed(&error.into(), Some(&idp)).await),
+        }
+    }
+
+    fn saml_provider(&self, id: &str) -> Option<(IdpId, &Arc<Saml>)> {
+        let id: IdpId = id.parse().ok()?;
+        let saml = self.console.saml.get(&id)?;
+        Some((id, saml))
+    }
+
+    async fn finished(
+        &self,
+        finished: Result<Finished, LoginError>,
+        idp: &IdpId,
+    ) -> Result<Response<Body>, AdminError> {
         match finished {
             Ok(Finished::Verified { verified, return_to }) => {
                 Ok(self.admit(verified.identity(), &return_to).await)
@@ -154,7 +243,7 @@ impl Visit<'_> {
             Ok(Finished::BeginAgain { idp, return_to }) => {
                 Ok(see_other(&crate::identify::endpoints::login_path("", Some(&idp), &return_to)))
             }
-            Err(error) => Ok(self.login_failed(&error, Some(&idp)).await),
+            Err(error) => Ok(self.login_failed(&error, Some(idp)).await),
         }
     }
 
@@ -198,12 +287,16 @@ impl Visit<'_> {
     }
 
     async fn form_has_csrf(&self, body: Body, session: &ConsoleSession) -> Result<bool, AdminError> {
-        let whole = tokio::time::timeout(self.admin.body_time, to_bytes(body, MAX_FORM)).await;
-        let whole = whole.map_err(|_| AdminError::TooSlow { seconds: self.admin.body_time.as_secs() })?;
-        let whole = whole.map_err(|_| AdminError::TooLarge { limit: MAX_FORM })?;
+        let whole = self.body(body, MAX_FORM).await?;
         let mut pairs = url::form_urlencoded::parse(&whole);
         let sent = pairs.find(|(name, _)| name == "csrf_token");
         Ok(sent.is_some_and(|(_, text)| self.console.is_csrf(&text, &session.hash)))
+    }
+
+    async fn body(&self, body: Body, limit: usize) -> Result<Bytes, AdminError> {
+        let whole = tokio::time::timeout(self.admin.body_time, to_bytes(body, limit)).await;
+        let whole = whole.map_err(|_| AdminError::TooSlow { seconds: self.admin.body_time.as_secs() })?;
+        whole.map_err(|_| AdminError::TooLarge { limit })
     }
 
     async fn login_failed(&self, error: &LoginError, idp: Option<&IdpId>) -> Response<Body> {

@@ -265,7 +265,7 @@ async fn s5_a_session_lasts_no_longer_than_the_rule_that_gave_it() {
     let configured = others.settings.admin.console.clone().unwrap();
     let label = |id: &IdpId| id.to_string();
     let console = |configured| {
-        Console::new(configured, Vec::new(), label, server.store.clone(), &keys, Platform::system())
+        Console::new(configured, answering(), label, server.store.clone(), &keys, Platform::system())
     };
     let (head, _) = ada.request("GET", "/", &[], "").into_parts();
     let same = server.settings.admin.console.clone().unwrap();
@@ -488,4 +488,8 @@ async fn s5_without_rules_there_is_no_signing_in() {
         let request = Request::builder().uri(path).header("host", "localhost").body(Body::empty()).unwrap();
         assert_eq!(server.send(request).await.code(), "not_found", "{path}");
     }
+}
+
+fn answering() -> crate::admin::console::Answering {
+    crate::admin::console::Answering { protocols: Vec::new(), saml: std::collections::HashMap::new() }
 }

@@ -1,5 +1,6 @@
 //! An admin API on the store in memory, and a caller that holds each answer against the OpenAPI document.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,7 @@ use tower_service::Service;
 
 use super::console::Says;
 use super::document::check;
-use crate::admin::console::Console;
+use crate::admin::console::{Answering, Console};
 use crate::admin::live::{Live, LiveError};
 use crate::admin::{Admin, Parts, openapi};
 use crate::config::{self, Purpose, Settings};
@@ -164,7 +165,8 @@ impl Server {
             store: store.clone(),
             console: settings.admin.console.as_ref().map(|configured| {
                 let label = |id: &IdpId| id.to_string();
-                Console::new(configured, vec![Arc::new(Says)], label, store.clone(), &keys, platform.clone())
+                let answering = Answering { protocols: vec![Arc::new(Says)], saml: HashMap::new() };
+                Console::new(configured, answering, label, store.clone(), &keys, platform.clone())
             }),
             sessions,
             connector: Some(connector),

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::{Finding, Place};
 use crate::platform::Platform;
+use crate::provision::catalogue;
 
 const ITEM: &str = "identity headers";
 
@@ -35,7 +36,12 @@ pub(super) async fn headers(place: &Place<'_>, platform: &Platform) -> Vec<Findi
         return vec![Finding::not_tried(ITEM, told)];
     }
     let (mut findings, mut tried) = (Vec::new(), 0_usize);
-    for name in names(place) {
+    let names = names(place);
+    if names.is_empty() {
+        let told = "there is no [headers], [upstream_token] or connector that the application would believe";
+        return vec![Finding::not_tried(ITEM, told)];
+    }
+    for name in names {
         tried += 1;
         match sent(place, echo, &name, &forged).await {
             Ok(false) => {}
@@ -48,6 +54,14 @@ pub(super) async fn headers(place: &Place<'_>, platform: &Platform) -> Vec<Findi
             )),
             Err(finding) => return vec![finding],
         }
+    }
+    // A limit on the way, or an application that went away, lets nothing through either.
+    let still = sent(place, echo, &HeaderName::from_static("x-probe"), &control).await;
+    if findings.is_empty() && !matches!(still, Ok(true)) {
+        let told = format!(
+            "{echo} stopped to answer with the headers that it got, so what did not come back says nothing"
+        );
+        return vec![Finding::not_tried(ITEM, told)];
     }
     if findings.is_empty() {
         findings.push(Finding::fine(
@@ -85,8 +99,11 @@ fn holds(body: &[u8], value: &[u8]) -> bool {
 fn names(place: &Place<'_>) -> HashSet<HeaderName> {
     let settings = place.settings;
     let token = settings.upstream_token.as_ref().map(|token| &token.header);
-    let believed = settings.headers.iter().map(|header| &header.name).chain(token);
-    believed.flat_map(|name| spellings(name.as_str())).collect()
+    let believed = settings.headers.iter().map(|header| &header.name).chain(token).map(HeaderName::as_str);
+    let connector = settings.application.as_ref();
+    let connector = connector.and_then(|application| catalogue::features(&application.connector).ok());
+    let trusted = connector.map(|features| features.trusted_headers).unwrap_or_default();
+    believed.chain(trusted.iter().map(String::as_str)).flat_map(spellings).collect()
 }
 
 fn spellings(name: &str) -> Vec<HeaderName> {

@@ -69,6 +69,8 @@ pub struct Files {
     pub all: BTreeSet<PathBuf>,
     /// Those that nobody else may read.
     pub secret: BTreeSet<PathBuf>,
+    /// A secret is written out in the configuration.
+    pub literal: bool,
 }
 
 /// Reads the whole; `None` where something is wrong, which was reported then. With the files that it is made of beside
@@ -308,6 +310,11 @@ impl Meaning<'_> {
         let file = self.base.join(text);
         self.files.borrow_mut().all.insert(file.clone());
         file
+    }
+
+    /// The configuration itself is nobody else's business.
+    pub(super) fn has_secrets(&self) {
+        self.files.borrow_mut().literal = true;
     }
 
     /// The same for one that is nobody else's business.

@@ -34,7 +34,7 @@ pub struct Admin {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdminRule {
-    /// People of this identity provider, an OpenID provider. May be left out where there is only one.
+    /// People of this identity provider. May be left out where there is only one.
     pub idp: Option<String>,
     /// An expression over claims, subject and idp.id (docs/variables.md) that must be true: "'ops' in claims.groups".
     #[schemars(required)]

@@ -1,33 +1,21 @@
-//! The addresses that SAML providers are told: where responses arrive, and our metadata.
-//!
-//! A response comes by a cross-site POST, to which browsers add no Lax cookie. So everything that needs no browser
-//! is verified there, the outcome waits sealed under a random id, and a 303 leads to a same-origin GET, which has
-//! the login cookie: there it is matched to the login that this browser began.
+//! The addresses that SAML providers are told: where responses arrive ([`crate::identify::saml::parking`]), and our
+//! metadata.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, Response, header};
 
 use super::call::{Call, FORM};
 use super::{Endpoints, see_other};
 use crate::forward::Body;
 use crate::identify::login::Finished;
-use crate::identify::saml::binding::post::Posted;
-use crate::identify::saml::binding::{Kind, RelayState};
-use crate::identify::saml::{Received, Saml, SamlError, SamlRefusal};
+use crate::identify::saml::parking::MAX_FORM;
+use crate::identify::saml::{Saml, SamlError, SamlRefusal};
 use crate::identify::{Answer, LoginError};
-use crate::model::{IdpId, StateHash};
-use crate::platform::crypto::sha256;
+use crate::model::IdpId;
 
-/// A form with a response, at most: the gate reads 256 KiB of XML, which base64 and the form make longer.
-const MAX_FORM: usize = 512 * 1024;
 /// SAML Metadata 2.0, appendix A.
-const METADATA_TYPE: HeaderValue = HeaderValue::from_static("application/samlmetadata+xml");
-/// How long a verified response waits for its browser, which comes at once.
-const WAIT: Duration = Duration::from_mins(1);
+pub const METADATA_TYPE: HeaderValue = HeaderValue::from_static("application/samlmetadata+xml");
 
 impl Endpoints {
     /// The provider of this id, if it is one that speaks SAML.
@@ -46,27 +34,10 @@ impl Endpoints {
             Ok(read) => read,
             Err(problem) => return *problem,
         };
-        match self.take_response(&idp, saml, &form).await {
+        match self.parking.take(&idp, saml, &form).await {
             Ok(id) => see_other(&format!("{}/saml/{idp}/acs?result={id}", self.prefix)),
             Err(refusal) => self.saml_refused(&refusal, &idp, &call).await,
         }
-    }
-
-    /// Verifies what can be verified without the browser; gives the id under which it waits.
-    async fn take_response(&self, idp: &IdpId, saml: &Saml, form: &[u8]) -> Result<String, SamlRefusal> {
-        let posted = Posted::read(form).map_err(SamlError::from)?;
-        if posted.kind != Kind::Response {
-            return Err(SamlError::NotAResponse.into());
-        }
-        let relay_state = posted.relay_state.as_ref().map(RelayState::as_str);
-        let received = saml.receive(&posted.message, relay_state).await?;
-        let entropy = self.platform.entropy.as_ref();
-        let id = URL_SAFE_NO_PAD.encode(entropy.bytes::<32>().map_err(SamlError::from)?);
-        let sealed = received.seal(&self.keys, idp.as_str().as_bytes(), entropy).map_err(SamlError::from)?;
-        let until = self.platform.clock.now().after(WAIT);
-        let parked = self.store.park(&StateHash(sha256(id.as_bytes())), &sealed, until).await;
-        parked.map_err(SamlError::from)?;
-        Ok(id)
     }
 
     /// Matches what [`Endpoints::assertion_consumer`] verified to the login that this browser began.
@@ -74,7 +45,8 @@ impl Endpoints {
         let Some((idp, saml)) = self.saml_provider(idp) else {
             return self.login_failed(&LoginError::UnknownProvider, None, call).await;
         };
-        let Some(received) = self.waiting(&idp, call.parameter("result").unwrap_or_default()).await else {
+        let Some(received) = self.parking.fetch(&idp, call.parameter("result").unwrap_or_default()).await
+        else {
             // The page was loaded again, or gone back to: what it was for is done.
             if call.session.is_some() {
                 return see_other("/");
@@ -95,12 +67,6 @@ impl Endpoints {
                 .map_err(LoginError::from),
         };
         self.finished(finished, &idp, call).await
-    }
-
-    async fn waiting(&self, idp: &IdpId, id: &str) -> Option<Received> {
-        let now = self.platform.clock.now();
-        let sealed = self.store.take_parked(&StateHash(sha256(id.as_bytes())), now).await.ok()??;
-        Received::from_sealed(&self.keys, idp.as_str().as_bytes(), &sealed).ok()
     }
 
     async fn saml_refused(&self, refusal: &SamlRefusal, idp: &IdpId, call: &Call) -> Response<Body> {

@@ -19,6 +19,7 @@ pub mod keys;
 mod lexical;
 pub mod logout;
 pub mod metadata;
+pub mod parking;
 pub mod profile;
 pub mod provider;
 pub mod received;

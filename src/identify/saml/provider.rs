@@ -33,8 +33,8 @@ use crate::store::Store;
 pub struct Addresses {
     /// The assertion consumer service.
     pub acs: Url,
-    /// The single logout service.
-    pub slo: Url,
+    /// The single logout service, where there is one.
+    pub slo: Option<Url>,
 }
 
 /// A key of the configuration that cannot be used.
@@ -186,7 +186,7 @@ impl Saml {
         let settings = SpSettings {
             entity_id: idp.entity_id.clone(),
             assertion_consumer: self.addresses.acs.clone(),
-            logout: can_sign.then(|| self.addresses.slo.clone()),
+            logout: self.addresses.slo.clone().filter(|_| can_sign),
             authn_requests_signed: can_sign && idp.sign_requests.unwrap_or(asked),
             want_assertions_signed: matches!(
                 idp.require_signed,

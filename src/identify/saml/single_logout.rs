@@ -209,7 +209,8 @@ impl Saml {
             keys: &metadata.signing_keys,
             policy: policy(&self.idp),
             decryption_keys: &self.decryption_keys,
-            endpoint: &self.addresses.slo,
+            // Where no logout is offered, none is meant for this place.
+            endpoint: self.addresses.slo.as_ref().unwrap_or(&self.addresses.acs),
             now: self.platform.clock.now(),
             skew: self.idp.clock_skew,
         }

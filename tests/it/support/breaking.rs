@@ -84,7 +84,7 @@ struct Plan {
 }
 
 impl Breaking {
-    pub async fn start() -> Self {
+    pub fn start() -> Self {
         // The port stays this relay's while nobody listens on it.
         let reserved = socket();
         reserved.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();

@@ -45,6 +45,15 @@ impl Stack {
 
     /// The same with a provider that is like this from the beginning.
     pub async fn by_saml_of(behaviour: SamlBehaviour, edit: impl FnOnce(&mut Table)) -> Self {
+        Self::by_saml_administered(behaviour, edit, None).await
+    }
+
+    /// The same with a rule for administrators, who come by SAML too.
+    pub async fn by_saml_administered(
+        behaviour: SamlBehaviour,
+        edit: impl FnOnce(&mut Table),
+        rule: Option<&str>,
+    ) -> Self {
         let parties = Parties::with_idp_at("localhost").await;
         parties.idp.saml().set(behaviour);
         let metadata = parties.idp.saml().entity_id();
@@ -63,6 +72,9 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
         let stack = Self::between(parties, |config, folder| {
             std::fs::write(folder.join("saml.crt"), key.certificate_pem()).unwrap();
             config.insert("idp".to_owned(), Value::Array(vec![Value::Table(idp)]));
+            if let Some(rule) = rule {
+                push(config, "admin.rule", table(rule));
+            }
         });
         let stack = stack.await;
         let at = |name: &str| stack.at(&format!("/.narthex/saml/demo/{name}"));
@@ -72,6 +84,14 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
             slo: Some(at("slo").parse().unwrap()),
             keys: vec![key.verifying().clone()],
         });
+        if rule.is_some() {
+            stack.parties.idp.saml().register(ServiceProvider {
+                entity_id: stack.admin_page("/saml/demo/metadata"),
+                acs: stack.admin_page("/saml/demo/acs").parse().unwrap(),
+                slo: None,
+                keys: vec![key.verifying().clone()],
+            });
+        }
         stack
     }
 
@@ -272,6 +292,8 @@ fn listener() -> TcpListener {
 pub fn load(config: &Table, folder: &Path) -> Settings {
     let path = folder.join("proxy.toml");
     std::fs::write(&path, toml::to_string(config).unwrap()).unwrap();
+    // Secrets are written out in it.
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let features = |name: &str| catalogue::features(name).ok();
     match config::load(&path, Purpose::Serve, std::iter::empty(), &features) {
         Ok(loaded) => loaded.settings,
