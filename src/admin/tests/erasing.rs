@@ -157,6 +157,7 @@ async fn e6_what_only_the_members_record_leads_to_is_gone_before_the_record() {
         idp: corp(),
         subject: subject("s1"),
         label: "user1".to_owned(),
+        email: None,
         role: OLAF,
         rule: "operator of corp when true".to_owned(),
         signed_in_at: now(),
