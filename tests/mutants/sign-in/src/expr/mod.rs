@@ -5,3 +5,9 @@ pub struct Condition;
 
 #[derive(Debug, Clone)]
 pub struct Template;
+
+impl Condition {
+    pub fn source(&self) -> &str {
+        ""
+    }
+}
