@@ -338,8 +338,10 @@ async fn e6_an_erased_person_leaves_entries_that_verify_and_words_gone_otherwise
         said.into_iter().flatten().fold(one.body.clone(), |words, said| words + &said.text)
     };
     let left: String = all(&store).await.into_iter().map(words).collect();
+    // Whole words: ids are hexadecimal, and some hold these letters.
+    let words: Vec<&str> = left.split(|c: char| !c.is_ascii_alphanumeric() && c != '@' && c != '.').collect();
     for gone in ["ada", "192.0.2.1", "ada@example.com"] {
-        assert!(!left.contains(gone), "{gone}");
+        assert!(!words.contains(&gone), "{gone}");
     }
     let kept = all(&store).await.into_iter().find(|one| one.event == "account_created").unwrap();
     assert!(kept.body.contains("\"role\":\"user\""), "{}", kept.body);
