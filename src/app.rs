@@ -19,6 +19,8 @@ mod reload;
 mod scim;
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 pub use self::administration::{Beside, bootstrap, refusal, settings_in_force};
 pub use self::generation::connector;
@@ -140,7 +142,8 @@ impl App {
         let (audit, audit_writer) =
             Audit::start_announcing(store.clone(), platform.clone(), runtime, announcing.clone());
         let admin = admin_socket.local_addr().map_err(ListenError::Listener)?;
-        let process = Process { platform, store, keys, audit, announcing, admin: admin.ip(), tasks };
+        let (admin_ip, earlier) = (admin.ip(), Arc::default());
+        let process = Process { platform, store, keys, audit, announcing, admin: admin_ip, tasks, earlier };
         opened.listen(&process.tasks);
 
         let (fixed, workers) = (Fixed::of(&settings), settings.server.workers);
@@ -196,6 +199,12 @@ impl App {
     #[must_use]
     pub fn admin_addr(&self) -> SocketAddr {
         self.admin.local_addr()
+    }
+
+    /// How many earlier configurations serve something yet: a stream, a request that has not ended.
+    #[must_use]
+    pub fn earlier_in_use(&self) -> usize {
+        self.process.earlier.load(Ordering::Relaxed)
     }
 
     /// Ends what has expired now, instead of within a quarter of a second: for whoever turns the clock.

@@ -168,6 +168,7 @@ async fn direct(settings: &Settings, tries: &Tries) -> Vec<Finding> {
         let address = SocketAddr::new(ip, port);
         findings.push(match timeout(CONNECT, TcpStream::connect(address)).await {
             Ok(Ok(_)) => open_to_all(&address.to_string()),
+            Ok(Err(error)) if !is_closed(&error) => Finding::not_tried(ITEM, format!("{address}: {error}")),
             Ok(Err(_)) | Err(_) => {
                 Finding::fine(ITEM, format!("{address} is closed; the application listens on loopback"))
             }
@@ -228,7 +229,7 @@ fn open_to_all(address: &str) -> Finding {
     Finding::wrong("application port", told)
 }
 
-/// At the public URL narthex answers, and nobody gets in without signing in.
+/// At the public URL narthex answers, and not something else.
 async fn public_url(place: &Place<'_>) -> Finding {
     const ITEM: &str = "public URL";
     let prefix = &place.settings.server.prefix;
@@ -306,6 +307,7 @@ fn compared(name: &str, answer: &Answer, now: i64) -> Finding {
             format!("{name}: its clock and this machine's are {} s apart; set them by NTP", apart.abs());
         return Finding::wrong(ITEM, told);
     }
+    // It tells whole seconds.
     Finding::fine(ITEM, format!("{name}: {} s apart at most", apart.abs() + 1))
 }
 

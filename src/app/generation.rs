@@ -5,6 +5,7 @@
 //! would be; then it takes over, and this one ends what it has begun.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use crate::identify::throttle::Throttle;
 use crate::listen::accept::Manners;
 use crate::listen::tls::server_config;
 use crate::observe::audit::{Audit, Entry, Event, Plain};
+use crate::observe::metrics;
 use crate::observe::notify::Announcing;
 use crate::pipeline::Core;
 use crate::platform::{KeyRing, Outbound, Platform, Tasks};
@@ -52,6 +54,8 @@ pub(super) struct Process {
     pub admin: IpAddr,
     /// What goes on for as long as the process does.
     pub tasks: Tasks,
+    /// Generations that were replaced and in which something goes on yet.
+    pub earlier: Arc<AtomicUsize>,
 }
 
 /// See the module.
@@ -198,7 +202,8 @@ impl Generation {
     pub(super) fn retire(self, replaced: Vec<Weak<Core>>, process: &Process) {
         /// How often it is looked whether the last stream has ended.
         const LOOK: Duration = Duration::from_secs(1);
-        let stopping = process.tasks.stopping().clone();
+        let (stopping, earlier) = (process.tasks.stopping().clone(), process.earlier.clone());
+        metrics::earlier_configurations(earlier.fetch_add(1, Ordering::Relaxed) + 1);
         process.tasks.spawn(async move {
             self.tasks.finish().await;
             let answers = || replaced.iter().any(|core| core.strong_count() > 0);
@@ -208,6 +213,7 @@ impl Generation {
                 }
             }
             self.end_watch().await;
+            metrics::earlier_configurations(earlier.fetch_sub(1, Ordering::Relaxed) - 1);
         });
     }
 

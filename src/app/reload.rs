@@ -120,9 +120,11 @@ impl App {
             Err(error) => {
                 let problems = error.problems();
                 // Without what it is that is wrong: this listener tells everybody.
+                let counted =
+                    if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") };
                 self.probes.set_refused(Some(format!(
-                    "the configuration was changed at {} and cannot be used ({problems} problems, see the log); the one \
-                     from before holds",
+                    "the configuration was changed at {} and cannot be used ({counted}, see the log); the one from \
+                     before holds",
                     self.process.platform.clock.now()
                 )));
                 tracing::error!(

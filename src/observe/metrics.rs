@@ -30,6 +30,7 @@ const SESSIONS: &str = "narthex_sessions_in_memory";
 const STORE_AWAY: &str = "narthex_store_away";
 const RELOADS: &str = "narthex_configuration_reloads_total";
 const REFUSED: &str = "narthex_configuration_refused";
+const EARLIER: &str = "narthex_configurations_earlier";
 const AUDIT_ENTRIES: &str = "narthex_audit_entries_total";
 const AUDIT_LOST: &str = "narthex_audit_lost_total";
 const AUDIT_WAITING: &str = "narthex_audit_waiting";
@@ -123,6 +124,12 @@ pub const METRICS: &[Metric] = &[
         meaning: "1 while the configuration in the files cannot be used and an earlier one holds, else 0.",
     },
     Metric {
+        name: EARLIER,
+        kind: Kind::Gauge,
+        labels: "",
+        meaning: "Earlier configurations under which something goes on yet: a stream, or a request that has not ended.",
+    },
+    Metric {
         name: AUDIT_ENTRIES,
         kind: Kind::Counter,
         labels: "event",
@@ -180,6 +187,11 @@ pub fn reload(taken_up: bool) {
     let outcome = if taken_up { "taken_up" } else { "refused" };
     metrics::counter!(RELOADS, "outcome" => outcome).increment(1);
     metrics::gauge!(REFUSED).set(if taken_up { 0.0 } else { 1.0 });
+}
+
+/// How many configurations that were replaced serve something yet.
+pub fn earlier_configurations(number: usize) {
+    metrics::gauge!(EARLIER).set(f64::from(u32::try_from(number).unwrap_or(u32::MAX)));
 }
 
 /// The application did not answer.

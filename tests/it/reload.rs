@@ -15,6 +15,7 @@ use toml::Table;
 
 use crate::support::party::{client, free_port};
 use crate::support::raw::Raw;
+use crate::support::recorder::Recorder;
 use crate::support::stack::{ADMIN_TOKEN, put, table, usual};
 use crate::support::{Browser, Parties, Stack};
 
@@ -87,8 +88,8 @@ async fn streams_go_on_over_a_reload_and_end_with_their_session() {
         tunnel.send("still there?").await;
         assert_eq!(tunnel.bytes().await, b"still there?", "after {round} reloads");
     }
-    // Everything that was replaced has had the time to end, but for what still streams.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    // Everything that was replaced ends, but for what still streams.
+    stack.earlier_in_use(1).await;
     tunnel.send("and now?").await;
     assert_eq!(tunnel.bytes().await, b"and now?");
     let page = browser.visit(&stack.at("/.narthex/logout")).await;
@@ -96,6 +97,46 @@ async fn streams_go_on_over_a_reload_and_end_with_their_session() {
     let ended = Instant::now();
     while !tunnel.is_closed().await {}
     assert!(ended.elapsed() < Duration::from_secs(2), "{:?}", ended.elapsed());
+    stack.earlier_in_use(0).await;
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_refused_has_had_no_effect_before() {
+    let mut stack = Stack::with(|config| {
+        put(config, "store.durable", true);
+        put(config, "provisioning.delete_at_session_end", true);
+    })
+    .await;
+    let browser = Browser::new();
+    stack.sign_in(&browser, "ada").await;
+    stack.parties.app.set_down(true);
+    let page = browser.visit(&stack.at("/.narthex/logout")).await;
+    browser.submit(&page, page.form_with("csrf_token")).await;
+    // A deletion waits, and the file now names another application, and a certificate that is not its key's.
+    let another = Recorder::of(stack.parties.app.url()).await;
+    bad_certificate(&stack);
+    for _ in 0..5 {
+        stack.parties.clock.turn(Duration::from_hours(2));
+        let refused = stack.reload(|config| {
+            put(config, "application.url", another.url.as_str());
+            mismatched(config);
+        });
+        assert!(matches!(refused.await, Err(ReloadError::Start(_))));
+    }
+    assert_eq!(another.writes(), Vec::<String>::new(), "no job went there");
+}
+
+/// A certificate, and the key of another.
+fn bad_certificate(stack: &Stack) {
+    let [one, another] =
+        [(), ()].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+    stack.file("one.crt", &one.cert.pem());
+    write_private(&stack.beside("another.key"), &another.signing_key.serialize_pem());
+}
+
+fn mismatched(config: &mut Table) {
+    put(config, "server.tls.certificate", "one.crt");
+    put(config, "server.tls.key", "another.key");
 }
 
 #[tokio::test]
@@ -103,13 +144,9 @@ async fn a_configuration_that_cannot_be_followed_changes_nothing_and_is_told() {
     let (mut stack, browser) = (Stack::start().await, Browser::new());
     stack.sign_in(&browser, "ada").await;
     let ready = async |stack: &Stack| client().get(stack.health_at("/readyz")).send().await.unwrap();
-    let [one, another] =
-        [(), ()].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
-    stack.file("one.crt", &one.cert.pem());
-    write_private(&stack.beside("another.key"), &another.signing_key.serialize_pem());
+    bad_certificate(&stack);
     let certificates = |config: &mut Table| {
-        put(config, "server.tls.certificate", "one.crt");
-        put(config, "server.tls.key", "another.key");
+        mismatched(config);
         put_routes(config, "path = \"/echo\"\naccess = \"deny\"");
     };
     let refused = stack.reload(certificates).await.unwrap_err();
@@ -123,7 +160,8 @@ async fn a_configuration_that_cannot_be_followed_changes_nothing_and_is_told() {
     assert_eq!(answer.status(), 200, "who can serve is ready");
     let text = answer.text().await.unwrap();
     assert!(
-        text.starts_with("ready, but the configuration was changed at ") && text.contains("1 problems"),
+        text.starts_with("ready, but the configuration was changed at ")
+            && text.contains("(1 problem, see the log)"),
         "{text}"
     );
     let metrics = client().get(stack.health_at("/metrics")).send().await.unwrap().text().await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 use narthex::app::{App, ReloadError, Sockets};
 use narthex::config::{self, Purpose, Settings};
@@ -227,6 +228,17 @@ signing_keys = [{{ key = """{}""", certificate = "saml.crt" }}]
             self.config = config;
         }
         outcome
+    }
+
+    /// Waits until so many earlier configurations serve something yet.
+    pub async fn earlier_in_use(&self, number: usize) {
+        let looking = async {
+            let mut look = tokio::time::interval(Duration::from_millis(20));
+            while self.app.as_ref().unwrap().earlier_in_use() != number {
+                look.tick().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), looking).await.unwrap();
     }
 
     pub async fn stop(&mut self) {
