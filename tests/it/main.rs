@@ -33,5 +33,6 @@ mod replicas;
 mod saml;
 mod saml_login;
 mod sessions;
+mod sqlite_file;
 mod support;
 mod transport;
