@@ -26,6 +26,7 @@ mod login;
 mod main_job;
 mod members;
 mod parties;
+mod postgres;
 mod provisioning;
 mod rehearsal;
 mod reload;
