@@ -2,6 +2,7 @@
 
 mod administration;
 pub mod audit;
+pub mod backup;
 mod cases;
 mod changes;
 mod cores;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod case;
 mod check;
 mod connector;
@@ -62,6 +63,13 @@ enum Command {
         file: ConfigFile,
         #[command(flatten)]
         audit: audit::AuditArgs,
+    },
+    /// Write the store as it is now to a file, while narthex serves (SQLite)
+    Backup {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        backup: backup::BackupArgs,
     },
     /// Print the JSON Schema of proxy.toml
     Schema,
@@ -169,6 +177,7 @@ pub fn run() -> ExitCode {
         },
         Command::Explain { file, explain } => explain::run(&file.config, explain),
         Command::Audit { file, audit } => audit::run(&file.config, audit),
+        Command::Backup { file, backup } => backup::run(&file.config, backup),
         Command::Schema => schema::run(),
         Command::Connector { file, connector } => connector::run_with(&file.config, &connector),
         Command::Session { file, session } => session::run(&file.config, session),

@@ -76,8 +76,22 @@ fn key_ring(text: &str, source_name: impl Fn() -> String) -> Result<KeyRing, Key
     Ok(KeyRing::new(key.as_bytes()))
 }
 
+/// The text of the file at `path`, for a copy of it.
+pub fn text(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
+    let text = read_text(path)?.ok_or_else(|| KeyFileError::Unreadable {
+        path: path.to_owned(),
+        reason: "there is none, no narthex has served with it yet".to_owned(),
+    })?;
+    key_ring(&text, || path.display().to_string())?;
+    Ok(text)
+}
+
 /// `None` where there is no such file.
 fn read(path: &Path) -> Result<Option<KeyRing>, KeyFileError> {
+    read_text(path)?.map(|text| key_ring(&text, || path.display().to_string())).transpose()
+}
+
+fn read_text(path: &Path) -> Result<Option<Zeroizing<String>>, KeyFileError> {
     let unreadable =
         |error: std::io::Error| KeyFileError::Unreadable { path: path.to_owned(), reason: error.to_string() };
     let file = match File::open(path) {
@@ -95,7 +109,7 @@ fn read(path: &Path) -> Result<Option<KeyRing>, KeyFileError> {
     if u64::try_from(read).unwrap_or(u64::MAX) > MAX_BYTES {
         return Err(KeyFileError::TooLong { path: path.to_owned() });
     }
-    key_ring(&text, || path.display().to_string()).map(Some)
+    Ok(Some(text))
 }
 
 /// Puts a whole key at `path`, or leaves what another process put there meanwhile (`false`).

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -137,12 +137,17 @@ impl Replica {
 
     /// `narthex` with these arguments and this configuration, while it runs: exit code, standard output and error.
     pub(crate) async fn program(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = self.output(arguments).await;
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    /// The same, where standard output is no text.
+    pub(crate) async fn output(&self, arguments: &[&str]) -> Output {
         let mut program = Command::new(env!("CARGO_BIN_EXE_narthex"));
         program.args(arguments).arg("--config").arg(self.folder.path().join("proxy.toml"));
         // The provider and the application are in this process.
-        let output = tokio::task::spawn_blocking(move || program.output().unwrap()).await.unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+        tokio::task::spawn_blocking(move || program.output().unwrap()).await.unwrap()
     }
 
     pub(crate) fn pid(&self) -> u32 {

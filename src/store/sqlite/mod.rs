@@ -13,6 +13,7 @@
 //! themselves stand in `store/sql/`.
 
 mod alone;
+mod backup;
 mod dialect;
 mod open;
 #[cfg(test)]
@@ -59,7 +60,8 @@ use std::path::PathBuf;
 use sqlx::SqlSafeStr;
 use sqlx::sqlite::{Sqlite as Driver, SqlitePool};
 
-pub use self::alone::Alone;
+pub use self::alone::{Alone, beside};
+pub use self::backup::Copied;
 use super::StoreError;
 use super::columns::{hash, sql};
 use crate::model::login::MAX_IN_FLIGHT;

@@ -14,12 +14,13 @@ use super::{Alone, MAX_IN_FLIGHT, Sqlite, primary_code};
 use crate::store::StoreError;
 
 /// How long a write waits for another process, e.g. `sqlite3` or a backup at the same file.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// How long an act waits for its turn in this process.
 const TURN: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 /// "nrtx": says in the file's header whose it is.
-const APPLICATION_ID: i64 = 0x6e72_7478;
+pub(super) const APPLICATION_ID: i64 = 0x6e72_7478;
+pub(super) const FOREIGN: &str = "it is the database of another program; name a file of narthex's own";
 const MIGRATIONS: [(i64, &str, &str); 16] = [
     (1, "first", include_str!("../migrations/sqlite/0001_first.sql")),
     (2, "saml", include_str!("../migrations/sqlite/0002_saml.sql")),
@@ -125,7 +126,7 @@ impl Sqlite {
     }
 }
 
-fn cannot_open(path: &Path) -> impl Fn(String) -> StoreError + '_ {
+pub(super) fn cannot_open(path: &Path) -> impl Fn(String) -> StoreError + '_ {
     move |reason| StoreError::CannotOpen { url: format!("sqlite:{}", path.display()), reason }
 }
 
@@ -200,7 +201,7 @@ impl Refusal {
         match self {
             Self::Failed(error) | Self::Migration(MigrateError::Execute(error)) => remedy(path, error),
             Self::Migration(error) => format!("its tables could not be brought up to date: {error}"),
-            Self::Foreign => "it is the database of another program; name a file of narthex's own".to_owned(),
+            Self::Foreign => FOREIGN.to_owned(),
             Self::Newer(version) => format!(
                 "its tables are of version {version}, this narthex knows them up to {known}: a newer narthex \
                  wrote it; run that one, or restore the file from before the update"
@@ -239,7 +240,7 @@ async fn prepare(connection: &mut SqliteConnection) -> Result<(), Refusal> {
 }
 
 /// What happened and what helps (<https://sqlite.org/rescode.html>).
-fn remedy(path: &Path, error: &sqlx::Error) -> String {
+pub(super) fn remedy(path: &Path, error: &sqlx::Error) -> String {
     let path = path.display();
     match primary_code(error) {
         Some(5 | 6) => format!("another process holds it: {error}; end that one first"),
