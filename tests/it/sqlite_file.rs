@@ -298,12 +298,13 @@ async fn a_copy_replaces_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (path, copy) = (folder.path().join("narthex.db"), folder.path().join("copy.db"));
     Sqlite::open(&path).await.unwrap().close().await;
-    fs::write(&copy, "the backup of last week").unwrap();
+    fs::copy(&path, &copy).unwrap();
+    let last_week = fs::read(&copy).unwrap();
     match Sqlite::copy(&path, &copy).await {
         Err(StoreError::Unavailable { reason, .. }) => {
-            assert!(reason.contains("already exists"), "{reason}")
+            assert!(reason.contains("already exists"), "{reason}");
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(fs::read_to_string(&copy).unwrap(), "the backup of last week");
+    assert_eq!(fs::read(&copy).unwrap(), last_week);
 }
