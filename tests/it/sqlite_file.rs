@@ -176,17 +176,17 @@ async fn another_narthex_starts_from_a_backup_that_was_made_while_people_signed_
     assert_eq!(first.output(&["backup", "--key", "-"]).await.stdout, made);
 
     // Nothing is left beside either; and what came later is in neither.
-    let names = |folder: &Path| {
-        let mut names: Vec<_> = fs::read_dir(folder)
+    let inside = |folder: &Path| {
+        let mut all: Vec<_> = fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        names.sort();
-        names
+        all.sort();
+        all
     };
-    assert_eq!(names(elsewhere.path()), ["backup.db", "backup.key"]);
+    assert_eq!(inside(elsewhere.path()), ["backup.db", "backup.key"]);
     let own = ["narthex.db", "narthex.db-shm", "narthex.db-wal", "narthex.db.key", "narthex.db.lock"];
-    assert_eq!(names(place.folder.path()), own);
+    assert_eq!(inside(place.folder.path()), own);
     let late = first.browser(&Browser::new());
     place.sign_in(&late).await;
     assert_eq!((place.status(&browser).await, place.status(&late).await), (200, 200));
