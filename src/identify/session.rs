@@ -478,3 +478,6 @@ impl Sessions {
         self.read().live.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -179,7 +179,7 @@ def case(file):
         kinds = sorted(one["kind"] for one in objects)
         expect(kinds == sorted(wanted.split()), f"{kubernetes}: there are {' '.join(kinds)}")
         for one in objects:
-            expect(one["metadata"].get("namespace", "apps") in ("apps", "monitoring"), f"{one['kind']} is in no namespace of the release")
+            expect(one["metadata"].get("namespace", "apps") in ("apps", "monitoring", "git"), f"{one['kind']} is in no namespace of the release")
         conforms(rendered, len(objects), kubernetes)
     valid(objects)
     for one, pod in pod_specs(objects):

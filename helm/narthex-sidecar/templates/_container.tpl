@@ -96,11 +96,11 @@
 - name: NARTHEX__SCIM__LISTEN
   value: {{ printf "%s:%d" $v.listenAddress (int $v.ports.scim) | quote }}
 {{- end }}
-{{- if and $v.configToml (not (regexMatch "(?m)^\\s*(\\[\\s*settings\\s*\\]|settings\\s*[.=])" $v.configToml)) }}
+{{- if and $v.configToml (not (dig "settings" "source" "" ($v.configToml | fromToml))) }}
 - name: NARTHEX__SETTINGS__SOURCE
   value: file
 {{- end }}
-{{- if and $v.configToml (not (regexMatch "(?m)^\\s*(\\[\\s*store\\s*\\]|store\\s*[.=])" $v.configToml)) }}
+{{- if and $v.configToml (not (dig "store" "url" "" ($v.configToml | fromToml))) }}
 - name: NARTHEX__STORE__URL
   value: sqlite:/var/lib/narthex/narthex.db
 {{- end }}
@@ -204,7 +204,12 @@ configuration; with "reload" it is what docs/reload.md says is done once when th
 checksum/narthex-config: {{ printf "%s%s" (include "narthex-sidecar.proxyToml" .) (toRawJson .values.configFiles) | sha256sum }}
 {{- else if .values.config -}}
 {{- $config := include "narthex-sidecar.settings" . | fromJson -}}
-{{- $once := dict "store" $config.store "log" $config.log "keys" (get $config "keys") "workers" (get $config.server "workers") "scim" (hasKey $config "scim") -}}
+{{- $once := dict "store" $config.store "log" $config.log "keys" (get $config "keys") "workers" (get $config.server "workers") "scim" (dig "provisioning" "mode" "" $config | eq "scim") -}}
+{{- $listen := dict -}}
+{{- range $section := list "server" "health" "admin" "scim" -}}
+{{- $_ := set $listen $section (get (get $config $section | default dict) "listen") -}}
+{{- end -}}
+{{- $_ := set $once "listen" $listen -}}
 checksum/narthex-start: {{ toRawJson $once | sha256sum }}
 {{- end -}}
 {{- end -}}

@@ -13,7 +13,7 @@
 
 {{- define "narthex-sidecar.metadata" -}}
 name: {{ .name }}{{ .suffix }}
-namespace: {{ .root.Release.Namespace }}
+namespace: {{ .namespace | default .root.Release.Namespace }}
 labels:
   {{- toYaml (merge dict (.extraLabels | default dict) .labels) | nindent 2 }}
 {{- with .annotations }}

@@ -29,10 +29,13 @@ pub struct Admits {
 impl Admits {
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
-        Self {
-            idps: settings.idps.iter().map(|idp| idp.id().clone()).collect(),
-            max_lifetime: settings.session.max_lifetime,
-        }
+        Self::new(settings.idps.iter().map(|idp| idp.id().clone()), settings.session.max_lifetime)
+    }
+
+    /// Sessions of these, for so long.
+    #[must_use]
+    pub fn new(idps: impl IntoIterator<Item = IdpId>, max_lifetime: Duration) -> Self {
+        Self { idps: idps.into_iter().collect(), max_lifetime }
     }
 
     /// By when a session of `idp` ends at the latest that would last until `expires_at`; `None`: it is none.
