@@ -138,7 +138,7 @@ impl App {
             SealKey::Given(key) => keyfile::given(key)?,
             SealKey::FileOrMake(path) => keyfile::file_or_make(path, platform.entropy.as_ref())?,
         };
-        let opened = OpenStore::open(&settings).await?;
+        let opened = OpenStore::open_to_serve(&settings).await?;
         let store = opened.store();
         let announcing = Announcing::default();
         let runtime = tokio::runtime::Handle::current();

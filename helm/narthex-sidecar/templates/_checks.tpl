@@ -13,6 +13,9 @@
 {{- if and $v.existingConfigMap $v.configFiles -}}
 {{- fail "narthex: `configFiles` belong into the ConfigMap that `existingConfigMap` names" -}}
 {{- end -}}
+{{- if and $v.existingConfigMap $v.tests.enabled $v.tests.verify -}}
+{{- fail "narthex: tests.verify writes a configuration of its own beside yours, which it cannot do with existingConfigMap: give `config` or `configToml`, or set tests.verify to false" -}}
+{{- end -}}
 {{- range $section, $port := dict "server" "proxy" "health" "health" "admin" "admin" "scim" "scim" -}}
 {{- if dig $section "listen" "" ($v.config | default dict) -}}
 {{- fail (printf "narthex: leave config.%s.listen out: the port is `ports.%s`, the address `listenAddress`" $section $port) -}}

@@ -35,6 +35,8 @@ How to go on
   Is the configuration right, are the secrets there?
     helm test --namespace {{ $space }} {{ .root.Release.Name }}
     kubectl --namespace {{ $space }} exec {{ .workload }} --container narthex -- /narthex check
+  Is there a way past narthex? (from another pod: docs/verify-deployment.md)
+    kubectl --namespace {{ $space }} exec {{ .workload }} --container narthex -- /narthex verify-deployment
   Does the application's admin API do what it should? (makes an account and removes it)
     kubectl --namespace {{ $space }} exec {{ .workload }} --container narthex -- /narthex connector test
   The first administrator

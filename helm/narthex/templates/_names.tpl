@@ -43,3 +43,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- regexReplaceAll "^[a-z0-9]+://([^/@]*@)?([^/:?#]*).*$" $url "${2}" | trimSuffix "." -}}
 {{- end -}}
 {{- end -}}
+
+{{- define "narthex.upstreamPort" -}}
+{{- $url := dig "upstream" "url" "" (.Values.config | default (.Values.configToml | fromToml)) | lower -}}
+{{- regexFind "^[a-z0-9]+://[^/?#]*:[0-9]+" $url | regexFind "[0-9]+$" | default (ternary "443" "80" (hasPrefix "https:" $url)) -}}
+{{- end -}}
