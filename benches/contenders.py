@@ -252,18 +252,19 @@ class Narthex(Contender):
     def __init__(self, binary: Path, *arguments):
         super().__init__(*arguments)
         self._binary = binary
-        plain = self.values | {"SCHEME": "http", "TLS": "", "HEALTH": self.port + 2}
+        plain = self.values | {"SCHEME": "http", "TLS": "", "HEALTH": self.port + 2, "ADMIN": self.port + 4}
         conf = fill(HERE / "conf/narthex.toml", self.folder / "narthex.toml", plain)
         self._server = Server(self.name, [binary, "serve", "--config", conf], self.folder)
         tls_folder = self.folder / "tls"
         tls_folder.mkdir()
         files = f'tls = {{ certificate = "{self.values["CERTIFICATE"]}", key = "{self.values["KEY"]}" }}'
-        over_tls = {"SCHEME": "https", "TLS": files, "HEALTH": self.port + 3, "DIR": tls_folder, "PORT": self.tls_port}
+        ports = {"PORT": self.tls_port, "HEALTH": self.port + 3, "ADMIN": self.port + 5}
+        over_tls = {"SCHEME": "https", "TLS": files, "DIR": tls_folder} | ports
         conf = fill(HERE / "conf/narthex.toml", tls_folder / "narthex.toml", self.values | over_tls)
         self._tls_server = Server(f"{self.name}-tls", [binary, "serve", "--config", conf], tls_folder)
 
     def ports(self) -> list[int]:
-        return [self.port + number for number in range(4)]
+        return [self.port + number for number in range(6)]
 
     def version(self) -> str:
         text = subprocess.run([self._binary, "--version"], capture_output=True, text=True, check=True).stdout

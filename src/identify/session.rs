@@ -479,3 +479,6 @@ impl Sessions {
         self.read().live.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

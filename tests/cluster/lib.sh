@@ -71,3 +71,24 @@ import json, sys
 pods = [pod for pod in json.load(sys.stdin)["items"] if "deletionTimestamp" not in pod["metadata"]]
 print(pods[0]["metadata"]["name"])'
 }
+
+# What narthex verify-deployment told, one JSON object per line in $work/findings; its code in $verify_code.
+verified() {
+    local items=$1
+    python3 - "$work/findings" "$items" "$verify_code" <<'PY' || { cat "$work/findings" && return 1; }
+import json, sys
+findings = [json.loads(line) for line in open(sys.argv[1]) if line.startswith("{")]
+wrong = sorted({one["item"] for one in findings if one["verdict"] == "wrong"})
+expected = sorted(filter(None, sys.argv[2].split(",")))
+print("wrong:", wrong, "expected:", expected, "code:", sys.argv[3])
+sys.exit(0 if findings and wrong == expected and sys.argv[3] == str(int(bool(expected))) else 1)
+PY
+}
+# verified_in POD ITEMS ARGUMENT...: asked there, just these items (with commas between) are wrong.
+verified_in() {
+    local where=$1 items=$2
+    shift 2
+    verify_code=0
+    k exec "$where" -c narthex -- /narthex verify-deployment --json "$@" >"$work/findings" 2>&1 || verify_code=$?
+    verified "$items"
+}

@@ -70,6 +70,20 @@ is 'the application itself cannot be reached from another pod' asks 'a["port"] =
 is 'nor can the admin API' asks 'a["port"] == "refused"' port "$address" 9091
 is 'while narthex can' asks 'a["port"] == "open"' port "$address" 8080
 
+# --- what verify-deployment says there
+
+verified_here() { pod=$(pod_of reader) && verified_in "$pod" "$@"; }
+replaced() { installed "$@" && within 60 old_gone; }
+old_gone() { [ "$(k get pods -l app=reader --no-headers | wc -l)" -eq 1 ]; }
+is 'verify-deployment finds nothing wrong in the sidecar' verified_here ''
+is 'with an application that listens on all addresses …' replaced --set listen=0.0.0.0
+is '… it tells that' verified_here 'application port'
+is 'with a Secret that everybody in the pod may read …' replaced --set narthex.secretFileMode=292
+is '… it tells that, too' verified_here 'secret files'
+is 'and nothing is wrong any more with neither' replaced
+is '… as it says' verified_here ''
+address=$(of_pod "$pod" .status.podIP)
+
 # --- the end of a pod
 
 # A finalizer keeps the pod's last state to be looked at.
@@ -95,7 +109,6 @@ is 'who was signed in still is, with the next pod' within 30 asks 'a["status"] =
 meanwhile load load "$reader/settings" /tmp/ada 0
 restarted() { k rollout restart deployment/reader >/dev/null && k rollout status deployment/reader --timeout=180s >/dev/null; }
 is 'its rolling restart under load …' restarted
-old_gone() { [ "$(k get pods -l app=reader --no-headers | wc -l)" -eq 1 ]; }
 within 60 old_gone || true
 done_with load
 is "… fails no request ($(python3 -c 'import json, sys; a = json.load(open(sys.argv[1])); print(a.get("answered"), "answered")' "$work/answer" 2>/dev/null))" so 'a["failures"] == 0 and a["answered"] > 50'

@@ -26,6 +26,8 @@ config:
   store: { url: "postgres://postgres@postgres:5432/front?sslmode=disable" }
   keys: { seal: { file: /etc/narthex/secrets/seal_key } }
   headers: { X-Remote-User: "{{ claims.preferred_username }}" }
+  # What arrived, for everybody.
+  route: [{ path: /arrived, access: public }]
   provisioning: { unprovisioned: forward }
 YAML
 
@@ -35,6 +37,10 @@ is 'standalone with two replicas on PostgreSQL starts, by the application chart'
 [ -n "$(k get pods -l app=front --no-headers 2>/dev/null)" ] || { k get all && return 0; }
 is 'a login works through the Service' asks \
     'a["status"] == 200 and __import__("json").loads(a["body"])["headers"].get("x-remote-user") == "ada"' sign-in "$front/" ada /tmp/front
+
+is 'verify-deployment finds nothing wrong in a pod of it' verified_in "$(pod_of front)" '' --echo /arrived
+is 'and tells which headers arrive where narthex is left out' verified_in "$(pod_of front)" 'identity headers,public URL' \
+    --echo /arrived --through "http://application.$space.svc"
 
 meanwhile load load "$front/slow,$front/" /tmp/front 2
 rolled() { k rollout restart deployment/front >/dev/null && k rollout status deployment/front --timeout=180s >/dev/null; }
@@ -46,7 +52,7 @@ is "… fails no request ($(python3 -c 'import json, sys; a = json.load(open(sys
 
 is 'helm test' release test front --timeout 120s
 is 'helm upgrade, with another configuration' release upgrade front helm/narthex --values "$work/front.yaml" \
-    --set-json 'config.route=[{"path":"/open","access":"public"}]' --wait --timeout 180s
+    --set-json 'config.route=[{"path":"/open","access":"public"},{"path":"/arrived","access":"public"}]' --wait --timeout 180s
 is 'after which it holds' within 30 asks 'a["status"] == 200' get "$front/open"
 is 'helm rollback' release rollback front 1 --wait --timeout 180s
 is 'after which the former holds' within 30 asks 'a["status"] in (302, 303)' get "$front/open"
@@ -60,17 +66,30 @@ from_outside() {
     shift
     stranger "$@" && so "$expression"
 }
+# verified_from_outside MODE ITEMS: asked in a pod that no policy lets through, with the Secret's files in this mode.
+verified_from_outside() {
+    k delete pod verify --ignore-not-found >/dev/null
+    sed "s/@MODE@/$1/; s/@DIRECT@/$upstream:3000/" "$here/verify.yaml" | k apply -f - >/dev/null
+    ended() { [ -n "$(of_pod verify '.status.containerStatuses[0].state.terminated.finishedAt')" ]; }
+    within 60 ended || { k describe pod verify && return 1; }
+    verify_code=$(of_pod verify '.status.containerStatuses[0].state.terminated.exitCode')
+    k logs verify >"$work/findings"
+    verified "$2"
+}
 one=$(pod_of front)
 one=$(of_pod "$one" .status.podIP)
 upstream=$(of_pod application .status.podIP)
 if [ -n "${NARTHEX_CLUSTER_POLICY:-}" ]; then
     if [ "$NARTHEX_CLUSTER_POLICY" != enforced ]; then
         is 'without anybody who enforces policies the application is open' from_outside 'a["port"] == "open"' port "$upstream" 3000
+        is 'which verify-deployment tells from another pod' verified_from_outside 0440 'application port'
         eval "exec $NARTHEX_CLUSTER_POLICY" >"$work/policy" 2>&1 &
         policy=$!
     fi
     is 'another pod does not reach the application past narthex' within 30 from_outside 'a["port"] == "silent"' port "$upstream" 3000
     is 'nor the health listener' within 30 from_outside 'a["port"] == "silent"' port "$one" 9090
+    is 'verify-deployment finds nothing wrong any more' verified_from_outside 0440 ''
+    is 'but a Secret that everybody in its pod may read' verified_from_outside 0444 'secret files'
     is 'but narthex' from_outside 'a["port"] == "open"' port "$one" 8080
     is 'and through it the application' asks 'a["status"] == 200' get "$front/" /tmp/front
 else

@@ -31,7 +31,7 @@ NARTHEX = Path(sys.argv[1]).resolve()
 CUSTOM = {"HTTPRoute", "PodMonitor", "PrometheusRule", "ServiceMonitor"}
 # What narthex may complain of here: its files are not there, and plain HTTP on the pod's address is meant.
 EXPECTED = re.compile(
-    r"there is no file /etc/narthex/(secrets|ca|tls)/|there is no file /run/secrets/|: /etc/narthex/(secrets|ca|tls)/\S+ cannot be read: No such file"
+    r"there is no folder /var/lib/narthex|there is no file /etc/narthex/(secrets|ca|tls)/|there is no file /run/secrets/|: /etc/narthex/(secrets|ca|tls)/\S+ cannot be read: No such file"
     r"|the admin API can be reached from elsewhere|`scim.listen` is not on loopback"
 )
 
@@ -56,8 +56,8 @@ def run(*command, stdin=None, env=None):
     return subprocess.run(command, input=stdin, capture_output=True, text=True, env=env, check=False)
 
 
-def render(chart, values, kubernetes):
-    done = run(TOOLS / "bin/helm", "template", "case", HELM / chart, "--namespace", "apps", "--values", values, "--kube-version", kubernetes)
+def render(chart, namespace, values, kubernetes):
+    done = run(TOOLS / "bin/helm", "template", "case", HELM / chart, "--namespace", namespace, "--values", values, "--kube-version", kubernetes)
     expect(done.returncode == 0, "".join(re.findall(r"(?ms)^Error.*?(?=^Use --debug|\Z)", done.stderr)) or "helm template failed")
     return done.stdout
 
@@ -161,29 +161,55 @@ def checked(objects, values, folder):
         for name, content in one["data"].items():
             (folder / name).write_text(content)
         contained(without_nulls(values.get("config") or {}), tomllib.loads(one["data"]["proxy.toml"]), "config")
-        env = {variable["name"]: variable["value"] for variable in containers[0]["env"] if variable["name"].startswith("NARTHEX__") and "value" in variable}
-        done = run(NARTHEX, "check", "--json", "--config", folder / "proxy.toml", env={"PATH": os.environ["PATH"], **env})
-        said = [json.loads(line) for line in done.stdout.splitlines()]
-        unexpected = [f"{one['severity']}: {one['message']}" for one in said if one["severity"] == "error" or not EXPECTED.search(one["message"])]
-        expect(done.returncode == 0 and not unexpected, f"narthex check: {unexpected or done.stderr}")
+        env = {"PATH": os.environ["PATH"]}
+        if "verify.toml" in one["data"]:
+            is_in_order(folder / "verify.toml", env)
+        env |= {variable["name"]: variable["value"] for variable in containers[0]["env"] if variable["name"].startswith("NARTHEX__") and "value" in variable}
+        is_in_order(folder / "proxy.toml", env)
     return count
+
+
+def is_in_order(file, env):
+    done = run(NARTHEX, "check", "--json", "--config", file, env=env)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    unexpected = [f"{one['severity']}: {one['message']}" for one in said if one["severity"] == "error" or not EXPECTED.search(one["message"])]
+    expect(done.returncode == 0 and not unexpected, f"narthex check, {file.name}: {unexpected or done.stderr}")
+
+
+@functools.lru_cache(None)
+def understood(arguments):
+    """The program has these arguments: with one that it has not, it does not come to --help."""
+    if "--strict" in arguments and "--strict" not in run(NARTHEX, arguments[0], "--help").stdout:
+        arguments = [argument for argument in arguments if argument != "--strict"]  # a program from before
+    return run(NARTHEX, *arguments, "--help").returncode == 0
+
+
+def asks(objects):
+    """What the tests' pods ask, the program can be asked."""
+    for one in objects:
+        if one["kind"] == "Pod":
+            for container in one["spec"]["containers"]:
+                if container["name"] == "narthex":
+                    expect(understood(tuple(container["args"])), f"{one['metadata']['name']}: narthex has not all of {container['args']}")
 
 
 def case(file):
     first = file.read_text().splitlines()[0]
-    chart, wanted = re.fullmatch(r"# ([a-z/-]+): (.*)", first).groups()
+    chart, namespace, wanted = re.fullmatch(r"# ([a-z/-]+)(?: in ([a-z]+))?: (.*)", first).groups()
+    namespace = namespace or "apps"
     values = yaml.safe_load(file.read_text())
     for kubernetes in BUILT:
-        rendered = render(chart, file, kubernetes)
+        rendered = render(chart, namespace, file, kubernetes)
         objects = [one for one in yaml.safe_load_all(rendered) if one]
         kinds = sorted(one["kind"] for one in objects)
         expect(kinds == sorted(wanted.split()), f"{kubernetes}: there are {' '.join(kinds)}")
         for one in objects:
-            expect(one["metadata"].get("namespace", "apps") in ("apps", "monitoring"), f"{one['kind']} is in no namespace of the release")
+            expect(one["metadata"].get("namespace", namespace) in (namespace, "monitoring", "git"), f"{one['kind']} is in no namespace of the release")
         conforms(rendered, len(objects), kubernetes)
     valid(objects)
     for one, pod in pod_specs(objects):
         is_locked_down(one, pod, values)
+    asks(objects)
     with tempfile.TemporaryDirectory() as folder:
         files = checked(objects, values.get("narthex", values) if chart != "narthex" else values, Path(folder))
     expect(files == (0 if values.get("existingConfigMap") else 1), f"{files} files proxy.toml")
@@ -209,8 +235,20 @@ def shipped(folder):
     return file
 
 
+def documented(folder):
+    """What docs/kubernetes.md has in front of an existing Service, where it says that it is installed."""
+    text = (HELM.parent / "docs/kubernetes.md").read_text()
+    values = re.search(r"(?s)```yaml\n# values.yaml\n(.*?)```", text)[1]
+    namespace = re.search(r"helm install git-sso helm/narthex --namespace ([a-z]+) ", text)[1]
+    file = Path(folder) / "documented.yaml"
+    file.write_text(
+        f"# narthex in {namespace}: ConfigMap Deployment Ingress NetworkPolicy NetworkPolicy PersistentVolumeClaim Pod Service ServiceAccount\n{values}"
+    )
+    return file
+
+
 scratch = tempfile.TemporaryDirectory()
-files = [*sorted((HERE / "values").glob("*.yaml")), shipped(scratch.name)]
+files = [*sorted((HERE / "values").glob("*.yaml")), shipped(scratch.name), documented(scratch.name)]
 if len(files) < 2 or len(BUILT) < 2:
     sys.exit("tests/helm/cases.py: nothing to look at")
 failed, objects, tomls = 0, 0, 0

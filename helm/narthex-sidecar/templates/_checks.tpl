@@ -13,6 +13,9 @@
 {{- if and $v.existingConfigMap $v.configFiles -}}
 {{- fail "narthex: `configFiles` belong into the ConfigMap that `existingConfigMap` names" -}}
 {{- end -}}
+{{- if and $v.existingConfigMap $v.tests.enabled $v.tests.verify -}}
+{{- fail "narthex: tests.verify writes a configuration of its own beside yours, which it cannot do with existingConfigMap: give `config` or `configToml`, or set tests.verify to false" -}}
+{{- end -}}
 {{- range $section, $port := dict "server" "proxy" "health" "health" "admin" "admin" "scim" "scim" -}}
 {{- if dig $section "listen" "" ($v.config | default dict) -}}
 {{- fail (printf "narthex: leave config.%s.listen out: the port is `ports.%s`, the address `listenAddress`" $section $port) -}}
@@ -24,10 +27,11 @@
 {{- if and $v.config (not (dig "upstream" "url" "" $v.config)) -}}
 {{- fail "narthex: config.upstream.url is missing: the application's own address, such as http://127.0.0.1:3000" -}}
 {{- end -}}
-{{- include "narthex-sidecar.noSecrets" (dict "value" ($v.config | default dict) "at" "config" "key" "") -}}
-{{- range regexFindAll "(?m)^([^#\n]*[{,.\\s])?(client_secret|password|seal|bearer|token|signing_secret|secret)\\s*=\\s*[\"']" $v.configToml -1 -}}
-{{- fail "narthex: configToml has a secret that would stand readable in a ConfigMap: put it into a Secret, name that by `existingSecret`, and write { file = \"/etc/narthex/secrets/KEY\" }" -}}
-{{- end -}}
+{{- include "narthex-sidecar.readable" . -}}
+{{- $config := $v.config | default ($v.configToml | fromToml) -}}
+{{- $from := ternary "config" "configToml" (not (empty $v.config)) -}}
+{{- include "narthex-sidecar.noSecrets" (dict "value" $config "at" "" "key" "" "from" $from) -}}
+{{- include "narthex-sidecar.secretFiles" (dict "value" $config "at" "" "from" $from "values" $v) -}}
 {{- if contains "PRIVATE KEY-----" (printf "%s%s" $v.configToml (toRawJson $v.configFiles)) -}}
 {{- fail "narthex: a private key would stand readable in a ConfigMap: put it into a Secret, and name that by `existingSecret`" -}}
 {{- end -}}
@@ -63,22 +67,65 @@
 {{- end -}}
 {{- end -}}
 
+{{/*
+What stands in configToml has to be read to be judged. narthex takes TOML 1.1, and so does Helm 3.21; what an older Helm
+cannot read is not let through unread.
+*/}}
+{{- define "narthex-sidecar.readable" -}}
+{{- if and .values.configToml (not .values.config) -}}
+{{- with get (.values.configToml | fromToml) "Error" -}}
+{{- /* Where only: the parser's own words may quote what stands there, a secret for instance. */ -}}
+{{- fail (printf "narthex: Helm cannot read configToml as TOML%s: nobody knows then whether a secret would stand readable in a ConfigMap. If narthex check says that it is in order, write it in TOML 1.0 (an inline table on one line), or give it by existingConfigMap" (regexFind "line [0-9]+" (toString .) | printf ", %s" | trimSuffix ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* SECURITY: ConfigMaps are readable by more people and programs than Secrets, and are never encrypted at rest. */}}
 {{- define "narthex-sidecar.noSecrets" -}}
 {{- $at := .at -}}
 {{- $key := .key -}}
+{{- $from := .from -}}
 {{- if kindIs "map" .value -}}
 {{- range $inner, $value := .value -}}
-{{- include "narthex-sidecar.noSecrets" (dict "value" $value "at" (printf "%s.%s" $at $inner) "key" $inner) -}}
+{{- include "narthex-sidecar.noSecrets" (dict "value" $value "at" (printf "%s.%s" $at $inner) "key" $inner "from" $from) -}}
 {{- end -}}
 {{- else if kindIs "slice" .value -}}
 {{- range $index, $value := .value -}}
-{{- include "narthex-sidecar.noSecrets" (dict "value" $value "at" (printf "%s[%d]" $at $index) "key" $key) -}}
+{{- include "narthex-sidecar.noSecrets" (dict "value" $value "at" (printf "%s[%d]" $at $index) "key" $key "from" $from) -}}
 {{- end -}}
 {{- else if kindIs "string" .value -}}
-{{- if hasPrefix "config.headers." $at -}}
-{{- else if or (has $key (list "client_secret" "password" "seal" "bearer" "token" "signing_secret" "secret")) (regexMatch "^config\\.scim\\.tokens\\[[0-9]+\\]$" $at) (eq $at "config.application.credential.header.value") (contains "PRIVATE KEY-----" .value) (and (eq $at "config.store.url") (regexMatch "^[a-z]+://[^/@]*:[^/@]+@" .value)) -}}
-{{- fail (printf "narthex: %s would stand readable in a ConfigMap: put it into a Secret, name that by `existingSecret`, and write { file: /etc/narthex/secrets/KEY } (store.url: without the password, which is store.password)" $at) -}}
+{{- if hasPrefix ".headers." $at -}}
+{{- else if or (has $key (list "client_secret" "password" "seal" "bearer" "token" "signing_secret" "secret")) (regexMatch "^\\.scim\\.tokens\\[[0-9]+\\]$" $at) (eq $at ".application.credential.header.value") (contains "PRIVATE KEY-----" .value) (and (eq $at ".store.url") (regexMatch "^[A-Za-z]+://[^/@]*:[^/@]+@" .value)) -}}
+{{- fail (printf "narthex: %s%s would stand readable in a ConfigMap: put it into a Secret, name that by `existingSecret`, and write %s (store.url: without the password, which is store.password)" $from $at (ternary "{ file: /etc/narthex/secrets/KEY }" "{ file = \"/etc/narthex/secrets/KEY\" }" (eq $from "config"))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Files that the configuration names below /etc/narthex/secrets, and that no Secret can bring: narthex would not start. */}}
+{{- define "narthex-sidecar.secretFiles" -}}
+{{- $here := . -}}
+{{- if kindIs "map" .value -}}
+{{- range $inner, $value := .value -}}
+{{- include "narthex-sidecar.secretFiles" (dict "value" $value "at" (printf "%s.%s" $here.at $inner) "from" $here.from "values" $here.values) -}}
+{{- end -}}
+{{- else if kindIs "slice" .value -}}
+{{- range $index, $value := .value -}}
+{{- include "narthex-sidecar.secretFiles" (dict "value" $value "at" (printf "%s[%d]" $here.at $index) "from" $here.from "values" $here.values) -}}
+{{- end -}}
+{{- else if and (kindIs "string" .value) (hasPrefix "/etc/narthex/secrets/" (toString .value)) -}}
+{{- $file := trimPrefix "/etc/narthex/secrets/" .value -}}
+{{- $given := not (empty .values.existingSecret) -}}
+{{- range .values.existingSecrets -}}
+{{- /* Without items it brings all that it has. */ -}}
+{{- if not .items -}}{{- $given = true -}}{{- end -}}
+{{- range .items -}}{{- if eq .path $file -}}{{- $given = true -}}{{- end -}}{{- end -}}
+{{- end -}}
+{{- range .values.extraVolumeMounts -}}
+{{- $folder := .mountPath | default "" | trimSuffix "/" -}}
+{{- if or (eq $folder $here.value) (hasPrefix (printf "%s/" $folder) $here.value) -}}{{- $given = true -}}{{- end -}}
+{{- end -}}
+{{- if not $given -}}
+{{- fail (printf "narthex: %s%s is read from %s, which nothing brings there: make a Secret (kubectl create secret generic NAME --from-file=%s) and name it by `existingSecret`, or by `existingSecrets` with that path" .from .at .value $file) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

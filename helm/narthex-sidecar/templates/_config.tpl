@@ -12,14 +12,19 @@ All templates of this chart take a dict:
 {{/* The release of narthex that this chart belongs to. */}}
 {{- define "narthex-sidecar.version" -}}0.1.0{{- end -}}
 
+{{/*
+`config | default (configToml | fromToml)`, here and elsewhere, is the configuration as far as it can be read: empty with
+existingConfigMap. Not a template of its own, since what a template gives is text, and JSON has not all of TOML's numbers.
+*/}}
+
 {{/* The store, by the configuration or as the values say: sqlite or postgres. */}}
 {{- define "narthex-sidecar.store" -}}
-{{- $url := dig "store" "url" "" (.values.config | default dict) -}}
+{{- $url := dig "store" "url" "" (.values.config | default (.values.configToml | fromToml)) | toString -}}
 {{- if ne .values.store "auto" -}}
 {{- .values.store -}}
 {{- else if .values.existingConfigMap -}}
 {{- fail "narthex: store: say sqlite or postgres, which cannot be read from an existingConfigMap" -}}
-{{- else if or (hasPrefix "postgres:" $url) (hasPrefix "postgresql:" $url) (regexMatch "(?m)^[^#\n]*\\burl\\s*=\\s*[\"']postgres(ql)?:" .values.configToml) -}}
+{{- else if or (hasPrefix "postgres:" $url) (hasPrefix "postgresql:" $url) -}}
 postgres
 {{- else -}}
 sqlite
@@ -148,11 +153,7 @@ inline
 
 {{/* The public URL and narthex's own prefix, as far as they can be read; both may be empty. */}}
 {{- define "narthex-sidecar.publicUrl" -}}
-{{- if .values.configToml -}}
-{{- regexFind "(?m)^[^#\n]*\\bpublic_url\\s*=\\s*[\"'][^\"']+" .values.configToml | regexFind "[^\"']+$" | trimSuffix "/" -}}
-{{- else -}}
-{{- dig "server" "public_url" "" (.values.config | default dict) | trimSuffix "/" -}}
-{{- end -}}
+{{- dig "server" "public_url" "" (.values.config | default (.values.configToml | fromToml)) | trimSuffix "/" -}}
 {{- end -}}
 
 {{/* Host and port, as browsers say them. */}}
@@ -165,9 +166,5 @@ inline
 {{- end -}}
 
 {{- define "narthex-sidecar.prefix" -}}
-{{- if .values.configToml -}}
-{{- regexFind "(?m)^[^#\n]*\\bprefix\\s*=\\s*[\"']/[^\"']+" .values.configToml | regexFind "/[^\"']+$" | default "/.narthex" -}}
-{{- else -}}
-{{- dig "server" "prefix" "/.narthex" (.values.config | default dict) -}}
-{{- end -}}
+{{- dig "server" "prefix" "/.narthex" (.values.config | default (.values.configToml | fromToml)) -}}
 {{- end -}}

@@ -96,11 +96,11 @@
 - name: NARTHEX__SCIM__LISTEN
   value: {{ printf "%s:%d" $v.listenAddress (int $v.ports.scim) | quote }}
 {{- end }}
-{{- if and $v.configToml (not (regexMatch "(?m)^\\s*(\\[\\s*settings\\s*\\]|settings\\s*[.=])" $v.configToml)) }}
+{{- if and $v.configToml (not (dig "settings" "source" "" ($v.configToml | fromToml))) }}
 - name: NARTHEX__SETTINGS__SOURCE
   value: file
 {{- end }}
-{{- if and $v.configToml (not (regexMatch "(?m)^\\s*(\\[\\s*store\\s*\\]|store\\s*[.=])" $v.configToml)) }}
+{{- if and $v.configToml (not (dig "store" "url" "" ($v.configToml | fromToml))) }}
 - name: NARTHEX__STORE__URL
   value: sqlite:/var/lib/narthex/narthex.db
 {{- end }}
@@ -202,9 +202,17 @@ configuration; with "reload" it is what docs/reload.md says is done once when th
 {{- if not .values.existingConfigMap -}}
 {{- if eq .values.configChanges "restart" -}}
 checksum/narthex-config: {{ printf "%s%s" (include "narthex-sidecar.proxyToml" .) (toRawJson .values.configFiles) | sha256sum }}
-{{- else if .values.config -}}
-{{- $config := include "narthex-sidecar.settings" . | fromJson -}}
-{{- $once := dict "store" $config.store "log" $config.log "keys" (get $config "keys") "workers" (get $config.server "workers") "scim" (hasKey $config "scim") -}}
+{{- else -}}
+{{- $config := .values.configToml | fromToml -}}
+{{- /* With configToml the listeners are in the pod's environment, a change of which makes new pods by itself. */ -}}
+{{- $listen := dict -}}
+{{- if .values.config -}}
+{{- $config = include "narthex-sidecar.settings" . | fromJson -}}
+{{- range $section := list "server" "health" "admin" "scim" -}}
+{{- $_ := set $listen $section (dig $section "listen" "" $config) -}}
+{{- end -}}
+{{- end -}}
+{{- $once := dict "store" (get $config "store") "log" (get $config "log") "keys" (get $config "keys") "workers" (dig "server" "workers" nil $config) "scim" (dig "provisioning" "mode" "" $config | eq "scim") "listen" $listen -}}
 checksum/narthex-start: {{ toRawJson $once | sha256sum }}
 {{- end -}}
 {{- end -}}

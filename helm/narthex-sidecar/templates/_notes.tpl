@@ -35,6 +35,8 @@ How to go on
   Is the configuration right, are the secrets there?
     helm test --namespace {{ $space }} {{ .root.Release.Name }}
     kubectl --namespace {{ $space }} exec {{ .workload }} --container narthex -- /narthex check
+  Is there a way past narthex? (from another pod: docs/verify-deployment.md)
+    kubectl --namespace {{ $space }} exec {{ .workload }} --container narthex -- /narthex verify-deployment
   Does the application's admin API do what it should? (makes an account and removes it)
     kubectl --namespace {{ $space }} exec {{ .workload }} --container narthex -- /narthex connector test
   The first administrator
@@ -49,6 +51,16 @@ the pod.
 
 WARNING: networkPolicy.enabled is false. Whoever reaches the application past narthex can be anybody there: see to it
 that nobody does.
+{{- end }}
+{{- $config := $v.config | default ($v.configToml | fromToml) }}
+{{- $hops := dig "server" "trusted_proxies" list $config }}
+{{- if and $hops (not (and $v.networkPolicy.enabled $v.networkPolicy.proxyFrom)) }}
+
+WARNING: server.trusted_proxies is {{ join ", " $hops }}, and every pod may connect to narthex. One in those networks
+that is not the ingress controller writes into X-Forwarded-For whatever address it likes: it {{ if dig "network" (dict) $config }}passes [network], {{ end }}is taken
+for any client, and the audit log says that it was one. Let only the ingress controller in:
+    networkPolicy:
+      proxyFrom: [{ namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: ingress-nginx } } }]
 {{- end }}
 {{- if and (not $v.existingSecret) (not $v.existingSecrets) }}
 

@@ -13,7 +13,7 @@
 
 {{- define "narthex-sidecar.metadata" -}}
 name: {{ .name }}{{ .suffix }}
-namespace: {{ .root.Release.Namespace }}
+namespace: {{ .namespace | default .root.Release.Namespace }}
 labels:
   {{- toYaml (merge dict (.extraLabels | default dict) .labels) | nindent 2 }}
 {{- with .annotations }}
@@ -31,6 +31,10 @@ metadata:
 data:
   proxy.toml: |
     {{- include "narthex-sidecar.proxyToml" . | nindent 4 }}
+  {{- if and .values.tests.enabled .values.tests.verify }}
+  verify.toml: |
+    {{- include "narthex-sidecar.verifyToml" . | nindent 4 }}
+  {{- end }}
   {{- range $name, $content := .values.configFiles }}
   {{ $name }}: |
     {{- $content | nindent 4 }}
@@ -139,6 +143,12 @@ spec:
       {{- with $policy.proxyFrom }}
       from:
         {{- toYaml . | nindent 8 }}
+        {{- if and $v.tests.enabled (or $v.tests.httpImage $v.tests.verify) }}
+        # The pods of helm test.
+        - podSelector:
+            matchLabels:
+              {{- include "narthex-sidecar.testLabels" $ | nindent 14 }}
+        {{- end }}
       {{- end }}
     {{- range $listener, $from := dict "health" $policy.healthFrom "admin" (ternary $policy.adminFrom list $v.admin.service.enabled) "scim" (ternary $policy.scimFrom list $v.scim.service.enabled) }}
     {{- with $from }}

@@ -35,3 +35,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "narthex.several" -}}
 {{- if or .Values.autoscaling.enabled (gt (int .Values.replicas) 1) -}}true{{- end -}}
 {{- end -}}
+
+{{/* The host of upstream.url, as far as it is known; empty for a socket. */}}
+{{- define "narthex.upstreamHost" -}}
+{{- $url := dig "upstream" "url" "" (.Values.config | default (.Values.configToml | fromToml)) | lower -}}
+{{- if regexMatch "^(https?|h2c)://" $url -}}
+{{- regexReplaceAll "^[a-z0-9]+://([^/@]*@)?([^/:?#]*).*$" $url "${2}" | trimSuffix "." -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "narthex.upstreamPort" -}}
+{{- $url := dig "upstream" "url" "" (.Values.config | default (.Values.configToml | fromToml)) | lower -}}
+{{- regexFind "^[a-z0-9]+://[^/?#]*:[0-9]+" $url | regexFind "[0-9]+$" | default (ternary "443" "80" (hasPrefix "https:" $url)) -}}
+{{- end -}}

@@ -14,18 +14,25 @@ pub(super) fn reason(shown: &str, error: &sqlx::Error) -> String {
         sqlx::Error::Io(error) if error.kind() == ErrorKind::NotFound => {
             format!("there is no socket of PostgreSQL for {shown}: {error}; name the folder of its sockets")
         }
+        sqlx::Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            insecure(shown, error)
+        }
         sqlx::Error::Io(error) => format!(
             "{shown} cannot be reached: {error}; see that PostgreSQL runs there and may be reached from here"
         ),
-        sqlx::Error::Tls(error) => format!(
-            "no secure connection to {shown}: {error}; name the roots of its certificate by sslrootcert=FILE, or \
-             say sslmode=disable where the way to it is yours alone"
-        ),
+        sqlx::Error::Tls(error) => insecure(shown, error),
         error => match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
             Some(code) => by_code(shown, &code, error),
             None => format!("{shown}: {error}"),
         },
     }
+}
+
+fn insecure(shown: &str, error: &dyn std::fmt::Display) -> String {
+    format!(
+        "no secure connection to {shown}: {error}; name the roots of its certificate by sslrootcert=FILE, or say \
+         sslmode=disable where the way to it is yours alone"
+    )
 }
 
 fn by_code(shown: &str, code: &str, error: &sqlx::Error) -> String {

@@ -12,6 +12,7 @@
 //! two do not share (types, `STRICT`, pragmas) stands in the migrations, here and in `open.rs`; the acts
 //! themselves stand in `store/sql/`.
 
+mod alone;
 mod dialect;
 mod open;
 #[cfg(test)]
@@ -58,6 +59,7 @@ use std::path::PathBuf;
 use sqlx::SqlSafeStr;
 use sqlx::sqlite::{Sqlite as Driver, SqlitePool};
 
+pub use self::alone::Alone;
 use super::StoreError;
 use super::columns::{hash, sql};
 use crate::model::login::MAX_IN_FLIGHT;

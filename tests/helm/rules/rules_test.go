@@ -40,7 +40,8 @@ func read(t *testing.T, path string) []byte {
 // Metric to labels, as docs/metrics.md has them.
 func metrics(t *testing.T) map[string][]string {
 	row := regexp.MustCompile("(?m)^\\| `(narthex_[a-z_]+)` \\| (counter|gauge|histogram) \\| ([a-z_, ]*) ?\\|")
-	known := map[string][]string{}
+	// What Prometheus says of whatever it asks.
+	known := map[string][]string{"up": nil}
 	for _, found := range row.FindAllStringSubmatch(string(read(t, "docs/metrics.md")), -1) {
 		var names []string
 		for _, name := range strings.Split(found[3], ",") {
@@ -163,6 +164,27 @@ var cases = []struct {
 	alert, series string
 	fires         bool
 }{
+	{"NarthexDown", `narthex_store_away{job="a", instance="1"} 0x80 _x10
+		up{job="a", instance="1"} 1x80 0x10`, true},
+	// Each by itself.
+	{"NarthexDown", `narthex_store_away{job="a", instance="1"} 0x80 _x10
+		narthex_store_away{job="a", instance="2"} 0x90
+		up{job="a", instance="1"} 1x80 0x10
+		up{job="a", instance="2"} 1x90`, true},
+	{"NarthexDown", `narthex_store_away{job="a", instance="1"} 0x90
+		up{job="a", instance="1"} 1x90`, false},
+	// Another program.
+	{"NarthexDown", `narthex_store_away{job="a", instance="1"} 0x90
+		up{job="a", instance="1"} 1x90
+		up{job="b", instance="1"} 0x90`, false},
+	// A pod that was replaced: nobody asks it any more.
+	{"NarthexDown", `narthex_store_away{job="a", instance="1"} 0x80 _x10
+		up{job="a", instance="1"} 1x80 _x10
+		narthex_store_away{job="a", instance="2"} _x80 0x10
+		up{job="a", instance="2"} _x80 1x10`, false},
+	{"NarthexNotSeen", `narthex_store_away 0x80 _x10`, true},
+	{"NarthexNotSeen", `up{job="other"} 1x90`, true},
+	{"NarthexNotSeen", `narthex_store_away 1x90`, false},
 	{"NarthexStoreAway", `narthex_store_away 0x88 1x2`, true},
 	{"NarthexStoreAway", `narthex_store_away 1x88 0x2`, false},
 	{"NarthexConfigurationRefused", `narthex_configuration_refused 1x90`, true},
