@@ -105,6 +105,8 @@ pub struct Features {
     pub title: String,
     /// The version that the test suite ran against; `None`: untested.
     pub tested_against: Option<String>,
+    /// The kinds of credentials that it takes, by their keys in `application.credential`; "none": also without one.
+    pub credentials: Vec<&'static str>,
     /// Kinds of entitlements that the application has (M, words).
     pub roles: bool,
     pub teams: bool,

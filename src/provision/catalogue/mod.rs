@@ -17,7 +17,7 @@ use super::rest::call::Api;
 use super::rest::connector::RestConnector;
 use super::rest::encode;
 use super::rest::error::{RecipeError, nearest};
-use super::rest::load::{CREDENTIALS, MAX_RECIPE};
+use super::rest::load::MAX_RECIPE;
 use super::rest::recipe::{CredentialKind, Protocol, Recipe};
 use super::scim::ScimConnector;
 use super::webhook::connector::WebhookConnector;
@@ -146,13 +146,10 @@ fn base(recipe: &Recipe, url: &Url) -> Result<Url, RecipeError> {
 }
 
 fn credential_kind(connector: &str, kind: CredentialKind, known: &[CredentialKind]) -> RecipeError {
-    let word = |kind: CredentialKind| {
-        CREDENTIALS.iter().find(|(_, known)| *known == kind).map_or("none", |(word, _)| *word)
-    };
     RecipeError::CredentialKind {
         connector: connector.to_owned(),
-        kind: word(kind),
-        known: known.iter().map(|kind| word(*kind)).collect::<Vec<_>>().join(", "),
+        kind: kind.key(),
+        known: known.iter().map(|kind| kind.key()).collect::<Vec<_>>().join(", "),
     }
 }
 

@@ -47,7 +47,7 @@ pub(in crate::provision) const CREDENTIALS: [(&str, CredentialKind); 7] = [
     ("bearer", CredentialKind::Bearer),
     ("basic", CredentialKind::Basic),
     ("header", CredentialKind::Header),
-    ("client_credentials", CredentialKind::ClientCredentials),
+    ("oauth2", CredentialKind::ClientCredentials),
     ("login", CredentialKind::Login),
     ("signing_secret", CredentialKind::Signing),
 ];
@@ -137,6 +137,7 @@ impl Recipe {
         let privileged = entitlements(&root, &mut features)?;
         features.attributes = attributes(&root)?;
         let (credentials, bearer) = authentication(&root.need("authentication")?)?;
+        features.credentials = credentials.iter().map(|kind| kind.key()).collect();
         let named = root.get("protocol").map(|node| node.choice(&PROTOCOLS)).transpose()?;
         let named = named.unwrap_or(ProtocolName::Rest);
         // Only an event can be signed, and it is signed by nothing else.
