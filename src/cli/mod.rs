@@ -46,6 +46,9 @@ enum Command {
         /// One JSON object per line
         #[arg(long)]
         json: bool,
+        /// Also refuse what `serve` would miss on this machine: absent secrets, files, and the store's folder
+        #[arg(long)]
+        strict: bool,
         /// Also say where the settings in the store differ from `[provisioning]`
         #[arg(long)]
         store: bool,
@@ -171,7 +174,7 @@ pub const CANNOT: u8 = 2;
 pub fn run() -> ExitCode {
     let code = match Arguments::parse().command {
         Command::Serve(file) => serve::run(&file.config),
-        Command::Check { file, json, store } => match check::run(&file.config, json) {
+        Command::Check { file, json, strict, store } => match check::run(&file.config, strict, json) {
             FINE if store => settings::drift(&file.config, json),
             code => code,
         },

@@ -149,7 +149,8 @@ fn make_file(path: &Path) -> Result<(), String> {
         let folder = folder.display();
         match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => {
-                format!("{error}: there is no folder {folder}; make it, owned by the user that narthex runs as")
+                format!("{error}: there is no folder {folder}; make it, owned by the user that narthex runs as, \
+                     or name a file in another one in store.url")
             }
             ErrorKind::PermissionDenied => format!(
                 "{error}: the user that narthex runs as must be able to write to {shown} and its folder {folder}"
