@@ -23,6 +23,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use arc_swap::ArcSwap;
+
 pub use self::administration::{Beside, bootstrap, refusal, settings_in_force};
 pub use self::generation::connector;
 use self::generation::{Generation, Process};
@@ -37,6 +39,7 @@ use crate::config::settings::SealKey;
 use crate::forward::UpstreamError;
 use crate::forward::keys::TokenError;
 use crate::identify::saml::UnusableKey;
+use crate::identify::session::admitted::{Admits, InForce};
 use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
 use crate::listen::request::NoAuthority;
@@ -144,7 +147,9 @@ impl App {
             Audit::start_announcing(store.clone(), platform.clone(), runtime, announcing.clone());
         let admin = admin_socket.local_addr().map_err(ListenError::Listener)?;
         let (admin_ip, earlier) = (admin.ip(), Arc::default());
-        let process = Process { platform, store, keys, audit, announcing, admin: admin_ip, tasks, earlier };
+        let admitted = InForce::new(ArcSwap::from_pointee(Admits::of(&settings)));
+        let process =
+            Process { platform, store, keys, audit, announcing, admin: admin_ip, tasks, earlier, admitted };
         opened.listen(&process.tasks);
 
         let (fixed, workers) = (Fixed::of(&settings), settings.server.workers);

@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod admitted;
 mod audit;
 mod browser;
 mod cases;

@@ -72,7 +72,8 @@ impl Meaning<'_> {
             let access = self.access(one, at, raw);
             if let (Some(path), Some(access)) = (path, access) {
                 let keep_encoded_slash = one.encoded_slash == Some(raw::EncodedSlash::Keep);
-                routes.push(Route { path, access, keep_encoded_slash });
+                let pass_identity = one.pass_identity.unwrap_or(true);
+                routes.push(Route { path, access, keep_encoded_slash, pass_identity });
             }
         }
         (routes.len() == written.len()).then_some(routes)
