@@ -97,17 +97,16 @@ fn items(findings: &[Finding], verdict: Verdict) -> Vec<&'static str> {
 
 /// What was not tried says nothing, and whoever reads the last line alone must know of it.
 fn counted(wrong: &[&str], not_tried: &[&str]) -> String {
-    let mut text = match wrong.len() {
+    let of_wrong = match wrong.len() {
         0 => "nothing is wrong with what was tried".to_owned(),
         1 => format!("1 item is wrong: {}", wrong.join(", ")),
         number => format!("{number} items are wrong: {}", wrong.join(", ")),
     };
     match not_tried.len() {
-        0 => {}
-        1 => text.push_str(&format!("; 1 item was not tried: {}", not_tried.join(", "))),
-        number => text.push_str(&format!("; {number} items were not tried: {}", not_tried.join(", "))),
+        0 => of_wrong,
+        1 => format!("{of_wrong}; 1 item was not tried: {}", not_tried.join(", ")),
+        number => format!("{of_wrong}; {number} items were not tried: {}", not_tried.join(", ")),
     }
-    text
 }
 
 #[cfg(test)]

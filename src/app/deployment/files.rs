@@ -20,7 +20,8 @@ struct Kind {
     secret: bool,
     /// narthex makes it, so that it may be absent.
     made: bool,
-    /// Of SQLite, which takes up a journal that lies beside it, whoever put it there (sqlite.org/howtocorrupt, 1.4).
+    /// Of SQLite, which takes up a journal that lies beside it, whoever put it there (sqlite.org/lockingv3.html,
+    /// Dealing with hot journals).
     database: bool,
 }
 
