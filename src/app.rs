@@ -2,6 +2,7 @@
 
 mod administration;
 pub mod audit;
+pub mod backup;
 mod cases;
 mod changes;
 mod cores;
@@ -18,9 +19,12 @@ pub mod rehearsal;
 mod reload;
 mod scim;
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+use arc_swap::ArcSwap;
 
 pub use self::administration::{Beside, bootstrap, refusal, settings_in_force};
 pub use self::generation::connector;
@@ -36,6 +40,7 @@ use crate::config::settings::SealKey;
 use crate::forward::UpstreamError;
 use crate::forward::keys::TokenError;
 use crate::identify::saml::UnusableKey;
+use crate::identify::session::admitted::{Admits, InForce};
 use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening};
 use crate::listen::request::NoAuthority;
@@ -54,7 +59,7 @@ use crate::store::StoreError;
 /// narthex cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot listen on {address} ({key}): {reason}")]
+    #[error("cannot listen on {address} ({key}): {reason}{}", remedy(key, reason))]
     Bind { key: &'static str, address: SocketAddr, reason: std::io::Error },
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -135,7 +140,7 @@ impl App {
             SealKey::Given(key) => keyfile::given(key)?,
             SealKey::FileOrMake(path) => keyfile::file_or_make(path, platform.entropy.as_ref())?,
         };
-        let opened = OpenStore::open(&settings).await?;
+        let opened = OpenStore::open_to_serve(&settings).await?;
         let store = opened.store();
         let announcing = Announcing::default();
         let runtime = tokio::runtime::Handle::current();
@@ -143,7 +148,9 @@ impl App {
             Audit::start_announcing(store.clone(), platform.clone(), runtime, announcing.clone());
         let admin = admin_socket.local_addr().map_err(ListenError::Listener)?;
         let (admin_ip, earlier) = (admin.ip(), Arc::default());
-        let process = Process { platform, store, keys, audit, announcing, admin: admin_ip, tasks, earlier };
+        let admitted = InForce::new(ArcSwap::from_pointee(Admits::of(&settings)));
+        let process =
+            Process { platform, store, keys, audit, announcing, admin: admin_ip, tasks, earlier, admitted };
         opened.listen(&process.tasks);
 
         let (fixed, workers) = (Fixed::of(&settings), settings.server.workers);
@@ -237,6 +244,25 @@ impl App {
     }
 }
 
+/// What to do about an address that cannot be had.
+fn remedy(key: &str, reason: &std::io::Error) -> String {
+    match reason.kind() {
+        ErrorKind::AddrInUse => format!(
+            "; another program has it, or another narthex: give {key} another port (of several instances on one \
+             machine, each needs a server.listen, health.listen and admin.listen of its own)"
+        ),
+        ErrorKind::AddrNotAvailable => {
+            format!(
+                "; this machine has no such address: name one of its own in {key}, or 0.0.0.0 for all of them"
+            )
+        }
+        ErrorKind::PermissionDenied => format!(
+            "; a port below 1024 takes the capability CAP_NET_BIND_SERVICE: give that to narthex, or {key} a higher port"
+        ),
+        _ => String::new(),
+    }
+}
+
 fn bind(
     open: Option<TcpListener>,
     key: &'static str,
@@ -245,5 +271,26 @@ fn bind(
     match open {
         Some(socket) => Ok(socket),
         None => TcpListener::bind(address).map_err(|reason| StartError::Bind { key, address, reason }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_taken_is_told_with_its_key_and_what_to_do() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let said = bind(None, "health.listen", address).unwrap_err().to_string();
+        assert!(said.starts_with(&format!("cannot listen on {address} (health.listen): Address")), "{said}");
+        assert!(said.contains("give health.listen another port"), "{said}");
+        assert!(said.contains("a server.listen, health.listen and admin.listen of its own"), "{said}");
+        // RFC 5737: nobody has it.
+        let said = bind(None, "admin.listen", "192.0.2.1:0".parse().unwrap()).unwrap_err().to_string();
+        assert!(
+            said.contains("this machine has no such address: name one of its own in admin.listen"),
+            "{said}"
+        );
     }
 }

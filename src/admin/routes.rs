@@ -205,6 +205,16 @@ pub static ROUTES: &[Route] = &[
         ..READ
     },
     Route {
+        method: Method::DELETE,
+        path: "/idps/{idp}/sessions",
+        operation: "end_sessions_of_idp",
+        access: Access::Needs(Permission::SessionsManage),
+        summary: "End all sessions that an identity provider began, on every replica; it need not be configured any more.",
+        gives: Some(Gives::Json(shape::<sessions::Ended>())),
+        act: |admin, call| Box::pin(sessions::end_of_idp(admin, call)),
+        ..READ
+    },
+    Route {
         path: "/console-sessions",
         operation: "list_console_sessions",
         access: Access::Needs(Permission::SettingsManage),

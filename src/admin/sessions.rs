@@ -142,6 +142,14 @@ pub(super) async fn end_of_member(admin: &Admin, call: &Call) -> Result<Answer, 
     Answer::json(&Ended { sessions })
 }
 
+pub(super) async fn end_of_idp(admin: &Admin, call: &Call) -> Result<Answer, AdminError> {
+    // It need not be configured any more.
+    let idp: IdpId = call.part("idp", "identity provider of this id")?;
+    let sessions = admin.sessions.end_of_idp(&idp).await.map_err(store_error)?;
+    admin.audit.record(call.entry(Event::SessionsEnded).field("idp", &idp).field("sessions", sessions));
+    Answer::json(&Ended { sessions })
+}
+
 pub(super) fn store_error(error: SessionError) -> AdminError {
     match error {
         SessionError::Store(error) => error.into(),

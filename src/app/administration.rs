@@ -18,7 +18,7 @@ use crate::identify::refused::Refused;
 use crate::listen::DataPlane;
 use crate::listen::accept::{ListenError, Listening, Manners};
 use crate::model::session::SessionContent;
-use crate::model::{MemberId, SessionHash};
+use crate::model::{IdpId, MemberId, SessionHash};
 use crate::observe::Audit;
 use crate::observe::audit::{Actor, Entry, Event};
 use crate::platform::{Platform, Tasks};
@@ -161,6 +161,18 @@ impl Beside {
         let ended = self.store.end_sessions_of_member(member).await?.len();
         if ended > 0 {
             self.record(Entry::new(Event::SessionsEnded).member(member).field("sessions", ended)).await;
+        }
+        Ok(ended)
+    }
+
+    /// Ends all sessions that a provider began, configured or not; gives how many.
+    ///
+    /// # Errors
+    /// Where the store cannot be told.
+    pub async fn end_sessions_of_idp(&self, idp: &IdpId) -> Result<usize, StoreError> {
+        let ended = self.store.end_sessions_of_idp(idp).await?.len();
+        if ended > 0 {
+            self.record(Entry::new(Event::SessionsEnded).field("idp", idp).field("sessions", ended)).await;
         }
         Ok(ended)
     }

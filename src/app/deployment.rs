@@ -1,23 +1,21 @@
 //! What a deployment must keep for narthex to protect anything, tried from where this runs.
 
+mod files;
 mod headers;
 mod local;
+mod path;
+mod port;
 
-use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::{HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use jiff::Timestamp;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 use url::Url;
 
 use super::opened::OpenStore;
 use super::providers::{self, made, wanted};
-use crate::config::settings::{Idp, MetadataFrom, SealKey, StoreUrl, UpstreamTarget};
-use crate::config::{Files, Loaded, Settings};
+use crate::config::settings::{Idp, MetadataFrom, StoreUrl};
+use crate::config::{Loaded, Settings};
 use crate::platform::outbound::{Answer, OutboundError};
 use crate::platform::{Outbound, Platform};
 use crate::provision::connector::Features;
@@ -67,18 +65,20 @@ pub struct Tries {
     pub through: Option<Url>,
     /// A path of the application that answers with the headers that it got, and needs no sign-in.
     pub echo: Option<String>,
+    /// Headers that the application believes beside those that the configuration has.
+    pub believes: Vec<HeaderName>,
+    /// This runs in a pod, where nobody but its containers reaches a volume.
+    pub in_pod: bool,
 }
 
-/// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(2);
 /// Clocks that differ by more refuse good sign-ins: providers' answers hold for a minute or a few.
 const CLOCKS_APART: i64 = 30;
 
 /// Tries everything; each item once for each thing that it is about.
 pub async fn verify(loaded: &Loaded, tries: &Tries, platform: &Platform) -> Vec<Finding> {
     let settings = &loaded.settings;
-    let mut findings = local::secrets(settings, &loaded.files);
-    findings.extend(direct(settings, tries).await);
+    let mut findings = files::files(settings, &loaded.files, tries.in_pod);
+    findings.extend(port::port(settings, tries).await);
     match Outbound::new(&settings.outbound.extra_roots) {
         Ok(outbound) => {
             let place = Place { outbound: &outbound, settings, tries };
@@ -119,114 +119,6 @@ impl Place<'_> {
     async fn ask(&self, path: &str) -> Result<Answer, OutboundError> {
         self.outbound.send(self.request(path)).await
     }
-}
-
-/// The application must be reachable through narthex alone.
-async fn direct(settings: &Settings, tries: &Tries) -> Vec<Finding> {
-    const ITEM: &str = "application port";
-    if !tries.direct.is_empty() {
-        let mut findings = Vec::new();
-        for address in &tries.direct {
-            findings.extend(named(address).await);
-        }
-        return findings;
-    }
-    let (host, port) = match &settings.upstream.target {
-        UpstreamTarget::Http { host, port }
-        | UpstreamTarget::Https { host, port }
-        | UpstreamTarget::H2c { host, port } => (host, *port),
-        UpstreamTarget::Unix { path } => return vec![local::socket(path)],
-    };
-    let upstream = match timeout(CONNECT, TcpStream::connect((host.as_str(), port))).await {
-        Ok(Ok(stream)) => stream.peer_addr(),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
-    };
-    let near = match upstream {
-        Ok(address) if address.ip().is_loopback() => true,
-        Ok(_) => false,
-        Err(error) => {
-            let help = "run this where narthex runs, or name the addresses with --direct";
-            let told =
-                format!("the application does not answer at {host}:{port} from here ({error}); {help}");
-            return vec![Finding::not_tried(ITEM, told)];
-        }
-    };
-    if !near {
-        let told = format!(
-            "{host}:{port} is another machine, which narthex must reach; run this where nobody should reach it, with \
-             --direct {host}:{port}"
-        );
-        return vec![Finding::not_tried(ITEM, told)];
-    }
-    let addresses = local::addresses();
-    if addresses.is_empty() {
-        return vec![Finding::fine(ITEM, "this machine has no address but loopback's")];
-    }
-    let mut findings = Vec::new();
-    for ip in addresses {
-        let address = SocketAddr::new(ip, port);
-        findings.push(match timeout(CONNECT, TcpStream::connect(address)).await {
-            Ok(Ok(_)) => open_to_all(&address.to_string()),
-            Ok(Err(error)) if !is_closed(&error) => Finding::not_tried(ITEM, format!("{address}: {error}")),
-            Ok(Err(_)) | Err(_) => {
-                Finding::fine(ITEM, format!("{address} is closed; the application listens on loopback"))
-            }
-        });
-    }
-    findings
-}
-
-/// What `--direct` named, at each address that the name stands for.
-async fn named(address: &str) -> Vec<Finding> {
-    const ITEM: &str = "application port";
-    let found = match tokio::net::lookup_host(address).await {
-        Ok(found) => found.collect::<Vec<_>>(),
-        Err(error) => {
-            return vec![Finding::not_tried(
-                ITEM,
-                format!("{address} is no HOST:PORT that is known here: {error}"),
-            )];
-        }
-    };
-    if found.is_empty() {
-        return vec![Finding::not_tried(ITEM, format!("{address} stands for no address"))];
-    }
-    let mut findings = Vec::new();
-    for one in found {
-        let shown =
-            if one.to_string() == address { address.to_owned() } else { format!("{address} ({one})") };
-        findings.push(match timeout(CONNECT, TcpStream::connect(one)).await {
-            Ok(Ok(_)) => open_to_all(&shown),
-            Ok(Err(error)) if is_closed(&error) => {
-                Finding::fine(ITEM, format!("{shown} cannot be reached from here: {error}"))
-            }
-            Ok(Err(error)) => Finding::not_tried(ITEM, format!("{shown}: {error}")),
-            Err(_) => Finding::fine(ITEM, format!("{shown} does not answer from here")),
-        });
-    }
-    findings
-}
-
-/// Somebody, or something on the way, said no; anything else may be a fault of this machine's.
-fn is_closed(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionRefused
-            | ErrorKind::ConnectionReset
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::TimedOut
-    )
-}
-
-fn open_to_all(address: &str) -> Finding {
-    let told = format!(
-        "{address} is open: whoever reaches it is in the application without narthex, as anybody; have the application \
-         listen on 127.0.0.1, or close the port by a network policy and try again from another pod with --direct"
-    );
-    Finding::wrong("application port", told)
 }
 
 /// At the public URL narthex answers, and not something else.
@@ -351,18 +243,4 @@ async fn store(settings: &Settings) -> Finding {
         }
         Err(error) => Finding::wrong(ITEM, error.to_string()),
     }
-}
-
-/// The files of narthex's own that hold secrets.
-fn own_files<'a>(settings: &'a Settings, files: &'a Files) -> impl Iterator<Item = &'a Path> {
-    let own = files.literal.then(|| settings.written.path());
-    let database = match &settings.store.url {
-        StoreUrl::Sqlite { path } => Some(path.as_path()),
-        StoreUrl::Postgres(_) | StoreUrl::Memory => None,
-    };
-    let seal = match &settings.keys.seal {
-        SealKey::FileOrMake(path) => Some(path.as_path()),
-        SealKey::Given(_) => None,
-    };
-    files.secret.iter().map(AsRef::as_ref).chain(database).chain(seal).chain(own)
 }

@@ -28,6 +28,7 @@ use crate::identify::cookie::{CONSOLE_PREFIXES, CookieNames};
 use crate::identify::csrf::Csrf;
 use crate::identify::endpoints::Endpoints;
 use crate::identify::saml::parking::{Parking, Whose};
+use crate::identify::session::admitted::{Admits, InForce};
 use crate::identify::session::{RenderHeaders, Sessions};
 use crate::identify::throttle::Throttle;
 use crate::listen::accept::Manners;
@@ -56,11 +57,14 @@ pub(super) struct Process {
     pub tasks: Tasks,
     /// Generations that were replaced and in which something goes on yet.
     pub earlier: Arc<AtomicUsize>,
+    /// Which sessions go on.
+    pub admitted: InForce,
 }
 
 /// See the module.
 pub(super) struct Generation {
     pub sessions: Arc<Sessions>,
+    admits: Arc<Admits>,
     pub live: Arc<Live>,
     pub admin: Arc<Admin>,
     pub cores: Cores,
@@ -109,11 +113,13 @@ impl Generation {
         let with = providers::With { wanted: &wanted, outbound: &outbound, store, platform };
         let providers = Providers::start(&settings, &with, &tasks)?;
         let names = CookieNames::of(&settings.server.public_url);
+        let admits = Arc::new(Admits::of(&settings));
         let sessions = Arc::new(Sessions::new(
             store.clone(),
             keys,
             names.clone(),
             settings.session.clone(),
+            process.admitted.clone(),
             render_headers(settings.headers.clone(), audit.clone()),
             platform.clone(),
         ));
@@ -183,12 +189,13 @@ impl Generation {
         changes::follow(&watch, store, Listeners { sessions: sessions.clone(), live: live.clone() });
         let admin = Arc::new(admin);
         let provisioner = working;
-        Ok(Self { sessions, live, admin, cores, manners, scim, provisioner, told, tasks, watch })
+        Ok(Self { sessions, admits, live, admin, cores, manners, scim, provisioner, told, tasks, watch })
     }
 
-    /// From now on it acts: administrators are told of what happens, jobs run, what expired is dropped. Before, nothing
+    /// From now on it acts: sessions go on that it admits, administrators are told of what happens, jobs run, what expired is dropped. Before, nothing
     /// of what its settings say may have had any effect, since they may be refused yet.
     pub(super) fn go(&mut self, process: &Process) {
+        process.admitted.store(self.admits.clone());
         process.announcing.store(self.told.announcer.clone());
         if let Some(courier) = self.told.courier.take() {
             self.tasks.spawn(courier.run(self.tasks.stopping().clone()));
@@ -198,7 +205,7 @@ impl Generation {
     }
 
     /// Another generation answers from now on; `replaced` is what answered before, and goes when the last of its
-    /// requests has ended. What streams in a session goes on, and ends with it.
+    /// requests has ended. What streams in a session goes on, and ends with it; at once, if it is not admitted any more.
     pub(super) fn retire(self, replaced: Vec<Weak<Core>>, process: &Process) {
         /// How often it is looked whether the last stream has ended.
         const LOOK: Duration = Duration::from_secs(1);

@@ -13,6 +13,7 @@ use crate::listen::path::PathError;
 pub struct Permitted {
     inbound: Inbound,
     session: Option<Arc<LiveSession>>,
+    passes_identity: bool,
 }
 
 impl Permitted {
@@ -27,10 +28,10 @@ impl Permitted {
         self.inbound.headers()
     }
 
-    /// Hands on what the next stage needs.
+    /// Hands on what the next stage needs; last, whether the application may be told whose session it is.
     #[must_use]
-    pub fn into_parts(self) -> (Inbound, Option<Arc<LiveSession>>) {
-        (self.inbound, self.session)
+    pub fn into_parts(self) -> (Inbound, Option<Arc<LiveSession>>, bool) {
+        (self.inbound, self.session, self.passes_identity)
     }
 }
 
@@ -65,22 +66,25 @@ pub enum Refusal {
 pub fn authorise(identified: Identified, routes: &Routes) -> Result<Permitted, Box<Refused>> {
     let (inbound, session) = identified.into_parts();
     match decide(&inbound, session.as_deref(), routes) {
-        Ok(()) => Ok(Permitted { inbound, session }),
+        Ok(passes_identity) => Ok(Permitted { inbound, session, passes_identity }),
         Err(why) => Err(Box::new(Refused { inbound, session, why })),
     }
 }
 
-fn decide(inbound: &Inbound, session: Option<&LiveSession>, routes: &Routes) -> Result<(), Refusal> {
-    match (routes.access(inbound.path())?, session) {
-        (Access::Public, _) | (Access::SignedIn, Some(_)) => Ok(()),
-        (Access::Deny, _) => Err(Refusal::Denied),
-        (Access::SignedIn | Access::Allow(_), None) => Err(Refusal::LoginNeeded),
+/// Gives what the route says of passing identity.
+fn decide(inbound: &Inbound, session: Option<&LiveSession>, routes: &Routes) -> Result<bool, Refusal> {
+    let route = routes.route(inbound.path())?;
+    match (&route.access, session) {
+        (Access::Public, _) | (Access::SignedIn, Some(_)) => {}
+        (Access::Deny, _) => return Err(Refusal::Denied),
+        (Access::SignedIn | Access::Allow(_), None) => return Err(Refusal::LoginNeeded),
         (Access::Allow(condition), Some(session)) => {
             // SECURITY: lesson 10. The condition has to hold for whatever the upstream may read the path as.
             holds(condition, session, inbound, inbound.path().as_str())?;
-            inbound.path().other_readings().try_for_each(|path| holds(condition, session, inbound, &path))
+            inbound.path().other_readings().try_for_each(|path| holds(condition, session, inbound, &path))?;
         }
     }
+    Ok(route.pass_identity)
 }
 
 fn holds(condition: &Condition, session: &LiveSession, inbound: &Inbound, path: &str) -> Result<(), Refusal> {

@@ -7,22 +7,29 @@ use crate::listen::path::{CanonicalPath, PathError, is_below};
 #[derive(Debug)]
 pub struct Routes {
     routes: Vec<Route>,
-    signed_in: Access,
+    /// Of what none names.
+    other: Route,
 }
 
 impl Routes {
     #[must_use]
     pub fn new(mut routes: Vec<Route>) -> Self {
         routes.sort_by_key(|route| std::cmp::Reverse(specificity(&route.path)));
-        Self { routes, signed_in: Access::SignedIn }
+        let other = Route {
+            path: "/".to_owned(),
+            access: Access::SignedIn,
+            keep_encoded_slash: false,
+            pass_identity: true,
+        };
+        Self { routes, other }
     }
 
-    /// What the path's route asks for.
+    /// The path's route.
     ///
     /// # Errors
     /// [`PathError::EncodedSlash`] and [`PathError::TwoReadings`]: a path that an upstream could take for
     /// another one passes only if that other one meets the same route.
-    pub fn access(&self, path: &CanonicalPath) -> Result<&Access, PathError> {
+    pub fn route(&self, path: &CanonicalPath) -> Result<&Route, PathError> {
         let index = self.index(path.as_str());
         if path.has_encoded_slash() {
             // SECURITY: lesson 10. Only where the route keeps encoded slashes, and never across routes.
@@ -41,7 +48,7 @@ impl Routes {
         if self.index_whatever_case(path.as_str()) != index {
             return Err(PathError::TwoReadings);
         }
-        Ok(index.and_then(|at| self.routes.get(at)).map_or(&self.signed_in, |route| &route.access))
+        Ok(index.and_then(|at| self.routes.get(at)).unwrap_or(&self.other))
     }
 
     fn index(&self, path: &str) -> Option<usize> {
@@ -67,7 +74,12 @@ mod tests {
     use super::*;
 
     fn routes() -> Routes {
-        let route = |path: &str, access, keep| Route { path: path.into(), access, keep_encoded_slash: keep };
+        let route = |path: &str, access, keep| Route {
+            path: path.into(),
+            access,
+            keep_encoded_slash: keep,
+            pass_identity: true,
+        };
         Routes::new(vec![
             route("/", Access::SignedIn, false),
             route("/public", Access::Public, false),
@@ -79,7 +91,7 @@ mod tests {
 
     fn access(path: &str) -> Result<&'static str, PathError> {
         let routes = routes();
-        Ok(match routes.access(&CanonicalPath::parse(path)?)? {
+        Ok(match routes.route(&CanonicalPath::parse(path)?)?.access {
             Access::Public => "public",
             Access::SignedIn => "signed_in",
             Access::Deny => "deny",
@@ -110,7 +122,8 @@ mod tests {
     fn what_no_route_names_needs_a_signed_in_user() {
         let routes = Routes::new(Vec::new());
         let path = CanonicalPath::parse("/anything").unwrap();
-        assert!(matches!(routes.access(&path), Ok(Access::SignedIn)));
+        let route = routes.route(&path).unwrap();
+        assert!(matches!(route.access, Access::SignedIn) && route.pass_identity);
     }
 
     #[test]

@@ -7,17 +7,20 @@ use super::{CANNOT, FINE, NOT_SO};
 use crate::config::{self, Purpose, Report};
 use crate::provision::catalogue;
 
-/// Reads `config` as `serve` would, but for secrets, which may be absent on this machine.
+/// Reads `config` as `serve` would, but for secrets and other files, which may be absent on this machine unless
+/// `strict`.
 ///
 /// [`FINE`] also with warnings; [`NOT_SO`] where something is wrong; [`CANNOT`] where there is no such file.
-pub(super) fn run(config: &Path, json: bool) -> u8 {
+pub(super) fn run(config: &Path, strict: bool, json: bool) -> u8 {
     let mut out = std::io::stdout().lock();
     let colours = out.is_terminal() && std::env::vars_os().all(|(name, _)| name != "NO_COLOR");
-    judge(config, json, colours, std::env::vars(), &mut out)
+    let purpose = if strict { Purpose::Strict } else { Purpose::Check };
+    judge(config, purpose, json, colours, std::env::vars(), &mut out)
 }
 
 fn judge(
     config: &Path,
+    purpose: Purpose,
     json: bool,
     colours: bool,
     env: impl Iterator<Item = (String, String)>,
@@ -25,7 +28,7 @@ fn judge(
 ) -> u8 {
     // What is wrong with a recipe is told in full by `connector show`.
     let features = |name: &str| catalogue::features(name).ok();
-    let (report, code) = match config::load(config, Purpose::Check, env, &features) {
+    let (report, code) = match config::load(config, purpose, env, &features) {
         Ok(loaded) => (loaded.warnings, FINE),
         Err(errors) if !config.is_file() => (errors.report, CANNOT),
         Err(errors) => (errors.report, NOT_SO),
@@ -55,8 +58,12 @@ mod tests {
     use super::*;
 
     fn judged(config: &Path, json: bool) -> (u8, String) {
+        judged_for(Purpose::Check, config, json)
+    }
+
+    fn judged_for(purpose: Purpose, config: &Path, json: bool) -> (u8, String) {
         let mut out = Vec::new();
-        let code = judge(config, json, false, std::iter::empty(), &mut out);
+        let code = judge(config, purpose, json, false, std::iter::empty(), &mut out);
         (code, String::from_utf8(out).unwrap())
     }
 
@@ -72,6 +79,45 @@ mod tests {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             assert_eq!(line["severity"], "warning");
             assert!(line["line"].as_u64().unwrap() > 1);
+        }
+    }
+
+    #[test]
+    fn what_serve_would_miss_on_this_machine_is_an_error_with_strict_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("proxy.toml");
+        let written = |secret: &str, store: &str| {
+            let text = format!(
+                "[server]\npublic_url = \"https://app.example.com\"\n[upstream]\nurl = \"http://127.0.0.1:3000\"\n\
+                 [[idp]]\nid = \"corp\"\ntype = \"oidc\"\nissuer = \"https://login.example.com\"\n\
+                 client_id = \"app\"\nclient_secret = {secret}\n[provisioning]\nunprovisioned = \"forward\"\n\
+                 [store]\nurl = \"sqlite:{store}\"\n"
+            );
+            std::fs::write(&config, text).unwrap();
+        };
+        let secret = "\"written out\"";
+        written(secret, "narthex.db");
+        let (code, text) = judged_for(Purpose::Strict, &config, false);
+        assert_eq!(code, FINE, "{text}");
+        assert!(text.ends_with("proxy.toml: in order\n"), "{text}");
+        for (secret, store, said) in [
+            ("{ file = \"absent\" }", "narthex.db", "there is no file"),
+            (
+                "{ env = \"NARTHEX_TEST_NOT_SET\" }",
+                "narthex.db",
+                "the environment variable NARTHEX_TEST_NOT_SET",
+            ),
+            (secret, "absent/narthex.db", "make the folder, owned by"),
+        ] {
+            written(secret, store);
+            let (code, text) = judged(&config, false);
+            assert_eq!(code, FINE, "{text}");
+            assert!(text.contains(said), "{text}");
+            assert!(text.ends_with("proxy.toml: in order, with 1 warning\n"), "{text}");
+            let (code, text) = judged_for(Purpose::Strict, &config, false);
+            assert_eq!(code, NOT_SO, "{text}");
+            assert!(text.contains(said), "{text}");
+            assert!(text.ends_with("proxy.toml: 1 error\n"), "{text}");
         }
     }
 

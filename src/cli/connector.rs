@@ -165,6 +165,13 @@ fn show(name: &str, as_json: bool, out: &mut dyn Write) -> io::Result<u8> {
             if roles.is_empty() { "as the application lists them".to_owned() } else { roles.join(", ") };
         writeln!(out, "roles          {roles}")?;
     }
+    writeln!(out, "credential     {}", hanging(&credentials(&features)))?;
+    if let Some(url) = &features.help.url {
+        writeln!(out, "its url        {}", hanging(url))?;
+    }
+    if let Some(application) = &features.help.application {
+        writeln!(out, "to set there   {}", hanging(application))?;
+    }
     writeln!(out, "attributes")?;
     for (name, spec) in &features.attributes {
         let need = if spec.required { "required" } else { "optional" };
@@ -234,6 +241,32 @@ async fn test(
     Ok(life.exit())
 }
 
+/// The kinds, by their keys, and which one it has to be.
+fn credentials(features: &Features) -> String {
+    let kinds = features.credentials.join(" or ");
+    match &features.help.credential {
+        Some(help) => format!("{kinds}: {help}"),
+        None => kinds,
+    }
+}
+
+/// In lines of 100 columns, below one another behind the labels.
+fn hanging(text: &str) -> String {
+    const LABEL: usize = 15;
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if LABEL + line.len() + 1 + word.len() <= 100 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join(&format!("\n{:LABEL$}", ""))
+}
+
 fn claims(claims: &[String]) -> String {
     if claims.is_empty() { "no claim unless configured".to_owned() } else { claims.join(", else ") }
 }
@@ -268,6 +301,12 @@ fn described(features: &Features) -> Json {
         "tested_against": features.tested_against,
         "tested": features.tested(),
         "labels": features.labels(),
+        "credentials": features.credentials,
+        "help": {
+            "credential": features.help.credential,
+            "url": features.help.url,
+            "application": features.help.application,
+        },
         "roles": roles.collect::<Vec<_>>(),
         "attributes": attributes,
         "username_case": if features.username_case == CaseRule::Sensitive { "sensitive" } else { "insensitive" },
@@ -315,6 +354,29 @@ mod tests {
         assert_eq!(json["roles"][2], json!({ "name": "admin", "privileged": true }));
         let (text, _) = said(&["show", "miniflux"]).await;
         assert!(text.contains("admin (privileged)"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn x3_show_says_which_credential_with_which_scopes_and_what_to_set_in_the_application() {
+        let (text, _) = said(&["show", "gitea"]).await;
+        let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for needed in [
+            "credential bearer or basic: An access token of a site administrator",
+            "write:admin, write:organization and write:user",
+            "ENABLE_REVERSE_PROXY_AUTHENTICATION = true",
+            "REVERSE_PROXY_TRUSTED_PROXIES naming this proxy only",
+        ] {
+            assert!(flat.contains(needed), "{text}");
+        }
+        assert!(text.contains("\n               "), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 100 || line.starts_with("its headers")), "{text}");
+        let (text, _) = said(&["show", "jupyterhub"]).await;
+        assert!(text.contains("its url        The hub's"), "{text}");
+        let (text, _) = said(&["show", "grafana", "--json"]).await;
+        let json: Json = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["credentials"], json!(["basic"]));
+        assert!(json["help"]["application"].as_str().unwrap().contains("auto_sign_up = false"), "{json}");
+        assert_eq!(json["help"]["url"], Json::Null);
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ mod story;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 pub(super) use self::story::said;
 
@@ -21,12 +21,14 @@ use crate::provision::explain::{Ending, Explanation};
 use crate::provision::shadow::Reach;
 
 #[derive(Args)]
+#[group(skip)]
+#[command(group = ArgGroup::new("sign_in").required(true))]
 pub(super) struct ExplainArgs {
     /// A sign-in that was: the error id that the person was shown, or the login id of the audit log
-    #[arg(long, value_name = "ID", required_unless_present = "claims", conflicts_with = "claims")]
+    #[arg(long, value_name = "ID", group = "sign_in")]
     error: Option<String>,
     /// A sign-in that could be: a JSON object of claims, or an ID token (read, not verified); - for standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "sign_in")]
     claims: Option<PathBuf>,
     /// The identity provider that the claims are from; needed where there are several
     #[arg(long, requires = "claims")]
@@ -156,6 +158,24 @@ fn say(out: &mut (dyn Write + Send), text: &str) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_an_argument_both_ways_are_told() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            explain: ExplainArgs,
+        }
+        let told = |arguments: &[&str]| {
+            let all = [&["narthex"], arguments].concat();
+            <Cli as clap::Parser>::try_parse_from(all).map(|cli| cli.explain)
+        };
+        let said = told(&[]).err().unwrap().to_string();
+        assert!(said.contains("--error <ID>") && said.contains("--claims <FILE>"), "{said}");
+        assert!(told(&["--error", "id", "--claims", "file"]).is_err());
+        assert!(told(&["--error", "id"]).unwrap().error.is_some());
+        assert!(told(&["--claims", "file", "--offline"]).unwrap().claims.is_some());
+    }
 
     #[test]
     fn what_came_from_outside_does_nothing_to_the_terminal() {

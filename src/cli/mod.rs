@@ -2,6 +2,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod case;
 mod check;
 mod connector;
@@ -45,6 +46,9 @@ enum Command {
         /// One JSON object per line
         #[arg(long)]
         json: bool,
+        /// Also refuse what `serve` would miss on this machine: absent secrets, files, and the store's folder
+        #[arg(long)]
+        strict: bool,
         /// Also say where the settings in the store differ from `[provisioning]`
         #[arg(long)]
         store: bool,
@@ -62,6 +66,13 @@ enum Command {
         file: ConfigFile,
         #[command(flatten)]
         audit: audit::AuditArgs,
+    },
+    /// Write the store as it is now to a file, while narthex serves (SQLite)
+    Backup {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        backup: backup::BackupArgs,
     },
     /// Print the JSON Schema of proxy.toml
     Schema,
@@ -163,12 +174,13 @@ pub const CANNOT: u8 = 2;
 pub fn run() -> ExitCode {
     let code = match Arguments::parse().command {
         Command::Serve(file) => serve::run(&file.config),
-        Command::Check { file, json, store } => match check::run(&file.config, json) {
+        Command::Check { file, json, strict, store } => match check::run(&file.config, strict, json) {
             FINE if store => settings::drift(&file.config, json),
             code => code,
         },
         Command::Explain { file, explain } => explain::run(&file.config, explain),
         Command::Audit { file, audit } => audit::run(&file.config, audit),
+        Command::Backup { file, backup } => backup::run(&file.config, backup),
         Command::Schema => schema::run(),
         Command::Connector { file, connector } => connector::run_with(&file.config, &connector),
         Command::Session { file, session } => session::run(&file.config, session),

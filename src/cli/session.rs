@@ -28,11 +28,14 @@ pub(super) enum SessionCommand {
     /// End sessions; a running narthex notices within a second or two, and their streams break off
     Revoke {
         /// A session's id, as `session list` shows it
-        #[arg(required_unless_present = "member", conflicts_with = "member")]
+        #[arg(required_unless_present_any = ["member", "idp"], conflicts_with_all = ["member", "idp"])]
         session: Option<String>,
         /// All sessions of the member of this id
         #[arg(long, value_name = "ID")]
         member: Option<uuid::Uuid>,
+        /// All sessions that this identity provider began; it need not be configured any more
+        #[arg(long, value_name = "ID", conflicts_with = "member")]
+        idp: Option<IdpId>,
         #[arg(long)]
         json: bool,
     },
@@ -80,8 +83,9 @@ async fn at_store(
     let beside = Beside::open(settings).await?;
     let done = match command {
         SessionCommand::List { whose, json } => list(&beside, &whose, json, out).await,
-        SessionCommand::Revoke { session, member, json } => {
-            revoke(&beside, session.as_deref(), member.map(MemberId), json, out).await
+        SessionCommand::Revoke { session, member, idp, json } => {
+            let ended = revoke(&beside, session.as_deref(), member.map(MemberId), idp.as_ref()).await;
+            ended.map(|ended| ended.map_or(CANNOT, |ended| tell(ended, json, out)))
         }
     };
     beside.close().await;
@@ -130,25 +134,29 @@ fn line(session: &SessionView, json: bool) -> String {
     super::printable(&text)
 }
 
+/// Gives how many; `None`: no session has such an id.
 async fn revoke(
     beside: &Beside,
     session: Option<&str>,
     member: Option<MemberId>,
-    json: bool,
-    out: &mut (dyn Write + Send),
-) -> Result<u8, StoreError> {
-    let ended = match (session, member) {
-        (Some(text), _) => {
+    idp: Option<&IdpId>,
+) -> Result<Option<usize>, StoreError> {
+    Ok(Some(match (session, member, idp) {
+        (Some(text), ..) => {
             let Some(hash) = SessionHash::from_hex(text) else {
                 complain("a session's id has 64 hexadecimal digits; `narthex session list` shows them");
-                return Ok(CANNOT);
+                return Ok(None);
             };
             usize::from(beside.end_session(&hash).await?)
         }
-        (None, Some(member)) => beside.end_sessions_of(member).await?,
-        (None, None) => 0,
-    };
+        (None, Some(member), _) => beside.end_sessions_of(member).await?,
+        (None, None, Some(idp)) => beside.end_sessions_of_idp(idp).await?,
+        (None, None, None) => 0,
+    }))
+}
+
+fn tell(ended: usize, json: bool, out: &mut (dyn Write + Send)) -> u8 {
     let said = if json { json!({ "sessions": ended }).to_string() } else { format!("{ended} ended") };
     let code = told(std::iter::once(said), out);
-    Ok(if ended == 0 { NOT_SO } else { code })
+    if ended == 0 { NOT_SO } else { code }
 }

@@ -22,7 +22,8 @@ pub fn config() -> String {
     let _ = writeln!(text, "{}\n", described(root));
     text.push_str(
         "Unknown keys, wrong types and references to nothing are refused, all at once, with file, line and column: \
-         `narthex check`. A duration is a text like `15s`, `5m` or `1h 30m`. A secret is `{ file = \"path\" }`, \
+         `narthex check`, or `narthex check --strict` where the configuration is to be served, and its secrets and files \
+         must be there. A duration is a text like `15s`, `5m` or `1h 30m`. A secret is `{ file = \"path\" }`, \
          `{ env = \"NAME\" }` or the text itself. Keys without default and without \"required\" can be left out.\n",
     );
     for (name, section) in properties(root) {

@@ -33,6 +33,8 @@ use problem::{Problem, Problems};
 pub enum Purpose {
     /// To say what is wrong with it: secrets may be absent on this machine.
     Check,
+    /// To say whether [`Purpose::Serve`] would do with it here: what it needs is here, or it is an error.
+    Strict,
     /// To run by it.
     Serve,
 }

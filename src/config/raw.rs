@@ -224,12 +224,18 @@ pub struct Route {
     /// rule. "refuse": such requests get 400.
     #[schemars(extend("default" = "refuse"))]
     pub encoded_slash: Option<EncodedSlash>,
+    /// false: requests are authorised as ever, but the application gets neither identity headers nor the upstream token
+    /// with them. For paths behind which other people's code answers (notebooks, plug-ins, workspaces), which could use
+    /// a token of its visitors where it holds.
+    #[schemars(extend("default" = true))]
+    pub pass_identity: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamToken {
-    /// The header that carries it.
+    /// The header that carries it. Whatever receives it can replay it until it expires, a minute after it was made: where
+    /// not everything behind the upstream may have it, see pass_identity of [[route]].
     #[schemars(extend("default" = "X-Narthex-Token"))]
     pub header: Option<String>,
     /// Its aud claim. Absent: the public_url.

@@ -168,6 +168,8 @@ pub struct Route {
     pub access: Access,
     /// `encoded_slash = "keep"`.
     pub keep_encoded_slash: bool,
+    /// Whether the application is told who it is, by identity headers and the upstream token.
+    pub pass_identity: bool,
 }
 
 /// Who may pass a route.

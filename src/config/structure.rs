@@ -1,6 +1,7 @@
 //! The document against the schema: unknown keys, wrong types, missing keys, all of them; then the defaults.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use serde_json::{Map, Value};
 
@@ -73,6 +74,16 @@ fn wanted(schema: &Value) -> String {
             if keys.is_empty() { "a table".to_owned() } else { format!("a table {{ {} }}", keys.join(", ")) }
         }
         _ => "a text in quotes".to_owned(),
+    }
+}
+
+/// A text as it would do, made from the default; a number that stands there was probably meant as the port.
+fn like(default: &str, node: &Node) -> String {
+    match (default.parse::<SocketAddr>(), &node.tree) {
+        (Ok(address), Tree::Integer(port)) if u16::try_from(*port).is_ok() => {
+            format!(", like \"{}:{port}\", or \"0.0.0.0:{port}\" for all addresses", address.ip())
+        }
+        _ => format!(", like {default:?}"),
     }
 }
 
@@ -154,7 +165,8 @@ impl Walk<'_> {
     fn misfit(&mut self, node: &Node, schema: &Value, path: &[Step]) -> bool {
         let message = format!("`{}` is {}", shown(path), node.kind());
         let problem = Problem::error(node.origin.clone(), message);
-        self.problems.push(problem.help(format!("expected {}", wanted(schema))));
+        let like = schema.get("default").and_then(Value::as_str).map(|default| like(default, node));
+        self.problems.push(problem.help(format!("expected {}{}", wanted(schema), like.unwrap_or_default())));
         false
     }
 

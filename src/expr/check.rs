@@ -85,9 +85,30 @@ fn syntax(source: &str, error: &minijinja::Error) -> Located {
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     // A lone `=` is the usual slip; the parser's own words do not say so.
     let lone = source.contains('=') && !["==", "!=", "<=", ">="].iter().any(|sign| source.contains(sign));
-    let text = if lone { format!("{detail}; to compare, write `==`") } else { detail };
+    let text = match foreign(source).filter(|_| detail.starts_with("unexpected")) {
+        Some(instead) => format!("{detail}; {instead}"),
+        None if lone => format!("{detail}; to compare, write `==`"),
+        None => detail,
+    };
     Located { error: ExprError::Syntax(text), span: 0..source.len() }
 }
+
+/// Words of other languages, with what is written here instead.
+fn foreign(source: &str) -> Option<String> {
+    let words: Vec<&str> = source.split_whitespace().collect();
+    let at = words.iter().position(|word| FOREIGN.contains(word))?;
+    let (word, left) = (words.get(at)?, words.get(at.checked_sub(1)?)?.trim_start_matches('('));
+    let right = words.get(at + 1)?.trim_matches(['\'', '"', ')', '%', '*']);
+    Some(match *word {
+        "like" | "matches" => format!(
+            "there is no `{word}`: write `{left} is startingwith('{right}')`, `is endingwith(…)` or \
+             `is containing(…)` for a text, `'{right}' in {left}` for membership in a list"
+        ),
+        _ => format!("there is no `{word}`: membership is written `'{right}' in {left}`"),
+    })
+}
+
+const FOREIGN: [&str; 7] = ["contains", "contain", "includes", "include", "has", "like", "matches"];
 
 struct Checker<'s> {
     source: &'s str,

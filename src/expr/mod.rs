@@ -7,7 +7,8 @@
 //! order before numbers, all without a word. A rule that says nothing while it never or always holds is
 //! the one thing an access rule must not be; in a typed tree it cannot be written.
 
-pub mod check;
+pub mod accounts;
+mod check;
 pub mod condition;
 pub mod context;
 pub mod docs;

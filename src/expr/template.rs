@@ -59,6 +59,12 @@ impl Template {
         &self.claims
     }
 
+    /// The first variable without which there is no text for a session without account; `None` where there can be one.
+    #[must_use]
+    pub fn needs_account(&self) -> Option<String> {
+        self.pieces.iter().find_map(Piece::needs_account)
+    }
+
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source

@@ -69,8 +69,10 @@ impl Forwarder {
         trace: &Trace,
         stripped: &mut Stripped,
     ) -> Result<Response<Body>, ForwardError> {
-        let (inbound, session) = permitted.into_parts();
-        let token = match (&self.token, &session) {
+        let (inbound, session, passes_identity) = permitted.into_parts();
+        // SECURITY: what answers at some paths may be other people's code, which could sign in as its visitor with a token.
+        let named = session.as_deref().filter(|_| passes_identity);
+        let token = match (&self.token, named) {
             (Some((name, mint)), Some(session)) => Some((name, self.token_for(session, mint)?)),
             _ => None,
         };
@@ -83,7 +85,7 @@ impl Forwarder {
             client,
             request_id: trace.id_value.clone(),
             traceparent: trace.parent_value.clone(),
-            identity: session.as_ref().map_or(&[][..], |session| session.headers()),
+            identity: named.map_or(&[][..], LiveSession::headers),
             token,
             upgrade: upgrade.clone().filter(|_| client_upgrade.is_some()),
             trailers: takes_trailers(&parts.headers),

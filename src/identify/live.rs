@@ -23,6 +23,8 @@ pub struct LiveSession {
     cookie_tag: String,
     created_at: UnixTime,
     expires_at: UnixTime,
+    /// By when it ends in the configuration in force: not after `expires_at`.
+    until: AtomicI64,
     idle_timeout: Duration,
     last_seen: AtomicI64,
     /// What the store knows of `last_seen`.
@@ -33,9 +35,10 @@ pub struct LiveSession {
 }
 
 impl LiveSession {
-    /// Builds what the requests of a session need, once.
+    /// Builds what the requests of a session need, once. `until`: by when it ends as the configuration has it.
     pub(super) fn new(
         record: SessionRecord,
+        until: UnixTime,
         render: &RenderHeaders,
         idle_timeout: Duration,
         now: Arc<AtomicI64>,
@@ -56,6 +59,7 @@ impl LiveSession {
             content,
             created_at: record.created_at,
             expires_at: record.expires_at,
+            until: AtomicI64::new(until.0),
             idle_timeout,
             last_seen: AtomicI64::new(record.last_seen_at.0),
             last_written: AtomicI64::new(record.last_seen_at.0),
@@ -128,12 +132,22 @@ impl LiveSession {
     #[must_use]
     pub fn ends_at(&self) -> UnixTime {
         let idle_end = UnixTime(self.last_seen.load(Ordering::Relaxed)).after(self.idle_timeout);
-        self.expires_at.min(idle_end)
+        UnixTime(self.until.load(Ordering::Relaxed)).min(idle_end)
     }
 
     /// Past its absolute end, which no use puts off.
     pub(super) fn is_over(&self, now: UnixTime) -> bool {
-        now >= self.expires_at
+        now >= UnixTime(self.until.load(Ordering::Relaxed))
+    }
+
+    /// Its absolute end as it was when it began.
+    pub(super) fn expires_at(&self) -> UnixTime {
+        self.expires_at
+    }
+
+    /// The configuration in force has it end then.
+    pub(super) fn ends_by(&self, until: UnixTime) {
+        self.until.store(until.0, Ordering::Relaxed);
     }
 
     #[must_use]

@@ -1,5 +1,6 @@
 //! Sessions: in the store for good, in memory in a compact form for the requests.
 
+pub mod admitted;
 mod elsewhere;
 mod revocation;
 
@@ -8,6 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
+use self::admitted::{Admits, InForce};
 use super::cookie::{self, CookieNames};
 pub use super::live::{LiveSession, RenderHeaders};
 use super::tokens::Tokens;
@@ -52,6 +56,9 @@ pub struct Sessions {
     ids: Tokens<ID>,
     names: CookieNames,
     settings: settings::Session,
+    in_force: InForce,
+    /// What of it was followed last.
+    followed: ArcSwap<Admits>,
     render: Box<RenderHeaders>,
     platform: Platform,
     /// The current second, refreshed four times a second: the hot path reads no clock.
@@ -108,6 +115,7 @@ impl Sessions {
         keys: &KeyRing,
         names: CookieNames,
         settings: settings::Session,
+        in_force: InForce,
         render: Box<RenderHeaders>,
         platform: Platform,
     ) -> Self {
@@ -118,6 +126,8 @@ impl Sessions {
             ids: Tokens::new(keys.mac(Purpose::SessionCookie)),
             names,
             settings,
+            followed: ArcSwap::new(in_force.load_full()),
+            in_force,
             render,
             platform,
             now,
@@ -209,19 +219,10 @@ impl Sessions {
         self.note_store(&found);
         let Some(record) = found? else { return Ok(None) };
         let now = self.platform.clock.now();
-        if now >= record.expires_at || now >= record.last_seen_at.after(self.settings.idle_timeout) {
+        if now >= record.last_seen_at.after(self.settings.idle_timeout) {
             return Ok(None);
         }
-        let live =
-            Arc::new(LiveSession::new(record, &*self.render, self.settings.idle_timeout, self.now.clone()));
-        let mut table = self.write();
-        if table.ended.contains_key(&hash) {
-            return Ok(None);
-        }
-        let seen = live.last_seen();
-        let live = table.live.entry(hash).or_insert(live).clone();
-        live.was_seen(seen);
-        Ok(Some(live))
+        Ok(self.take_in(record, now))
     }
 
     /// Begins a session for whom provisioning saw to; ends the one that this browser had before.
@@ -268,11 +269,8 @@ impl Sessions {
             self.forget(&ended, true);
         }
         let replaces_another = self.end_previous(previous_cookie, &record.content).await;
-        let (hash, live) = (
-            record.hash,
-            Arc::new(LiveSession::new(record, &*self.render, self.settings.idle_timeout, self.now.clone())),
-        );
-        self.write().live.insert(hash, live);
+        // Where the configuration became another meanwhile that does not admit it, its first request is told so.
+        self.take_in(record, now);
         Ok(Started { cookie: value, replaces_another })
     }
 
@@ -369,6 +367,7 @@ impl Sessions {
     pub fn tick(&self) {
         let now = self.platform.clock.now();
         self.now.store(now.0, Ordering::Relaxed);
+        self.follow_admission();
         if self.store_is_near().is_err() {
             self.let_go_of_all();
         }

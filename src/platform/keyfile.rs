@@ -37,8 +37,15 @@ pub enum KeyFileError {
     )]
     Unreadable { path: PathBuf, reason: String },
     #[error(
-        "the seal key file {path} cannot be made: {reason}; make its folder writable, or make the file: \
-         `head -c 32 /dev/urandom | base64 > {path}; chmod 600 {path}`"
+        "there is no folder {} for the store and its seal key {path}: make it, owned by the user that narthex runs as, \
+         or name a file in another one in store.url",
+        folder(path).display()
+    )]
+    NoFolder { path: PathBuf },
+    #[error(
+        "the seal key {path} cannot be made: {reason}; the folder {} holds the store and its key: let the user that \
+         narthex runs as write to it, or name a file in another one in store.url",
+        folder(path).display()
     )]
     CannotMake { path: PathBuf, reason: String },
     #[error("no seal key could be made: the machine's random source failed")]
@@ -76,8 +83,22 @@ fn key_ring(text: &str, source_name: impl Fn() -> String) -> Result<KeyRing, Key
     Ok(KeyRing::new(key.as_bytes()))
 }
 
+/// The text of the file at `path`, for a copy of it.
+pub fn text(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
+    let text = read_text(path)?.ok_or_else(|| KeyFileError::Unreadable {
+        path: path.to_owned(),
+        reason: "there is none, no narthex has served with it yet".to_owned(),
+    })?;
+    key_ring(&text, || path.display().to_string())?;
+    Ok(text)
+}
+
 /// `None` where there is no such file.
 fn read(path: &Path) -> Result<Option<KeyRing>, KeyFileError> {
+    read_text(path)?.map(|text| key_ring(&text, || path.display().to_string())).transpose()
+}
+
+fn read_text(path: &Path) -> Result<Option<Zeroizing<String>>, KeyFileError> {
     let unreadable =
         |error: std::io::Error| KeyFileError::Unreadable { path: path.to_owned(), reason: error.to_string() };
     let file = match File::open(path) {
@@ -95,7 +116,7 @@ fn read(path: &Path) -> Result<Option<KeyRing>, KeyFileError> {
     if u64::try_from(read).unwrap_or(u64::MAX) > MAX_BYTES {
         return Err(KeyFileError::TooLong { path: path.to_owned() });
     }
-    key_ring(&text, || path.display().to_string()).map(Some)
+    Ok(Some(text))
 }
 
 /// Puts a whole key at `path`, or leaves what another process put there meanwhile (`false`).
@@ -107,7 +128,10 @@ fn make(path: &Path, entropy: &dyn Entropy) -> Result<bool, KeyFileError> {
     let name: [u8; 8] = entropy.bytes().map_err(|_| KeyFileError::NoEntropy)?;
     let mut text = Zeroizing::new(STANDARD.encode(*random));
     text.push('\n');
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder(path);
+    if !folder.is_dir() {
+        return Err(KeyFileError::NoFolder { path: path.to_owned() });
+    }
     let draft = folder.join(format!(".seal-key-{:016x}", u64::from_be_bytes(name)));
     let made = write_new(&draft, text.as_bytes()).and_then(|()| match fs::hard_link(&draft, path) {
         Ok(()) => File::open(folder)?.sync_all().map(|()| true),
@@ -117,6 +141,10 @@ fn make(path: &Path, entropy: &dyn Entropy) -> Result<bool, KeyFileError> {
     // The draft may never have come to be.
     let _ = fs::remove_file(&draft);
     made.map_err(|error| KeyFileError::CannotMake { path: path.to_owned(), reason: error.to_string() })
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn write_new(path: &Path, text: &[u8]) -> std::io::Result<()> {
@@ -247,8 +275,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing").join("seal.key");
         let error = failure(file_or_make(&path, &SystemEntropy));
+        assert_eq!(error, KeyFileError::NoFolder { path: path.clone() });
+        let said = error.to_string();
+        assert!(said.contains(&format!("no folder {} for", path.parent().unwrap().display())), "{said}");
+        assert!(said.contains("store.url"), "{said}");
+    }
+
+    /// In /proc nobody makes files, not even root.
+    #[test]
+    fn a_folder_that_cannot_be_written_to_is_an_error_with_the_remedy() {
+        let path = Path::new("/proc/seal.key");
+        let error = failure(file_or_make(path, &SystemEntropy));
         assert!(matches!(error, KeyFileError::CannotMake { .. }), "{error:?}");
-        assert!(error.to_string().contains("/dev/urandom"), "{error}");
+        let said = error.to_string();
+        assert!(said.contains("the folder /proc holds the store and its key: let the user"), "{said}");
+        assert!(said.contains("store.url"), "{said}");
     }
 
     #[test]

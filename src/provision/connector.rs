@@ -105,6 +105,9 @@ pub struct Features {
     pub title: String,
     /// The version that the test suite ran against; `None`: untested.
     pub tested_against: Option<String>,
+    /// The kinds of credentials that it takes, by their keys in `application.credential`; "none": also without one.
+    pub credentials: Vec<&'static str>,
+    pub help: Help,
     /// Kinds of entitlements that the application has (M, words).
     pub roles: bool,
     pub teams: bool,
@@ -131,6 +134,17 @@ pub struct Features {
     pub logout_path: Option<String>,
     /// Further headers that the application believes; managed like ours (SECURITY.md, invariant 2).
     pub trusted_headers: Vec<String>,
+}
+
+/// What people have to do for a connector to work, in sentences.
+#[derive(Debug, Clone, Default)]
+pub struct Help {
+    /// Which credential: whose, and with which scopes.
+    pub credential: Option<String>,
+    /// Which URL the application's is.
+    pub url: Option<String>,
+    /// What has to be set in the application.
+    pub application: Option<String>,
 }
 
 impl Features {

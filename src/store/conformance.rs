@@ -197,6 +197,7 @@ macro_rules! conformance {
                 sessions_are_listed_by_member_and_by_identity
                 e4_all_sessions_of_a_member_end_and_no_others
                 all_sessions_end_at_once
+                all_sessions_of_a_provider_end_and_no_others
                 members_are_listed_by_id_and_in_pages
                 members_are_found_by_the_beginning_of_address_or_username
                 members_are_found_by_account_and_by_identity

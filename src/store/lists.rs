@@ -30,6 +30,9 @@ pub trait SessionListStore: Send + Sync {
     /// Ends all sessions of this member; returns their hashes.
     async fn end_sessions_of_member(&self, member: MemberId) -> Result<Vec<SessionHash>, StoreError>;
 
+    /// Ends all sessions that this provider began; returns their hashes.
+    async fn end_sessions_of_idp(&self, idp: &IdpId) -> Result<Vec<SessionHash>, StoreError>;
+
     /// Ends every session there is; returns their hashes.
     async fn end_all_sessions(&self) -> Result<Vec<SessionHash>, StoreError>;
 }

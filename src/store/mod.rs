@@ -53,6 +53,12 @@ pub enum StoreError {
     /// Opening it failed: wrong path, permissions, a schema of a newer version.
     #[error("the store {url} cannot be opened: {reason}")]
     CannotOpen { url: String, reason: String },
+    /// One process at a time serves from it.
+    #[error(
+        "another narthex{holder} has the store {path} open; stop it, or take PostgreSQL for several replicas \
+         (docs/postgres.md)"
+    )]
+    HeldElsewhere { path: String, holder: String },
     /// What the act builds on went away meanwhile; nothing was written. Begin again.
     #[error("nothing was written ({act}): {what} is gone")]
     Gone { act: &'static str, what: &'static str },

@@ -63,6 +63,46 @@ async fn sent(stack: &Stack, method: &str, path: &str, cookie: Option<&str>, lin
 }
 
 #[tokio::test]
+async fn a_route_that_passes_no_identity_is_guarded_as_others_and_gets_neither_headers_nor_token() {
+    const OURS: [&str; 3] = ["x-remote-user", "x-remote-email", "x-narthex-token"];
+    let told = |headers: &str| OURS.map(|name| headers.contains(name));
+    let stack = Stack::with(|config| {
+        for (path, rest) in [
+            ("/echo/theirs", "access = \"signed_in\"\npass_identity = false"),
+            ("/echo/theirs/ours", "access = \"signed_in\""),
+            ("/echo/carol", "allow = \"account.username == 'carol'\"\npass_identity = false"),
+            ("/echo/public", "access = \"public\"\npass_identity = false"),
+            ("/echo/said", "access = \"signed_in\"\npass_identity = true"),
+        ] {
+            push(config, "route", table(&format!("path = \"{path}\"\n{rest}")));
+        }
+    })
+    .await;
+    let browser = Browser::new();
+    stack.sign_in(&browser, "ada").await;
+    let cookie = cookie_of(&stack, &browser);
+    let sent = async |path: &str, line: &str| sent(&stack, "GET", path, Some(&cookie), line).await;
+    for path in ["/echo", "/echo/theirs/ours/x", "/echo/said"] {
+        assert_eq!(told(&sent(path, "Accept: */*").await), [true; 3], "{path}");
+    }
+    for path in ["/echo/theirs", "/echo/theirs/x", "/echo/public", "/echo/theirs/ours2"] {
+        let headers = sent(path, "Accept: */*").await;
+        assert_eq!(told(&headers), [false; 3], "{path}: {headers}");
+    }
+    for name in forged() {
+        let headers = sent("/echo/theirs", &format!("{name}: {EVIL}")).await;
+        assert!(!headers.contains(EVIL), "{name}: {headers}");
+    }
+    // Guarded as if it passed identity: by whether there is a session, and by whose it is.
+    let status = async |browser: &Browser, path: &str| {
+        browser.request(http::Method::GET, &stack.at(path)).background().send().await.status.as_u16()
+    };
+    assert_eq!(status(&Browser::new(), "/echo/theirs").await, 401);
+    assert_eq!(status(&browser, "/echo/carol").await, 403);
+    assert_eq!(status(&browser, "/echo/Theirs").await, 400, "no other spelling leads to the token");
+}
+
+#[tokio::test]
 async fn lessons_1_2_5_8_no_spelling_of_a_managed_header_passes_on_any_branch() {
     let (stack, browser) = (stack().await, Browser::new());
     stack.sign_in(&browser, "ada").await;

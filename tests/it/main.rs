@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod admitted;
 mod audit;
 mod browser;
 mod cases;
@@ -34,5 +35,6 @@ mod replicas;
 mod saml;
 mod saml_login;
 mod sessions;
+mod sqlite_file;
 mod support;
 mod transport;

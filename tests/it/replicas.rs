@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -56,7 +56,7 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    fn spawn(mut config: Table, address: SocketAddr) -> Self {
+    pub(crate) fn spawn(mut config: Table, address: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let health = format!("127.0.0.1:{}", free_port());
         put(&mut config, "server.listen", address.to_string());
@@ -101,7 +101,7 @@ impl Replica {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
-    async fn is_ready(&mut self) {
+    pub(crate) async fn is_ready(&mut self) {
         self.answers("/readyz", StatusCode::OK).await;
     }
 
@@ -118,6 +118,40 @@ impl Replica {
             assert!(ended.is_none(), "narthex serve ended with {ended:?}");
             assert!(began.elapsed() < PATIENCE, "{path} never answered {expected}");
         }
+    }
+
+    /// Waits until it ends by itself: its exit code, and what it said.
+    pub(crate) async fn ends(&mut self) -> (Option<i32>, String) {
+        let (http, began, mut pulse) = (client(), Instant::now(), tokio::time::interval(LOOK));
+        loop {
+            pulse.tick().await;
+            if let Some(ended) = self.process.try_wait().unwrap() {
+                let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
+                return (ended.code(), log);
+            }
+            let answer = http.get(format!("{}/readyz", self.health)).send().await;
+            assert!(!answer.is_ok_and(|answer| answer.status() == 200), "it does not end, but is ready");
+            assert!(began.elapsed() < PATIENCE, "it never ended");
+        }
+    }
+
+    /// `narthex` with these arguments and this configuration, while it runs: exit code, standard output and error.
+    pub(crate) async fn program(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = self.output(arguments).await;
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    /// The same, where standard output is no text.
+    pub(crate) async fn output(&self, arguments: &[&str]) -> Output {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_narthex"));
+        program.args(arguments).arg("--config").arg(self.folder.path().join("proxy.toml"));
+        // The provider and the application are in this process.
+        tokio::task::spawn_blocking(move || program.output().unwrap()).await.unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// The person's browser, sent here by the balancer.

@@ -202,14 +202,17 @@ configuration; with "reload" it is what docs/reload.md says is done once when th
 {{- if not .values.existingConfigMap -}}
 {{- if eq .values.configChanges "restart" -}}
 checksum/narthex-config: {{ printf "%s%s" (include "narthex-sidecar.proxyToml" .) (toRawJson .values.configFiles) | sha256sum }}
-{{- else if .values.config -}}
-{{- $config := include "narthex-sidecar.settings" . | fromJson -}}
-{{- $once := dict "store" $config.store "log" $config.log "keys" (get $config "keys") "workers" (get $config.server "workers") "scim" (dig "provisioning" "mode" "" $config | eq "scim") -}}
+{{- else -}}
+{{- $config := .values.configToml | fromToml -}}
+{{- /* With configToml the listeners are in the pod's environment, a change of which makes new pods by itself. */ -}}
 {{- $listen := dict -}}
+{{- if .values.config -}}
+{{- $config = include "narthex-sidecar.settings" . | fromJson -}}
 {{- range $section := list "server" "health" "admin" "scim" -}}
-{{- $_ := set $listen $section (get (get $config $section | default dict) "listen") -}}
+{{- $_ := set $listen $section (dig $section "listen" "" $config) -}}
 {{- end -}}
-{{- $_ := set $once "listen" $listen -}}
+{{- end -}}
+{{- $once := dict "store" (get $config "store") "log" (get $config "log") "keys" (get $config "keys") "workers" (dig "server" "workers" nil $config) "scim" (dig "provisioning" "mode" "" $config | eq "scim") "listen" $listen -}}
 checksum/narthex-start: {{ toRawJson $once | sha256sum }}
 {{- end -}}
 {{- end -}}

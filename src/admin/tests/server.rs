@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
@@ -22,6 +23,7 @@ use crate::admin::{Admin, Parts, openapi};
 use crate::config::{self, Purpose, Settings};
 use crate::identify::cookie::CookieNames;
 use crate::identify::session::Sessions;
+use crate::identify::session::admitted::Admits;
 use crate::model::{ConsoleRole, IdpId};
 use crate::observe::Audit;
 use crate::platform::{KeyRing, Platform};
@@ -142,6 +144,7 @@ impl Server {
             &keys,
             CookieNames::of(&settings.server.public_url),
             settings.session.clone(),
+            Arc::new(ArcSwap::from_pointee(Admits::of(&settings))),
             Box::new(|_| Vec::new()),
             platform.clone(),
         ));

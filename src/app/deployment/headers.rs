@@ -1,6 +1,6 @@
 //! Whether identity headers that a client makes up reach the application, under any spelling that it may read.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,7 +27,7 @@ pub(super) async fn headers(place: &Place<'_>, platform: &Platform) -> Vec<Findi
         return vec![Finding::not_tried(ITEM, "there are no random numbers to be had")];
     };
     // What is not ours must come through, or nothing that does not come through says anything.
-    let came = match sent(place, echo, &HeaderName::from_static("x-probe"), &control).await {
+    let came = match sent(place, echo, "x-probe", &control).await {
         Ok(came) => came,
         Err(finding) => return vec![finding],
     };
@@ -38,25 +38,36 @@ pub(super) async fn headers(place: &Place<'_>, platform: &Platform) -> Vec<Findi
     let (mut findings, mut tried) = (Vec::new(), 0_usize);
     let names = names(place);
     if names.is_empty() {
-        let told = "there is no [headers], [upstream_token] or connector that the application would believe";
+        let told = "there is no [headers], [upstream_token] or connector that the application would believe; name what \
+                    it believes with --believes";
         return vec![Finding::not_tried(ITEM, told)];
     }
-    for name in names {
+    for (name, managed) in names {
         tried += 1;
-        match sent(place, echo, &name, &forged).await {
+        match sent(place, echo, name.as_str(), &forged).await {
             Ok(false) => {}
-            Ok(true) => findings.push(Finding::wrong(
-                ITEM,
-                format!(
-                    "`{name}` of a client reached the application: whoever sends it is whom they say; do not forward to \
-                     the application except through narthex, and report this if narthex did"
-                ),
-            )),
+            Ok(true) => {
+                let help = match managed {
+                    Managed::Yes => {
+                        "do not forward to the application except through narthex, and report this if narthex did"
+                    }
+                    Managed::No => {
+                        "narthex knows nothing of this header: name it under [headers] of proxy.toml, which removes \
+                         what clients send, or have the application believe none but those"
+                    }
+                };
+                findings.push(Finding::wrong(
+                    ITEM,
+                    format!(
+                        "`{name}` of a client reached the application: whoever sends it is whom they say; {help}"
+                    ),
+                ));
+            }
             Err(finding) => return vec![finding],
         }
     }
     // A limit on the way, or an application that went away, lets nothing through either.
-    let still = sent(place, echo, &HeaderName::from_static("x-probe"), &control).await;
+    let still = sent(place, echo, "x-probe", &control).await;
     if findings.is_empty() && !matches!(still, Ok(true)) {
         let told = format!(
             "{echo} stopped to answer with the headers that it got, so what did not come back says nothing"
@@ -78,12 +89,7 @@ fn marker(platform: &Platform) -> Result<HeaderValue, Box<dyn std::error::Error>
 }
 
 /// Whether the value came back.
-async fn sent(
-    place: &Place<'_>,
-    echo: &str,
-    name: &HeaderName,
-    value: &HeaderValue,
-) -> Result<bool, Finding> {
+async fn sent(place: &Place<'_>, echo: &str, name: &str, value: &HeaderValue) -> Result<bool, Finding> {
     let request = place.request(echo).header(name, value);
     match place.outbound.send(request).await {
         Ok(answer) => Ok(holds(&answer.body, value.as_bytes())),
@@ -95,15 +101,30 @@ fn holds(body: &[u8], value: &[u8]) -> bool {
     body.windows(value.len()).any(|window| window == value)
 }
 
+/// Whether narthex has it removed from what clients send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Managed {
+    Yes,
+    No,
+}
+
 /// Every spelling of every header that the application believes.
-fn names(place: &Place<'_>) -> HashSet<HeaderName> {
+fn names(place: &Place<'_>) -> BTreeMap<String, Managed> {
     let settings = place.settings;
     let token = settings.upstream_token.as_ref().map(|token| &token.header);
-    let believed = settings.headers.iter().map(|header| &header.name).chain(token).map(HeaderName::as_str);
+    let set = settings.headers.iter().map(|header| &header.name).chain(token).map(HeaderName::as_str);
     let connector = settings.application.as_ref();
     let connector = connector.and_then(|application| catalogue::features(&application.connector).ok());
     let trusted = connector.map(|features| features.trusted_headers).unwrap_or_default();
-    believed.chain(trusted.iter().map(String::as_str)).flat_map(spellings).collect()
+    let managed: Vec<&str> = set.chain(trusted.iter().map(String::as_str)).collect();
+    believed(&managed, &place.tries.believes)
+}
+
+fn believed(managed: &[&str], besides: &[HeaderName]) -> BTreeMap<String, Managed> {
+    let of = |name: &str, is: Managed| spellings(name).into_iter().map(move |name| (name.to_string(), is));
+    // What is managed is so in all spellings, those that somebody believes besides included.
+    let besides = besides.iter().flat_map(|name| of(name.as_str(), Managed::No));
+    besides.chain(managed.iter().flat_map(|name| of(name, Managed::Yes))).collect()
 }
 
 fn spellings(name: &str) -> Vec<HeaderName> {
@@ -137,6 +158,16 @@ mod tests {
         }
         assert_eq!(all.len(), SEPARATORS.len() + 2);
         assert_eq!(spellings("Remote").len(), SEPARATORS.len(), "of one word there is one spelling");
+    }
+
+    #[test]
+    fn what_the_application_believes_besides_is_tried_in_every_spelling_too() {
+        let besides = [HeaderName::from_static("x-remote-user"), HeaderName::from_static("x_auth_user")];
+        let all = believed(&["X-Auth-User"], &besides);
+        assert_eq!(all.get("x_remote_user"), Some(&Managed::No));
+        assert_eq!(all.get("x-remote-user"), Some(&Managed::No));
+        assert_eq!(all.get("x_auth_user"), Some(&Managed::Yes), "another spelling of what is managed");
+        assert_eq!(all.len(), 2 * spellings("a-b-c").len());
     }
 
     #[test]

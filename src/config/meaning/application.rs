@@ -21,6 +21,7 @@ impl Meaning<'_> {
             None => Some(Credential::None),
             Some(credential) => self.credential(credential),
         };
+        let credential = credential.filter(|found| self.takes(features.as_ref(), found));
         let application =
             (|| Some(Application { connector: connector?, url: url?, credential: credential? }))();
         (application.map(Some).ok_or(Reported), features)
@@ -49,6 +50,44 @@ impl Meaning<'_> {
             return (None, None);
         }
         (Some(name), features)
+    }
+
+    /// Whether the connector takes a credential of this kind.
+    fn takes(&mut self, features: Option<&Features>, credential: &Credential) -> bool {
+        let Some(features) = features else { return true };
+        let kind = match credential {
+            Credential::None => "none",
+            Credential::Bearer(_) => "bearer",
+            Credential::Basic { .. } => "basic",
+            Credential::Header { .. } => "header",
+            Credential::ClientCredentials { .. } => "oauth2",
+            Credential::Login { .. } => "login",
+            Credential::Signing(_) => "signing_secret",
+        };
+        // Only what was not read from a recipe says nothing of it.
+        if features.credentials.is_empty() || features.credentials.contains(&kind) {
+            return true;
+        }
+        let known: Vec<String> =
+            features.credentials.iter().filter(|key| **key != "none").map(|key| format!("`{key}`")).collect();
+        let known = known.join(" or ");
+        let help = format!(
+            "write credential = {{ {} = … }}; `narthex connector show {}` says more",
+            features.credentials.first().unwrap_or(&"bearer"),
+            features.name
+        );
+        if kind == "none" {
+            let message =
+                format!("`application.credential` is missing, and {} takes {known}", features.title);
+            self.refuse(steps!["application"], message, help);
+        } else {
+            let message = format!(
+                "{} does not take a credential of the kind `{kind}`; it takes {known}",
+                features.title
+            );
+            self.refuse(steps!["application", "credential", kind], message, help);
+        }
+        false
     }
 
     fn admin_url(&mut self, written: &raw::Application) -> Option<url::Url> {

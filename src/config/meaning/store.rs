@@ -1,11 +1,12 @@
 //! `[store]` and `[keys]`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
 use super::{Meaning, is_loopback};
-use crate::config::document::steps;
+use crate::config::Purpose;
+use crate::config::document::{Step, steps};
 use crate::config::raw::{self, Raw};
 use crate::config::settings::{Keys, PostgresUrl, SealKey, Store, StoreUrl};
 use crate::model::Secret;
@@ -35,7 +36,9 @@ impl Meaning<'_> {
                 self.refuse(path, "`store.url`: parameters are not known here", "write \"sqlite:PATH\"");
                 return None;
             }
-            StoreUrl::Sqlite { path: self.base.join(file) }
+            let file = self.base.join(file);
+            self.store_folder(&file, path)?;
+            StoreUrl::Sqlite { path: file }
         } else if text.starts_with("postgres:") || text.starts_with("postgresql:") {
             return self
                 .postgres(text, store)
@@ -59,6 +62,22 @@ impl Meaning<'_> {
             StoreUrl::Memory => false,
         };
         Some(Store { url, durable })
+    }
+
+    /// Where it is to be read only, opening says more: that the folder cannot be written to, say.
+    fn store_folder(&mut self, file: &Path, at: &[Step]) -> Option<()> {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if self.purpose == Purpose::Serve || folder.is_dir() {
+            return Some(());
+        }
+        let message = format!("`store.url`: there is no folder {}", folder.display());
+        let help = "make the folder, owned by the user that narthex runs as, or name a file in another one";
+        if self.purpose == Purpose::Check {
+            self.warn(at, message, help);
+            return Some(());
+        }
+        self.refuse(at, message, help);
+        None
     }
 
     /// What is refused is not repeated: the text may hold a password.

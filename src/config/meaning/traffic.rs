@@ -72,7 +72,8 @@ impl Meaning<'_> {
             let access = self.access(one, at, raw);
             if let (Some(path), Some(access)) = (path, access) {
                 let keep_encoded_slash = one.encoded_slash == Some(raw::EncodedSlash::Keep);
-                routes.push(Route { path, access, keep_encoded_slash });
+                let pass_identity = one.pass_identity.unwrap_or(true);
+                routes.push(Route { path, access, keep_encoded_slash, pass_identity });
             }
         }
         (routes.len() == written.len()).then_some(routes)
@@ -171,7 +172,21 @@ impl Meaning<'_> {
                 continue;
             }
             match Template::compile_located(source, Place::Header) {
-                Ok(template) => headers.extend(name.map(|name| Header { name, template })),
+                Ok(template) => {
+                    if let Some(variable) = template.needs_account()
+                        && raw.application.is_none()
+                        && !self.faulty(steps!["application"])
+                    {
+                        let message = format!(
+                            "`{key}` is never sent: it is made from {variable}, and without [application] there are \
+                             never accounts here"
+                        );
+                        let help = "make it from claims.* (claims.preferred_username, say), or add [application] and \
+                                    provisioning.mode = \"jit\"";
+                        self.warn(at, message, help);
+                    }
+                    headers.extend(name.map(|name| Header { name, template }));
+                }
                 Err(located) => self.refuse_expression(at, source, &located),
             }
             if source.contains(['\r', '\n', '\0']) {

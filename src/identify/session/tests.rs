@@ -26,7 +26,10 @@ fn sessions(store: &Arc<dyn Store>, now: UnixTime, idle_timeout: Duration) -> Se
     let platform =
         Platform { clock: Arc::new(Hands(AtomicI64::new(now.0))), entropy: Arc::new(SystemEntropy) };
     let names = CookieNames::of(&"https://git.example.com/".parse().unwrap());
-    Sessions::new(store.clone(), &KeyRing::new(&[7; 32]), names, settings, Box::new(|_| Vec::new()), platform)
+    let admits = Admits::new(["corp".parse().unwrap()], settings.max_lifetime);
+    let in_force = Arc::new(ArcSwap::from_pointee(admits));
+    let keys = KeyRing::new(&[7; 32]);
+    Sessions::new(store.clone(), &keys, names, settings, in_force, Box::new(|_| Vec::new()), platform)
 }
 
 async fn store_with_a_session() -> Arc<dyn Store> {

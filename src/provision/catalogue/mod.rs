@@ -17,7 +17,7 @@ use super::rest::call::Api;
 use super::rest::connector::RestConnector;
 use super::rest::encode;
 use super::rest::error::{RecipeError, nearest};
-use super::rest::load::{CREDENTIALS, MAX_RECIPE};
+use super::rest::load::MAX_RECIPE;
 use super::rest::recipe::{CredentialKind, Protocol, Recipe};
 use super::scim::ScimConnector;
 use super::webhook::connector::WebhookConnector;
@@ -146,13 +146,10 @@ fn base(recipe: &Recipe, url: &Url) -> Result<Url, RecipeError> {
 }
 
 fn credential_kind(connector: &str, kind: CredentialKind, known: &[CredentialKind]) -> RecipeError {
-    let word = |kind: CredentialKind| {
-        CREDENTIALS.iter().find(|(_, known)| *known == kind).map_or("none", |(word, _)| *word)
-    };
     RecipeError::CredentialKind {
         connector: connector.to_owned(),
-        kind: word(kind),
-        known: known.iter().map(|kind| word(*kind)).collect::<Vec<_>>().join(", "),
+        kind: kind.key(),
+        known: known.iter().map(|kind| kind.key()).collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -229,6 +226,17 @@ mod tests {
     }
 
     #[test]
+    fn x3_every_shipped_recipe_says_which_credential_it_needs_and_what_to_set_in_the_application() {
+        for name in names() {
+            let help = features(name).unwrap().help;
+            for text in [help.credential, help.application] {
+                let text = text.unwrap_or_else(|| panic!("{name} does not say"));
+                assert!(text.ends_with('.') && !text.contains('\n'), "{name}: {text}");
+            }
+        }
+    }
+
+    #[test]
     fn an_unknown_connector_is_refused_with_the_nearest_name() {
         let Err(RecipeError::UnknownConnector { nearest, .. }) = features("gittea") else { panic!() };
         assert_eq!(nearest.as_deref(), Some("gitea"));
@@ -258,6 +266,17 @@ mod tests {
             let can = LABELS.map(|label| if labels.contains(&label) { "yes" } else { "" }).join(" | ");
             let tested = features.tested_against.clone().unwrap_or_else(|| features.tested());
             let _ = writeln!(table, "| `{name}` | {} | {can} | {tested} |", features.title);
+        }
+        table.push_str("\nWhat each needs, as `narthex connector show NAME` says it too:\n\n");
+        table.push_str("| connector | credential | url | in the application |\n|---|---|---|---|\n");
+        for name in names() {
+            let Features { credentials, help, .. } = features(name).unwrap();
+            let kinds = credentials.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+            let credential = help.credential.unwrap();
+            let (url, application) = (help.url.unwrap_or_default(), help.application.unwrap());
+            let cell = |text: String| text.replace('|', "\\|");
+            let (credential, url, application) = (cell(credential), cell(url), cell(application));
+            let _ = writeln!(table, "| `{name}` | {kinds}: {credential} | {url} | {application} |");
         }
         table
     }

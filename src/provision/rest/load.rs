@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::HeaderName;
 use toml::de::DeTable;
 
-use crate::provision::connector::{AttributeShape, AttributeSpec, CaseRule, Features, Kind, Named};
+use crate::provision::connector::{AttributeShape, AttributeSpec, CaseRule, Features, Help, Kind, Named};
 
 use super::auth::BearerForm;
 use super::error::{RecipeError, RecipeFault, Source};
@@ -47,7 +47,7 @@ pub(in crate::provision) const CREDENTIALS: [(&str, CredentialKind); 7] = [
     ("bearer", CredentialKind::Bearer),
     ("basic", CredentialKind::Basic),
     ("header", CredentialKind::Header),
-    ("client_credentials", CredentialKind::ClientCredentials),
+    ("oauth2", CredentialKind::ClientCredentials),
     ("login", CredentialKind::Login),
     ("signing_secret", CredentialKind::Signing),
 ];
@@ -133,10 +133,12 @@ impl Recipe {
                 .map(str::to_owned),
             ..Features::default()
         };
+        features.help = root.get("help").map(|node| help(&node)).transpose()?.unwrap_or_default();
         application(&root, &mut features)?;
         let privileged = entitlements(&root, &mut features)?;
         features.attributes = attributes(&root)?;
         let (credentials, bearer) = authentication(&root.need("authentication")?)?;
+        features.credentials = credentials.iter().map(|kind| kind.key()).collect();
         let named = root.get("protocol").map(|node| node.choice(&PROTOCOLS)).transpose()?;
         let named = named.unwrap_or(ProtocolName::Rest);
         // Only an event can be signed, and it is signed by nothing else.
@@ -159,6 +161,19 @@ impl Recipe {
         root.finish()?;
         Ok(Self { features, credentials, bearer, privileged, protocol })
     }
+}
+
+/// Where a line ends in the recipe is for its readers only.
+fn help(node: &Node<'_, '_>) -> Result<Help, RecipeError> {
+    let section = node.section()?;
+    let said = |key| {
+        let node = section.get(key);
+        let text = node.map(|node| node.text().map(str::to_owned)).transpose()?;
+        Ok(text.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")))
+    };
+    let help = Help { credential: said("credential")?, url: said("url")?, application: said("application")? };
+    section.finish()?;
+    Ok(help)
 }
 
 fn application(root: &Section<'_, '_>, features: &mut Features) -> Result<(), RecipeError> {

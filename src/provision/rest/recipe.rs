@@ -8,6 +8,7 @@ use serde_json_path::JsonPath;
 use crate::provision::connector::Features;
 
 use super::auth::BearerForm;
+use super::load::CREDENTIALS;
 use super::read::Reader;
 use super::text::{Formula, Leaf, Piece, Tree};
 
@@ -65,6 +66,13 @@ pub(in crate::provision) enum CredentialKind {
     ClientCredentials,
     Login,
     Signing,
+}
+
+impl CredentialKind {
+    /// Its key in `application.credential`, and what recipes call it; "none" for the absence of any.
+    pub(in crate::provision) fn key(self) -> &'static str {
+        CREDENTIALS.iter().find(|(_, known)| *known == self).map_or("none", |(key, _)| *key)
+    }
 }
 
 /// Names of either kind may be patterns: exact, `prefix*` or `*suffix`.

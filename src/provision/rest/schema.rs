@@ -17,6 +17,7 @@ pub(in crate::provision) fn schema() -> Json {
             ("title", text("What people call it.")),
             ("tested_against", text("The version that the test suite ran it against. Absent: none.")),
             ("protocol", named("Absent: rest.", &PROTOCOLS)),
+            ("help", help()),
             ("application", application()),
             ("entitlements", entitlements()),
             (
@@ -96,6 +97,21 @@ fn named<T>(description: &str, names: &[(&str, T)]) -> Json {
 
 fn read(description: &str) -> Json {
     json!({ "allOf": [{ "$ref": "#/definitions/reader" }], "description": description })
+}
+
+fn help() -> Json {
+    let mut schema = object(
+        &[],
+        [
+            ("credential", text("Whose credential, and with which scopes.")),
+            ("url", text("Which URL it is.")),
+            ("application", text("What has to be set in the application, for sign-in by header too.")),
+        ],
+    );
+    if let Json::Object(map) = &mut schema {
+        map.insert("description".to_owned(), json!("What people have to do; `connector show` prints it."));
+    }
+    schema
 }
 
 fn application() -> Json {

@@ -125,6 +125,16 @@ pub(super) async fn e4_all_sessions_of_a_member_end_and_no_others(store: &Arc<dy
     assert_eq!(store.end_sessions_of_member(id(7)).await.unwrap(), NONE_ENDED);
 }
 
+pub(super) async fn all_sessions_of_a_provider_end_and_no_others(store: &Arc<dyn Store>) {
+    six_sessions(store).await;
+    let mut ended = store.end_sessions_of_idp(&idp("partner")).await.unwrap();
+    ended.sort_unstable();
+    assert_eq!(ended, [4, 5, 6].map(|number| SessionHash([number; 32])));
+    assert_eq!(numbers(&listed(store, &SessionsOf::Everybody, None, 10).await), [3, 2, 1]);
+    assert_eq!(store.end_sessions_of_idp(&idp("partner")).await.unwrap(), NONE_ENDED);
+    assert_eq!(store.end_sessions_of_idp(&idp("nobody")).await.unwrap(), NONE_ENDED);
+}
+
 pub(super) async fn all_sessions_end_at_once(store: &Arc<dyn Store>) {
     six_sessions(store).await;
     assert_eq!(store.end_all_sessions().await.unwrap().len(), 6);

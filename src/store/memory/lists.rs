@@ -53,6 +53,13 @@ impl SessionListStore for Memory {
         Ok(tables.end(&theirs))
     }
 
+    async fn end_sessions_of_idp(&self, idp: &IdpId) -> Result<Vec<SessionHash>, StoreError> {
+        let tables = &mut *self.tables();
+        let its = tables.sessions.rows.values().filter(|record| record.content.idp == *idp);
+        let its: Vec<SessionHash> = its.map(|record| record.hash).collect();
+        Ok(tables.end(&its))
+    }
+
     async fn end_all_sessions(&self) -> Result<Vec<SessionHash>, StoreError> {
         let tables = &mut *self.tables();
         let all: Vec<SessionHash> = tables.sessions.rows.keys().copied().collect();

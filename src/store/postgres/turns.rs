@@ -56,6 +56,7 @@ const KNOWN: &[(&str, Turn)] = &[
     ("end_all_sessions", Turn::One(CHANGES)),
     ("sweep_sessions", Turn::One(CHANGES)),
     ("end_sessions_of_member", Turn::One(CHANGES)),
+    ("end_sessions_of_idp", Turn::One(CHANGES)),
     ("announce", Turn::One(CHANGES)),
     // Several heads are told of one another, in any order.
     ("append_audit", Turn::One("audit")),

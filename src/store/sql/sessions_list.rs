@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::{Database, Lasting, hash, sql};
-use crate::model::{MemberId, SessionHash, Subject, UnixTime};
+use crate::model::{IdpId, MemberId, SessionHash, Subject, UnixTime};
 use crate::store::StoreError;
 use crate::store::lists::{SessionListStore, SessionRow, SessionsOf};
 
@@ -75,6 +75,19 @@ impl SessionListStore for Database {
         let mut tx = self.write(act, Lasting::PowerCut).await?;
         let rows = sqlx::query_as("DELETE FROM sessions WHERE member = $1 RETURNING hash, member")
             .bind(member.to_string())
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(self.fails(act))?;
+        let hashes = self.ended(act, &mut tx, rows).await?;
+        self.commit(act, tx).await?;
+        Ok(hashes)
+    }
+
+    async fn end_sessions_of_idp(&self, idp: &IdpId) -> Result<Vec<SessionHash>, StoreError> {
+        let act = "end_sessions_of_idp";
+        let mut tx = self.write(act, Lasting::PowerCut).await?;
+        let rows = sqlx::query_as("DELETE FROM sessions WHERE idp = $1 RETURNING hash, member")
+            .bind(idp.as_str())
             .fetch_all(&mut *tx)
             .await
             .map_err(self.fails(act))?;

@@ -12,6 +12,8 @@
 //! two do not share (types, `STRICT`, pragmas) stands in the migrations, here and in `open.rs`; the acts
 //! themselves stand in `store/sql/`.
 
+mod alone;
+mod backup;
 mod dialect;
 mod open;
 #[cfg(test)]
@@ -58,6 +60,8 @@ use std::path::PathBuf;
 use sqlx::SqlSafeStr;
 use sqlx::sqlite::{Sqlite as Driver, SqlitePool};
 
+pub use self::alone::{Alone, beside};
+pub use self::backup::Copied;
 use super::StoreError;
 use super::columns::{hash, sql};
 use crate::model::login::MAX_IN_FLIGHT;

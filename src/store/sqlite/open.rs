@@ -10,16 +10,17 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
 
-use super::{MAX_IN_FLIGHT, Sqlite, primary_code};
+use super::{Alone, MAX_IN_FLIGHT, Sqlite, primary_code};
 use crate::store::StoreError;
 
 /// How long a write waits for another process, e.g. `sqlite3` or a backup at the same file.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// How long an act waits for its turn in this process.
 const TURN: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 /// "nrtx": says in the file's header whose it is.
-const APPLICATION_ID: i64 = 0x6e72_7478;
+pub(super) const APPLICATION_ID: i64 = 0x6e72_7478;
+pub(super) const FOREIGN: &str = "it is the database of another program; name a file of narthex's own";
 const MIGRATIONS: [(i64, &str, &str); 16] = [
     (1, "first", include_str!("../migrations/sqlite/0001_first.sql")),
     (2, "saml", include_str!("../migrations/sqlite/0002_saml.sql")),
@@ -49,14 +50,31 @@ impl Sqlite {
         Self::open_with(path, |options| options).await
     }
 
+    /// The same for whoever serves from it, which one process at a time may. Nothing of the file is changed before
+    /// that is sure: the tables are not brought up to date under the feet of who is there.
+    ///
+    /// # Errors
+    /// [`StoreError::HeldElsewhere`], and those of [`Sqlite::open`].
+    pub async fn open_alone(path: &Path) -> Result<(Self, Alone), StoreError> {
+        make_file(path).map_err(cannot_open(path))?;
+        let alone = Alone::take(path)?;
+        Ok((Self::open_made(path, |options| options).await?, alone))
+    }
+
     /// [`Sqlite::open`] with further options for the writing connection.
     pub(super) async fn open_with(
         path: &Path,
         options: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions,
     ) -> Result<Self, StoreError> {
-        let cannot =
-            |reason: String| StoreError::CannotOpen { url: format!("sqlite:{}", path.display()), reason };
-        make_file(path).map_err(cannot)?;
+        make_file(path).map_err(cannot_open(path))?;
+        Self::open_made(path, options).await
+    }
+
+    async fn open_made(
+        path: &Path,
+        options: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions,
+    ) -> Result<Self, StoreError> {
+        let cannot = cannot_open(path);
         let shared = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(false)
@@ -108,6 +126,10 @@ impl Sqlite {
     }
 }
 
+pub(super) fn cannot_open(path: &Path) -> impl Fn(String) -> StoreError + '_ {
+    move |reason| StoreError::CannotOpen { url: format!("sqlite:{}", path.display()), reason }
+}
+
 /// SECURITY: the file holds personal data, so nobody but its owner may read it; SQLite gives the log beside
 /// it the same mode.
 fn make_file(path: &Path) -> Result<(), String> {
@@ -127,7 +149,8 @@ fn make_file(path: &Path) -> Result<(), String> {
         let folder = folder.display();
         match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => {
-                format!("{error}: there is no folder {folder}; make it, owned by the user that narthex runs as")
+                format!("{error}: there is no folder {folder}; make it, owned by the user that narthex runs as, \
+                     or name a file in another one in store.url")
             }
             ErrorKind::PermissionDenied => format!(
                 "{error}: the user that narthex runs as must be able to write to {shown} and its folder {folder}"
@@ -179,7 +202,7 @@ impl Refusal {
         match self {
             Self::Failed(error) | Self::Migration(MigrateError::Execute(error)) => remedy(path, error),
             Self::Migration(error) => format!("its tables could not be brought up to date: {error}"),
-            Self::Foreign => "it is the database of another program; name a file of narthex's own".to_owned(),
+            Self::Foreign => FOREIGN.to_owned(),
             Self::Newer(version) => format!(
                 "its tables are of version {version}, this narthex knows them up to {known}: a newer narthex \
                  wrote it; run that one, or restore the file from before the update"
@@ -218,7 +241,7 @@ async fn prepare(connection: &mut SqliteConnection) -> Result<(), Refusal> {
 }
 
 /// What happened and what helps (<https://sqlite.org/rescode.html>).
-fn remedy(path: &Path, error: &sqlx::Error) -> String {
+pub(super) fn remedy(path: &Path, error: &sqlx::Error) -> String {
     let path = path.display();
     match primary_code(error) {
         Some(5 | 6) => format!("another process holds it: {error}; end that one first"),

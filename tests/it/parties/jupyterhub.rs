@@ -64,6 +64,14 @@ impl Hub {
 {idp}
 [upstream]
 url = "{url}"
+# As in deploy/values/jupyterhub.toml: the login alone is told who it is.
+[[route]]
+path = "/"
+access = "signed_in"
+pass_identity = false
+[[route]]
+path = "/hub/login"
+access = "signed_in"
 [headers]
 X-Remote-User = "{{{{ account.username }}}}"
 [application]

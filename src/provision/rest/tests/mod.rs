@@ -30,7 +30,7 @@ email = { claims = ["email"], shape = "email" }
 department = {}
 
 [authentication]
-kinds = ["bearer", "basic", "header", "client_credentials", "login"]
+kinds = ["bearer", "basic", "header", "oauth2", "login"]
 
 [[errors]]
 status = 402

@@ -9,6 +9,7 @@ pub struct Route {
     pub path: String,
     pub access: Access,
     pub keep_encoded_slash: bool,
+    pub pass_identity: bool,
 }
 
 #[derive(Debug, Clone)]
