@@ -14,9 +14,7 @@ pub(super) fn reason(shown: &str, error: &sqlx::Error) -> String {
         sqlx::Error::Io(error) if error.kind() == ErrorKind::NotFound => {
             format!("there is no socket of PostgreSQL for {shown}: {error}; name the folder of its sockets")
         }
-        sqlx::Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-            insecure(shown, error)
-        }
+        sqlx::Error::Io(error) if is_tls(error) => insecure(shown, error),
         sqlx::Error::Io(error) => format!(
             "{shown} cannot be reached: {error}; see that PostgreSQL runs there and may be reached from here"
         ),
@@ -26,6 +24,11 @@ pub(super) fn reason(shown: &str, error: &sqlx::Error) -> String {
             None => format!("{shown}: {error}"),
         },
     }
+}
+
+/// The secure connection's own error comes as one of input and output.
+fn is_tls(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
 }
 
 fn insecure(shown: &str, error: &dyn std::fmt::Display) -> String {
