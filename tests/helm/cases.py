@@ -179,8 +179,6 @@ def is_in_order(file, env):
 @functools.lru_cache(None)
 def understood(arguments):
     """The program has these arguments: with one that it has not, it does not come to --help."""
-    if "--strict" in arguments and "--strict" not in run(NARTHEX, arguments[0], "--help").stdout:
-        arguments = [argument for argument in arguments if argument != "--strict"]  # a program from before
     return run(NARTHEX, *arguments, "--help").returncode == 0
 
 
