@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::{LiveSession, Sessions};
-use crate::config::Settings;
+use crate::config::settings::Settings;
 use crate::model::{IdpId, SessionRecord, UnixTime};
 
 /// What a configuration says of sessions that began before it.
