@@ -30,6 +30,11 @@ pub enum BackupError {
     CannotWrite { path: PathBuf, reason: io::Error },
     #[error("another backup is being made just now, by way of {}: wait for it", path.display())]
     AnotherOne { path: PathBuf },
+    #[error(
+        "{} is where the copy is made, and no backup has left it there: take it away, or name a file instead of -",
+        path.display()
+    )]
+    NotOurs { path: PathBuf },
     #[error("standard output: {0}; what was written to it is no whole backup")]
     CutOff(io::Error),
     #[error(
@@ -91,16 +96,14 @@ pub async fn to_file(settings: &Settings, path: &Path) -> Result<Written, Backup
 /// [`BackupError`].
 pub async fn to_stream(settings: &Settings, out: &mut (dyn Write + Send)) -> Result<Written, BackupError> {
     let database = database(settings)?;
-    let path = beside(database, ".backup");
+    let path = beside(database, ".streaming");
     let cannot = |reason| BackupError::CannotWrite { path: path.clone(), reason };
-    // What a backup that was killed has left is used again: in a container nobody could take it away.
-    let mut draft = Draft::again(&path).map_err(&cannot)?;
+    let mut draft = Draft::in_turn(&path)?;
     if draft.file.try_lock().is_err() || !draft.is_at_its_path() {
         // Another's.
         draft.is_kept = true;
         return Err(BackupError::AnotherOne { path });
     }
-    draft.file.set_len(0).map_err(&cannot)?;
     let copied = Sqlite::copy(database, &path).await?;
     fs::remove_file(&path).map_err(&cannot)?;
     draft.is_kept = true;
@@ -161,10 +164,25 @@ impl Draft {
         Ok(Self { file, path: path.to_owned(), is_kept: false })
     }
 
-    fn again(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        Ok(Self { file: options.open(path)?, path: path.to_owned(), is_kept: false })
+    /// The same in the place of what a backup that was killed has left: in a container nobody else could take that away.
+    ///
+    /// SECURITY: nothing is written into what is there, and nothing goes that no backup would have made.
+    fn in_turn(path: &Path) -> Result<Self, BackupError> {
+        let cannot = |reason| BackupError::CannotWrite { path: path.to_owned(), reason };
+        match Self::new(path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => return made.map_err(cannot),
+        }
+        let there = fs::symlink_metadata(path).map_err(cannot)?;
+        if !(there.is_file() && there.nlink() == 1 && there.mode() & 0o777 == 0o600) {
+            return Err(BackupError::NotOurs { path: path.to_owned() });
+        }
+        let left = Self { file: File::open(path).map_err(cannot)?, path: path.to_owned(), is_kept: true };
+        if left.file.try_lock().is_err() || !left.is_at_its_path() {
+            return Err(BackupError::AnotherOne { path: path.to_owned() });
+        }
+        fs::remove_file(path).map_err(cannot)?;
+        Self::new(path).map_err(cannot)
     }
 
     /// Not so where another took it away meanwhile: SQLite would make a new one, for everybody to read.

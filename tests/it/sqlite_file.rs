@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use http::Method;
@@ -161,8 +161,36 @@ async fn another_narthex_starts_from_a_backup_that_was_made_while_people_signed_
     let (code, _, err) = first.program(&["backup", &text(&named("absent/backup.db"))]).await;
     assert!(code == 2 && err.contains("cannot be written"), "{code} {err}");
 
-    // To standard output, also after one that was killed half-way.
-    fs::write(place.folder.path().join("narthex.db.backup"), "half of a backup").unwrap();
+    // To standard output, by way of a file that nobody else has put there.
+    let way = place.folder.path().join("narthex.db.streaming");
+    let others = named("of somebody else");
+    fs::write(&others, "of somebody else").unwrap();
+    symlink(&others, &way).unwrap();
+    let refused = async |what: &str| {
+        let (code, out, err) = first.program(&["backup", "-"]).await;
+        assert!(
+            code == 2 && err.contains("no backup has left it there") && out.is_empty(),
+            "{what}: {code} {err}"
+        );
+        fs::remove_file(&way).unwrap();
+    };
+    refused("a link").await;
+    // Two folders may be on two file systems.
+    let beside = place.folder.path().join("beside");
+    fs::write(&beside, "of somebody else").unwrap();
+    fs::set_permissions(&beside, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::hard_link(&beside, &way).unwrap();
+    refused("another name of a file").await;
+    assert_eq!(fs::read_to_string(&beside).unwrap(), "of somebody else");
+    fs::remove_file(&beside).unwrap();
+    assert_eq!(fs::read_to_string(&others).unwrap(), "of somebody else");
+    fs::remove_file(&others).unwrap();
+    fs::write(&way, "readable for others").unwrap();
+    fs::set_permissions(&way, fs::Permissions::from_mode(0o644)).unwrap();
+    refused("what others may read").await;
+    // Also after one that was killed half-way.
+    fs::write(&way, "half of a backup").unwrap();
+    fs::set_permissions(&way, fs::Permissions::from_mode(0o600)).unwrap();
     let output = while_people_sign_in(&place, &first, first.output(&["backup", "-"])).await;
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && said.contains("standard output: 1 member, "), "{said}");

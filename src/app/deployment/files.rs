@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::path::{Here, folders};
 use super::{Finding, Verdict};
-use crate::config::settings::{SealKey, StoreUrl};
+use crate::config::settings::{Idp, MetadataFrom, SealKey, StoreUrl};
 use crate::config::{Files, Settings};
 
 const SECRETS: &str = "secret files";
@@ -52,6 +52,14 @@ fn of(settings: &Settings, files: &Files) -> BTreeMap<PathBuf, Kind> {
     let mut all: BTreeMap<PathBuf, Kind> =
         files.all.iter().map(|path| (path.clone(), given(files.secret.contains(path)))).collect();
     all.insert(settings.written.path().to_owned(), given(files.literal));
+    for idp in &settings.idps {
+        // Whose certificates are in it may say who anybody is.
+        if let Idp::Saml(saml) = idp
+            && let MetadataFrom::File(path) = &saml.metadata
+        {
+            all.insert(path.clone(), given(false));
+        }
+    }
     if let SealKey::FileOrMake(path) = &settings.keys.seal {
         all.insert(path.clone(), Kind { secret: true, made: true, database: false });
     }
@@ -146,14 +154,15 @@ impl Looked {
                 0 if self.secret => Finding::not_tried(SECRETS, "narthex's files are not here"),
                 0 => Finding::fine(SECRETS, "no secret is in a file"),
                 number => {
-                    let told = format!("{number} looked at; nobody else can read or change them");
+                    let told =
+                        format!("{number} looked at; nobody outside of their groups can read or change them");
                     Finding::fine(SECRETS, told)
                 }
             });
         }
         if silent(CONFIGURATION) {
             let told = format!(
-                "{} looked at, and the folders above all files; nobody else can change them",
+                "{} looked at, and the folders above all files; nobody outside of their groups can change them",
                 self.others
             );
             fine.push(Finding::fine(CONFIGURATION, told));

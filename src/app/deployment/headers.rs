@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{Finding, Place};
 use crate::platform::Platform;
@@ -92,7 +92,16 @@ fn marker(platform: &Platform) -> Result<HeaderValue, Box<dyn std::error::Error>
 async fn sent(place: &Place<'_>, echo: &str, name: &str, value: &HeaderValue) -> Result<bool, Finding> {
     let request = place.request(echo).header(name, value);
     match place.outbound.send(request).await {
-        Ok(answer) => Ok(holds(&answer.body, value.as_bytes())),
+        Ok(answer) if holds(&answer.body, value.as_bytes()) => Ok(true),
+        // Somebody on the way, who need not have handed it on.
+        Ok(answer) if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS => {
+            let told = format!(
+                "{echo} was answered with {} where `{name}` was sent, which says nothing",
+                answer.status
+            );
+            Err(Finding::not_tried(ITEM, told))
+        }
+        Ok(_) => Ok(false),
         Err(error) => Err(Finding::wrong(ITEM, error.to_string())),
     }
 }

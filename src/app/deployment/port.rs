@@ -124,8 +124,13 @@ async fn for_addresses(
     if findings.is_empty() && closed.is_empty() {
         findings.push(Finding::fine(ITEM, "this machine has no address but loopback's"));
     } else if findings.is_empty() {
-        findings
-            .push(Finding::fine(ITEM, format!("{}; the application listens on loopback", closed.join(", "))));
+        findings.push(Finding::fine(
+            ITEM,
+            format!(
+                "{}; an application in a container has another address, which --direct names",
+                closed.join(", ")
+            ),
+        ));
     }
     findings
 }
