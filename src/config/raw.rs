@@ -235,7 +235,7 @@ pub struct Route {
 #[serde(deny_unknown_fields)]
 pub struct UpstreamToken {
     /// The header that carries it. Whatever receives it can replay it until it expires, a minute after it was made: where
-    /// not everything behind the upstream may have it, see pass_identity of [[route]].
+    /// not everything behind the upstream may have it, see `pass_identity` of a `[[route]]`.
     #[schemars(extend("default" = "X-Narthex-Token"))]
     pub header: Option<String>,
     /// Its aud claim. Absent: the public_url.

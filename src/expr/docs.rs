@@ -16,7 +16,7 @@ const fn operation(name: &'static str, usage: &'static str, meaning: &'static st
     Operation { name, usage, meaning }
 }
 
-/// Every filter that [`super::check`] knows.
+/// Every filter that `expr::check` knows.
 pub const FILTERS: &[Operation] = &[
     operation("lower", "text | lower", "The text in lower case."),
     operation("upper", "text | upper", "The text in upper case."),
@@ -45,7 +45,7 @@ pub const FILTERS: &[Operation] = &[
     ),
 ];
 
-/// Every test that [`super::check`] knows.
+/// Every test that `expr::check` knows.
 pub const TESTS: &[Operation] = &[
     operation("defined", "claims.x is defined", "Whether the claim came, or there is such an account value."),
     operation("undefined", "claims.x is undefined", "The opposite."),

@@ -1,7 +1,7 @@
 //! The one expression and template language: minijinja's syntax, type-checked when it is loaded and bounded
 //! when it runs.
 //!
-//! minijinja parses; [`check`] turns its syntax tree into the typed tree of [`typed`], and that is what runs.
+//! minijinja parses; `check` turns its syntax tree into the typed tree of [`typed`], and that is what runs.
 //! Running minijinja's own machine was tried and left: there a claim that is a list never equals a text, a
 //! claim that is a text is searched for parts of words by `in`, any value counts as true or false, and texts
 //! order before numbers, all without a word. A rule that says nothing while it never or always holds is
