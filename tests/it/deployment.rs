@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use toml::Table;
 
 use crate::support::Stack;
+use crate::support::party::client;
 use crate::support::stack::{push, put, table};
 
 /// The findings by item: verdict and text.
@@ -221,4 +222,19 @@ async fn what_was_not_tried_is_told_last_and_fails_where_everything_must_be() {
     assert_eq!(out.lines().last(), Some(last));
     let (code, findings) = verify(&stack, &["--strict"]).await;
     assert_eq!((code, wrong(&findings)), (1, vec![]), "{findings:#?}");
+}
+
+/// Whose certificates are in it may say who anybody is.
+#[tokio::test]
+async fn saml_metadata_in_a_file_that_others_may_change_is_a_hole() {
+    let mut stack = Stack::by_saml(|_| {}).await;
+    let url = stack.parties.idp.saml().entity_id();
+    let metadata = client().get(url).send().await.unwrap().text().await.unwrap();
+    let file = stack.file("idp.xml", &metadata);
+    stack.reload(|config| config["idp"][0]["metadata"] = table("file = \"idp.xml\"").into()).await.unwrap();
+    for (mode, expected) in [(0o644, vec![]), (0o666, vec!["configuration files"])] {
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        let (_, findings) = verify(&stack, &[]).await;
+        assert_eq!(wrong(&findings), expected, "{mode:o}: {findings:#?}");
+    }
 }

@@ -56,8 +56,9 @@ impl Server {
         let server = Self { _party: party, administrator, url, certificate: own.cert.pem() };
         // It takes its files up when it comes to it.
         let ready = async {
+            let mut look = tokio::time::interval(LOOK);
             while PgConnection::connect(&server.by("require", PASSWORD)).await.is_err() {
-                tokio::time::sleep(LOOK).await;
+                look.tick().await;
             }
         };
         tokio::time::timeout(PATIENCE, ready).await.unwrap();
