@@ -192,8 +192,9 @@ impl Generation {
         Ok(Self { sessions, admits, live, admin, cores, manners, scim, provisioner, told, tasks, watch })
     }
 
-    /// From now on it acts: sessions go on that it admits, administrators are told of what happens, jobs run, what expired is dropped. Before, nothing
-    /// of what its settings say may have had any effect, since they may be refused yet.
+    /// From now on it acts: sessions go on that it admits, administrators are told of what happens, jobs run, what
+    /// expired is dropped. Before, nothing of what its settings say may have had any effect, since they may be refused
+    /// yet.
     pub(super) fn go(&mut self, process: &Process) {
         process.admitted.store(self.admits.clone());
         process.announcing.store(self.told.announcer.clone());
