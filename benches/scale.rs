@@ -38,7 +38,8 @@ use narthex::store::sqlite::Sqlite;
 use narthex::store::{JobOutcome, Store};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
-use support::party::{Party, client, free_port};
+use support::party::{Party, client};
+use support::ports::free_port;
 use support::stack::{ADMIN_TOKEN, put, usual};
 use support::{Browser, Parties};
 use tempfile::TempDir;

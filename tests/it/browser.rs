@@ -8,7 +8,7 @@ use narthex::demo::idp::Chooser;
 use serde_json::json;
 use url::Url;
 
-use crate::support::{Browser, Parties, free_port};
+use crate::support::{Browser, Parties, listener};
 
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
@@ -76,7 +76,7 @@ async fn login_hint_may_choose_for_a_test() {
 #[tokio::test]
 async fn cookies_do_not_know_ports() {
     let (parties, browser) = (Parties::start().await, Browser::new());
-    let other = DemoApp::start(free_port().await, &parties.platform, &parties.tasks).unwrap();
+    let other = DemoApp::start(listener().await, &parties.platform, &parties.tasks).unwrap();
     browser.visit(&format!("{}/status/200?cookie=a%3Db%3BPath%3D/", other.url())).await;
     assert_eq!(sent(&browser, &parties, Method::GET, other.url()).await, "a=b");
 }

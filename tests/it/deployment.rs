@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use toml::Table;
 
 use crate::support::Stack;
@@ -165,7 +165,10 @@ async fn an_application_named_by_this_machine_s_own_address_is_on_no_other_machi
 
 #[tokio::test]
 async fn what_does_not_answer_says_nothing_where_narthex_does_not_either() {
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Bound, so that nobody else has it, but nobody listens.
+    let bound = TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let gone = bound.local_addr().unwrap();
     let stack = stack(|_| {}).await;
     let direct = ["--direct", &gone.to_string()];
     let (_, findings) = verify(&stack, &direct).await;

@@ -13,7 +13,8 @@ use narthex::app::ReloadError;
 use tempfile::TempDir;
 use toml::Table;
 
-use crate::support::party::{client, free_port};
+use crate::support::party::client;
+use crate::support::ports::free_port;
 use crate::support::raw::Raw;
 use crate::support::recorder::Recorder;
 use crate::support::stack::{ADMIN_TOKEN, put, table, usual};

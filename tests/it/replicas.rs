@@ -17,7 +17,8 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use toml::Table;
 
-use crate::support::party::{Party, client, free_port};
+use crate::support::party::{Party, client};
+use crate::support::ports::free_port;
 use crate::support::raw::Raw;
 use crate::support::recorder::Recorder;
 use crate::support::stack::{ADMIN_TOKEN, put, usual};

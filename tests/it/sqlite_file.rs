@@ -16,7 +16,7 @@ use sqlx::{ConnectOptions, Connection};
 use toml::Table;
 
 use crate::replicas::Replica;
-use crate::support::party::free_port;
+use crate::support::ports::free_port;
 use crate::support::stack::{put, usual};
 use crate::support::{Browser, Parties};
 

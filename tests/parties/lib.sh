@@ -99,11 +99,8 @@ die() {
 # Random text that is safe in URLs, shells and JSON.
 random_secret() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
 
-# A free TCP port on loopback.
-free_port() {
-    python3 -c 'import socket
-s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
+# A free TCP port on loopback, as the two after it are.
+free_port() { python3 "$parties_here/free_port.py"; }
 
 pg_bin() {
     local d found=

@@ -232,7 +232,7 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::os::unix::fs::PermissionsExt;
 
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::super::Verdict::{Fine, NotTried, Wrong};
     use super::*;
@@ -272,7 +272,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         assert_eq!(verdicts(&for_addresses([address], false, address.port()).await), [Wrong, NotTried]);
-        drop(listener);
+        // Bound, so that nobody else has it, but nobody listens.
+        let closed = TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = closed.local_addr().unwrap();
         assert_eq!(verdicts(&for_addresses([address], false, address.port()).await), [NotTried]);
         assert_eq!(verdicts(&for_addresses([address], true, address.port()).await), [Fine]);
     }

@@ -2,6 +2,8 @@
 
 #[path = "../../../tests/it/support/party.rs"]
 mod party;
+#[path = "../../../tests/it/support/ports.rs"]
+mod ports;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -296,9 +296,10 @@ async fn what_cannot_be_opened_says_what_to_do_and_never_the_password() {
     let name = location().await;
     let schema = name.url.expose().rsplit("%3D").next().unwrap();
     let host = server.strip_prefix("postgres://postgres@").unwrap().strip_suffix("/postgres").unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = free.local_addr().unwrap();
-    drop(free);
+    // Bound, so that nobody else has it, but nobody listens.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = bound.local_addr().unwrap();
     for (url, expected) in [
         (format!("postgres://postgres:hidden@{closed}/postgres"), "see that PostgreSQL runs there"),
         (format!("postgres://postgres:hidden@{host}/absent"), "make it: CREATE DATABASE"),

@@ -20,7 +20,8 @@ use toml::Table;
 use tracing_subscriber::EnvFilter;
 
 use crate::support::Page;
-use crate::support::party::{client, free_port};
+use crate::support::party::client;
+use crate::support::ports::free_port;
 use crate::support::stack::{load, put};
 
 /// One test at a time has the proxy: its limits of time for calls hold here too, and five servers with several

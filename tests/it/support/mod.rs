@@ -6,6 +6,7 @@ pub mod cookies;
 pub mod html;
 pub mod log;
 pub mod party;
+pub mod ports;
 pub mod raw;
 pub mod recorder;
 pub mod stack;
@@ -78,14 +79,14 @@ impl Parties {
         crypto_provider();
         let platform = Platform { clock: Arc::clone(&clock) as _, entropy: Arc::new(SystemEntropy) };
         let tasks = Tasks::on(tokio::runtime::Handle::current());
-        let idp = DemoIdp::named(host, free_port().await, &platform, &tasks).unwrap();
-        let app = DemoApp::start(free_port().await, &platform, &tasks).unwrap();
+        let idp = DemoIdp::named(host, listener().await, &platform, &tasks).unwrap();
+        let app = DemoApp::start(listener().await, &platform, &tasks).unwrap();
         Self { idp, app, clock, platform, tasks }
     }
 }
 
 /// A listener on a port of loopback that was free.
-pub async fn free_port() -> TcpListener {
+pub async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::ports::free_ports;
 
 /// Runs the party in a process group of its own, until the pipe to this process closes: then all of the group and
 /// its folder go. So nothing is left behind however the tests end, also of parties that a `static` holds.
@@ -22,6 +23,9 @@ kill -KILL -- "-$party"
 wait
 rm -rf "$0"
 "#;
+
+/// `tests/parties/start` takes the one that it is given and the two after it.
+const PORTS: u16 = 3;
 
 /// A machine that is busy with other tests needs its time to start Keycloak.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -49,7 +53,7 @@ impl Party {
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parties/start"))
             .arg(name)
             .arg(folder.join("party"))
-            .arg(free_port().to_string())
+            .arg(free_ports(PORTS).to_string())
             .args(arguments)
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
@@ -117,11 +121,6 @@ impl Drop for Party {
 
 fn read(path: &Path) -> Value {
     fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-}
-
-/// Parties take no listener, so theirs is a number that was free a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests' client is no part of the product")]

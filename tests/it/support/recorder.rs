@@ -9,7 +9,7 @@ use axum::response::Response;
 use http::{Method, header};
 use serde_json::Value;
 
-use super::{free_port, party};
+use super::party;
 
 /// Relays to one server.
 pub struct Recorder {
@@ -49,7 +49,7 @@ impl Recorder {
                 relayed
             }
         };
-        let listener = free_port().await;
+        let listener = super::listener().await;
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(axum::serve(listener, Router::new().fallback(relay)).into_future());
         Self { url, calls }

@@ -1,6 +1,6 @@
 //! narthex between the demo's identity provider and application, in this process, on free ports.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use narthex::provision::catalogue;
 use tempfile::TempDir;
 use toml::{Table, Value};
 
+use super::ports::free_port;
 use super::{Browser, Page, Parties};
 
 /// An administrator's, for the admin API.
@@ -297,8 +298,9 @@ pub fn table(source: &str) -> Table {
     source.parse().unwrap()
 }
 
+/// At a port that is ours also while the proxy is stopped, until [`Stack::start_again`].
 fn listener() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").unwrap()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())).unwrap()
 }
 
 pub fn load(config: &Table, folder: &Path) -> Settings {

@@ -174,10 +174,11 @@ async fn statuses_come_to_what_they_mean() {
 #[tokio::test]
 async fn a1_who_cannot_be_reached_got_nothing() {
     let (fake, _) = toy(|| Reply::empty(204)).await;
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Bound, so that nobody else has it, but nobody listens.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let mut fake = fake;
-    fake.url.set_port(Some(free.local_addr().unwrap().port())).unwrap();
-    drop(free);
+    fake.url.set_port(Some(closed.local_addr().unwrap().port())).unwrap();
     let connector = fake.with_recipe(TOY, Credential::None);
     assert!(connector.is_err(), "the recipe takes no credential of the kind none");
     let connector = fake.with_recipe(TOY, Credential::Bearer(Secret::new(TOKEN))).unwrap();
