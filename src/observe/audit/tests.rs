@@ -486,7 +486,8 @@ async fn s3_before_and_after_of_an_account_are_in_the_entry_and_who_it_is_stands
     let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap();
     assert_eq!(body["before"]["entitlements"]["role"], "user");
     assert_eq!(body["after"]["entitlements"]["role"], "admin");
-    assert!(!entry.body.contains("ada"), "{}", entry.body);
+    // As a value, or in an address: ids are hexadecimal, and some hold these letters.
+    assert!(!entry.body.contains("ada\"") && !entry.body.contains("ada@"), "{}", entry.body);
     let said = entry.about.unwrap().said.unwrap();
     assert_eq!(said.whose.member, Some(member(7)));
     let said: serde_json::Value = serde_json::from_str(&said.text).unwrap();

@@ -217,12 +217,12 @@ async fn s4_control_characters_are_refused_in_headers_and_text() {
 async fn s4_a_name_that_would_write_lines_of_its_own_does_not() {
     let server = MailServer::start(Offer::Plain).await;
     let scene = scene(Some(mailer(&server, Security::Plain)), None);
-    scene.record(created("ada\r\n.\r\nMAIL FROM:<eve@example.com>")).await;
+    scene.record(created("mallory\r\n.\r\nMAIL FROM:<eve@example.com>")).await;
     scene.courier.round().await.unwrap();
     let received = server.received();
     assert_eq!(received.len(), 1);
     let (head, _) = received[0].data.split_once("\r\n\r\n").unwrap();
-    assert!(!head.contains("ada") && !head.contains("eve"), "{head}");
+    assert!(!head.contains("mallory") && !head.contains("eve@"), "{head}");
     scene.writer.finish().await;
 }
 
