@@ -237,7 +237,10 @@ impl Mortal {
     /// As an administrator does with what an unfinished sign-in left long ago.
     async fn look_after(&self, parked: &Task) {
         let Task::AbandonedCreation { username, .. } = parked else { return };
-        let id = self.world.app.account(username).id;
+        let accounts = self.world.app.accounts();
+        let there = accounts.into_iter().find(|account| account.profile.username == *username);
+        // Gone already where the job was refused once more after the last look.
+        let Some(Account { id, .. }) = there else { return };
         if self.world.store.find_member_by_account(&id).await.unwrap().is_none() {
             self.world.app.state.lock().unwrap().accounts.retain(|account| account.id != id);
         }
