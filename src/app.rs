@@ -9,6 +9,7 @@ mod cores;
 pub mod deployment;
 mod generation;
 mod housekeeping;
+mod identity_headers;
 mod invites;
 mod members;
 mod notify;
