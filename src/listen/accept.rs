@@ -32,6 +32,10 @@ const MAX_HEAD: usize = 64 * 1024;
 const MAX_CONNECTIONS: usize = 8192;
 /// Streams that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 128;
+/// Bytes of one stream's response that wait for a client who does not read.
+const MAX_UNREAD: usize = 64 * 1024;
+/// [`Manners::idle`] of the listeners that people come to: as long as browsers keep a connection that they do not use.
+pub const IDLE: Duration = Duration::from_mins(2);
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Answers requests on one core.
@@ -68,6 +72,9 @@ pub struct Manners {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// How long the head of a request may take.
     pub header_read: Duration,
+    /// How long an HTTP/2 connection may be without a request, at least; it goes before twice of it. One of HTTP/1 has
+    /// `header_read` for its next head.
+    pub idle: Duration,
     /// How long requests in flight may take once the plane was asked to stop.
     pub drain: Duration,
 }
@@ -297,12 +304,13 @@ impl<S: Serve> Worker<S> {
                 }),
             )
             .with_upgrades();
-        until_stopped(connection, &self.stop, http1::UpgradeableConnection::graceful_shutdown).await?;
+        until_stopped(connection, self.stop.cancelled(), http1::UpgradeableConnection::graceful_shutdown)
+            .await?;
         Ok(())
     }
 
     /// SECURITY: invariant 7. Rapid reset (CVE-2023-44487), CONTINUATION flood (CVE-2024-27316), settings
-    /// and header-list floods meet bounds.
+    /// and header-list floods meet bounds; and a connection that only answers our pings does not keep its slot.
     async fn http2<I>(
         self: Arc<Self>,
         stream: I,
@@ -311,12 +319,14 @@ impl<S: Serve> Worker<S> {
     where
         I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        let worker = self.clone();
+        let (worker, requests) = (self.clone(), Arc::new(Requests::default()));
+        let (counted, idle) = (requests.clone(), self.serving.load().manners.idle);
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(128)
+            .max_send_buf_size(MAX_UNREAD)
             .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20))
@@ -324,24 +334,78 @@ impl<S: Serve> Worker<S> {
                 TokioIo::new(stream),
                 service_fn(move |request| {
                     let answer = worker.serving.load().core.clone().serve(request, peer);
-                    async move { Ok::<_, std::convert::Infallible>(answer.await) }
+                    let under_way = counted.clone().begin();
+                    async move {
+                        let answer = answer.await;
+                        drop(under_way);
+                        Ok::<_, std::convert::Infallible>(answer)
+                    }
                 }),
             );
-        until_stopped(connection, &self.stop, http2::Connection::graceful_shutdown).await?;
+        let stopped = async {
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = requests.are_none_for(idle) => {}
+            }
+        };
+        until_stopped(connection, stopped, http2::Connection::graceful_shutdown).await?;
         Ok(())
     }
 }
 
-/// Runs a connection; once `stop` is set, tells it to finish what it has and take no more.
+/// The requests of one HTTP/2 connection.
+#[derive(Debug, Default)]
+struct Requests {
+    begun: AtomicUsize,
+    /// Whose response has not begun yet. One whose body still comes goes on beyond the connection's end for others
+    /// (RFC 9113, 6.8).
+    under_way: AtomicUsize,
+}
+
+impl Requests {
+    fn begin(self: Arc<Self>) -> UnderWay {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self)
+    }
+
+    /// Returns once there was none for `after`.
+    async fn are_none_for(&self, after: Duration) {
+        let mut look = tokio::time::interval(after);
+        // How many had begun by a look at which none was under way.
+        let mut before = None;
+        loop {
+            look.tick().await;
+            let (begun, under_way) =
+                (self.begun.load(Ordering::Relaxed), self.under_way.load(Ordering::Relaxed));
+            if under_way == 0 && before == Some(begun) {
+                return;
+            }
+            before = (under_way == 0).then_some(begun);
+        }
+    }
+}
+
+/// One of them, until it is dropped.
+struct UnderWay(Arc<Requests>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs a connection; once `stopped` is over, tells it to finish what it has and take no more.
 ///
-/// The wait for `stop` is polled first and then only when it is set: a request pays for reading one flag.
+/// `stopped` is polled before the connection, each time that this is: where it waits for one flag, a request pays for
+/// reading it.
 async fn until_stopped<C: Future>(
     connection: C,
-    stop: &CancellationToken,
+    stopped: impl Future<Output = ()>,
     finish: impl Fn(Pin<&mut C>),
 ) -> C::Output {
     let mut connection = std::pin::pin!(connection);
-    let mut stopped = std::pin::pin!(stop.cancelled());
+    let mut stopped = std::pin::pin!(stopped);
     let mut asked = false;
     std::future::poll_fn(move |context| {
         if !asked && stopped.as_mut().poll(context).is_ready() {
@@ -369,5 +433,64 @@ async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
             return Ok(first == PREFACE);
         }
         pause.get_or_insert_with(|| tokio::time::interval(Duration::from_millis(50))).tick().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use http_body_util::Empty;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(2);
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Answers as often as it is allowed to.
+    struct Answering(Semaphore);
+
+    impl Serve for Answering {
+        type Body = Empty<Bytes>;
+
+        async fn serve(self: Arc<Self>, _: Request<Incoming>, _: IpAddr) -> Response<Self::Body> {
+            self.0.acquire().await.unwrap().forget();
+            Response::new(Empty::new())
+        }
+
+        fn prune(&self) {}
+    }
+
+    #[tokio::test]
+    async fn invariant_7_an_http2_connection_without_requests_does_not_keep_its_slot() {
+        let tasks = Tasks::on(tokio::runtime::Handle::current());
+        let answering = Arc::new(Answering(Semaphore::new(0)));
+        let listening = Listening {
+            listener: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
+            workers: 1,
+            manners: Manners { tls: None, header_read: PATIENCE, idle: IDLE, drain: PATIENCE },
+        };
+        let plane = DataPlane::start(listening, &tasks, |_| answering.clone()).unwrap();
+        let stream = TcpStream::connect(plane.local_addr()).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut ask =
+            || sender.send_request(Request::get("http://app.test/").body(Empty::<Bytes>::new()).unwrap());
+
+        // One that waits for its answer keeps the connection open for others.
+        let slow = ask();
+        tokio::time::sleep(IDLE * 3).await;
+        answering.0.add_permits(2);
+        assert_eq!(slow.await.unwrap().status(), StatusCode::OK);
+        let answered = std::time::Instant::now();
+        assert_eq!(ask().await.unwrap().status(), StatusCode::OK);
+
+        // Pings are answered meanwhile, as every client's library does; still it ends, in an orderly way.
+        let ended =
+            tokio::time::timeout(PATIENCE, connection).await.expect("the connection goes on for ever");
+        ended.unwrap().unwrap();
+        assert!(answered.elapsed() > IDLE / 2, "{:?}", answered.elapsed());
+        plane.shut_down().await;
     }
 }
