@@ -154,7 +154,7 @@ impl Generation {
             },
         );
         let cookies =
-            Cookies::new(names.prefix(), features.session_cookies.clone()).keeping(&CONSOLE_PREFIXES);
+            Cookies::new(names.prefix(), features.session_cookies.clone(), keys).keeping(&CONSOLE_PREFIXES);
         let signing_keys = signing_keys(&settings, process, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
