@@ -12,7 +12,7 @@ At the identity provider
 
   {{ .id }} (OpenID Connect, client {{ .client_id }})
     redirect URI                 {{ $own }}/oidc/{{ .id }}/callback
-    address after signing out    {{ $url }}/
+    address after signing out    {{ $own }}/logout    (post-logout redirect URI)
 {{- else }}
 
   {{ .id }} (SAML)
@@ -26,6 +26,7 @@ At the identity provider
 
   for each [[idp]] with the id ID
     OpenID Connect: redirect URI {{ $own }}/oidc/ID/callback
+          after signing out      {{ $own }}/logout    (post-logout redirect URI)
     SAML: metadata               {{ $own }}/saml/ID/metadata
           ACS, by POST           {{ $own }}/saml/ID/acs
 {{- end }}
