@@ -152,7 +152,7 @@ impl Generation {
             },
         );
         let theirs = [settings.upstream.session_cookies.as_slice(), &features.session_cookies].concat();
-        let cookies = Cookies::new(names.prefix(), theirs).keeping(&CONSOLE_PREFIXES);
+        let cookies = Cookies::new(names.prefix(), theirs, keys).keeping(&CONSOLE_PREFIXES);
         let signing_keys = signing_keys(&settings, process, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),

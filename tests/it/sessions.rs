@@ -328,3 +328,75 @@ async fn e7_the_applications_own_session_never_greets_another_person_nor_outlive
     let bob = browser.visit(&stack.at("/whoami")).await.text();
     assert!(bob.contains("bob") && !bob.contains("ada"), "{bob}");
 }
+
+/// Who sends this Cookie line, as the server at `url` says on a page for everybody.
+async fn heard(url: &str, cookie: &str) -> String {
+    let host = url.trim_start_matches("http://");
+    let mut raw = Raw::connect(url).await;
+    raw.send(format!("GET /whoami HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n")).await;
+    let answer = raw.answer(false).await;
+    assert_eq!(answer.status, 200, "{}", answer.head);
+    String::from_utf8(answer.body).unwrap().trim_end().rsplit_once(' ').unwrap().1.to_owned()
+}
+
+/// The application's own session as this browser has it, and the value that the application knows it by: what stands
+/// behind the seal.
+fn applications(browser: &Browser) -> (String, String) {
+    let [name] = <[String; 1]>::try_from(browser.jar().names("legacy_session")).unwrap();
+    let value = browser.cookie(&name).unwrap();
+    (format!("{name}={value}"), value[22..].to_owned())
+}
+
+#[tokio::test]
+async fn e7_a_value_of_the_applications_session_is_worth_nothing_to_who_notes_it() {
+    let stack = Stack::with(|config| {
+        push(config, "route", table("path = \"/whoami\"\naccess = \"public\""));
+    })
+    .await;
+    stack.parties.app.set_cookie_wins(true);
+    let ours = |browser: &Browser| {
+        let name = session_cookie(&stack);
+        format!("{name}={}", browser.cookie(&name).unwrap())
+    };
+    let (ada, bob) = (Browser::new(), Browser::new());
+    stack.sign_in(&ada, "ada").await;
+    let (cookie, value) = applications(&ada);
+    let (url, app) = (stack.url.as_str(), stack.parties.app.url());
+    for spelling in ["legacy_session=", "legacy_session =", "a=1, legacy_session="] {
+        assert_eq!(heard(app, &format!("{spelling}{value}")).await, "ada", "the application knows her by it");
+    }
+    assert_eq!(heard(url, &format!("{}; {cookie}", ours(&ada))).await, "ada");
+    stack.sign_in(&bob, "bob").await;
+    let (bobs, _) = applications(&bob);
+    assert_eq!(heard(url, &format!("{}; {bobs}", ours(&bob))).await, "bob");
+    let (bobs, sealed) = (bobs.split_once('=').unwrap().0, cookie.split_once('=').unwrap().1);
+    for value in [value.as_str(), sealed] {
+        for name in [
+            bobs,
+            "legacy_session.anonymous",
+            "legacy_session",
+            "legacy_session ",
+            "a=1, legacy_session",
+            "Legacy_Session",
+            "legacy%5Fsession",
+        ] {
+            let forged = format!("{name}={value}");
+            assert_eq!(heard(url, &format!("{}; {forged}", ours(&bob))).await, "bob", "{forged}");
+            assert_eq!(heard(url, &forged).await, "nobody", "{forged}");
+        }
+    }
+    // After her logout, by whatever way she comes.
+    let page = ada.visit(&stack.at("/.narthex/logout")).await;
+    let form = page.form_with("csrf_token");
+    ada.submit(&page, form).await;
+    assert_eq!(
+        heard(app, &format!("legacy_session={value}")).await,
+        "ada",
+        "the application was told nothing"
+    );
+    for name in [cookie.split_once('=').unwrap().0, "legacy_session.anonymous"] {
+        for value in [value.as_str(), sealed] {
+            assert_eq!(heard(url, &format!("{name}={value}")).await, "nobody", "{name}");
+        }
+    }
+}
