@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -34,8 +34,6 @@ const MAX_CONNECTIONS: usize = 8192;
 const MAX_STREAMS: u32 = 128;
 /// Bytes of one stream's response that wait for a client who does not read.
 const MAX_UNREAD: usize = 64 * 1024;
-/// [`Manners::idle`] of the listeners that people come to: as long as browsers keep a connection that they do not use.
-pub const IDLE: Duration = Duration::from_mins(2);
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Answers requests on one core.
@@ -70,11 +68,11 @@ pub struct Listening {
 #[derive(Clone)]
 pub struct Manners {
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// How long the head of a request may take.
+    /// How long the first head of a connection may take.
     pub header_read: Duration,
-    /// How long an HTTP/2 connection may be without a request, at least; it goes before twice of it. One of HTTP/1 has
-    /// `header_read` for its next head.
-    pub idle: Duration,
+    /// How long a connection may be without a request: with HTTP/1 to the end of the next head, with HTTP/2 up to twice
+    /// of it.
+    pub keep_alive: Duration,
     /// How long requests in flight may take once the plane was asked to stop.
     pub drain: Duration,
 }
@@ -262,22 +260,22 @@ impl<S: Serve> Worker<S> {
         let stream = TcpStream::from_std(stream)?;
         stream.set_nodelay(true)?;
         let serving = self.serving.load_full();
-        let header_read = serving.manners.header_read;
+        let (header_read, keep_alive) = (serving.manners.header_read, serving.manners.keep_alive);
         let Some(tls) = serving.tls.clone() else {
             // An idle connection keeps nothing of what was replaced.
             drop(serving);
             return if tokio::time::timeout(header_read, begins_http2(&stream)).await?? {
-                self.http2(stream, peer.ip()).await
+                self.http2(stream, peer.ip(), keep_alive).await
             } else {
-                self.http1(stream, peer.ip(), header_read).await
+                self.http1(stream, peer.ip(), header_read, keep_alive).await
             };
         };
         drop(serving);
         let stream = tokio::time::timeout(TLS_HANDSHAKE, tls.accept(stream)).await??;
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            self.http2(stream, peer.ip()).await
+            self.http2(stream, peer.ip(), keep_alive).await
         } else {
-            self.http1(stream, peer.ip(), header_read).await
+            self.http1(stream, peer.ip(), header_read, keep_alive).await
         }
     }
 
@@ -286,27 +284,33 @@ impl<S: Serve> Worker<S> {
         stream: I,
         peer: IpAddr,
         header_read: Duration,
+        keep_alive: Duration,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     where
         I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        let worker = self.clone();
+        let (worker, asked) = (self.clone(), Arc::new(AtomicBool::new(false)));
+        let began = asked.clone();
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(header_read)
+            .header_read_timeout(keep_alive)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD)
             .serve_connection(
                 TokioIo::new(stream),
                 service_fn(move |request| {
+                    began.store(true, Ordering::Relaxed);
                     let answer = worker.serving.load().core.clone().serve(request, peer);
                     async move { Ok::<_, std::convert::Infallible>(answer.await) }
                 }),
             )
             .with_upgrades();
-        until_stopped(connection, self.stop.cancelled(), http1::UpgradeableConnection::graceful_shutdown)
-            .await?;
-        Ok(())
+        let finish = http1::UpgradeableConnection::graceful_shutdown;
+        let served = until_stopped(connection, self.stop.cancelled(), finish);
+        match once_begun(served, &asked, header_read).await {
+            Some(ended) => Ok(ended?),
+            None => Err("no request came in time".into()),
+        }
     }
 
     /// SECURITY: invariant 7. Rapid reset (CVE-2023-44487), CONTINUATION flood (CVE-2024-27316), settings
@@ -315,12 +319,13 @@ impl<S: Serve> Worker<S> {
         self: Arc<Self>,
         stream: I,
         peer: IpAddr,
+        keep_alive: Duration,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     where
         I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         let (worker, requests) = (self.clone(), Arc::new(Requests::default()));
-        let (counted, idle) = (requests.clone(), self.serving.load().manners.idle);
+        let counted = requests.clone();
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
@@ -345,7 +350,7 @@ impl<S: Serve> Worker<S> {
         let stopped = async {
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                () = requests.are_none_for(idle) => {}
+                () = requests.are_none_for(keep_alive) => {}
             }
         };
         until_stopped(connection, stopped, http2::Connection::graceful_shutdown).await?;
@@ -420,6 +425,28 @@ async fn until_stopped<C: Future>(
     .await
 }
 
+/// Runs a connection that must have `begun` within `limit`; `None`: it has not.
+///
+/// SECURITY: invariant 7. hyper knows one time for the first head and for every further one, and that of a connection
+/// that is kept is longer than a stranger gets to say what it wants.
+async fn once_begun<C: Future>(connection: C, begun: &AtomicBool, limit: Duration) -> Option<C::Output> {
+    let mut connection = std::pin::pin!(connection);
+    let mut limit = Some(Box::pin(tokio::time::sleep(limit)));
+    std::future::poll_fn(move |context| {
+        if let Poll::Ready(output) = connection.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        if limit.is_some() && begun.load(Ordering::Relaxed) {
+            limit = None;
+        }
+        match &mut limit {
+            Some(over) => over.as_mut().poll(context).map(|()| None),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
 /// Whether the client speaks HTTP/2 with prior knowledge (RFC 9113, 3.4): the preface begins with `PRI`,
 /// which is no HTTP/1 method.
 async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
@@ -468,7 +495,7 @@ mod tests {
         let listening = Listening {
             listener: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
             workers: 1,
-            manners: Manners { tls: None, header_read: PATIENCE, idle: IDLE, drain: PATIENCE },
+            manners: Manners { tls: None, header_read: PATIENCE, keep_alive: IDLE, drain: PATIENCE },
         };
         let plane = DataPlane::start(listening, &tasks, |_| answering.clone()).unwrap();
         let stream = TcpStream::connect(plane.local_addr()).await.unwrap();
