@@ -9,10 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use http::HeaderValue;
-
 use super::changes::{self, Listeners};
 use super::cores::{Cores, Parts};
+use super::identity_headers::render_headers;
 use super::notify::Told;
 use super::providers::{self, Providers};
 use super::{StartError, administration, housekeeping, notify, scim};
@@ -20,7 +19,6 @@ use crate::admin::Admin;
 use crate::admin::live::Live;
 use crate::admin::scim_server::ScimServer;
 use crate::config::Settings;
-use crate::config::settings::Header;
 use crate::forward::Cookies;
 use crate::forward::keys::SigningKeys;
 use crate::identify::Logins;
@@ -28,12 +26,12 @@ use crate::identify::cookie::{CONSOLE_PREFIXES, CookieNames};
 use crate::identify::csrf::Csrf;
 use crate::identify::endpoints::Endpoints;
 use crate::identify::saml::parking::{Parking, Whose};
+use crate::identify::session::Sessions;
 use crate::identify::session::admitted::{Admits, InForce};
-use crate::identify::session::{RenderHeaders, Sessions};
 use crate::identify::throttle::Throttle;
 use crate::listen::accept::Manners;
 use crate::listen::tls::server_config;
-use crate::observe::audit::{Audit, Entry, Event, Plain};
+use crate::observe::audit::Audit;
 use crate::observe::metrics;
 use crate::observe::notify::Announcing;
 use crate::pipeline::Core;
@@ -120,12 +118,12 @@ impl Generation {
             names.clone(),
             settings.session.clone(),
             process.admitted.clone(),
-            render_headers(settings.headers.clone(), audit.clone()),
+            render_headers(settings.headers.clone(), Some(audit.clone())),
             platform.clone(),
         ));
         let telling = Telling {
             store: store.clone(),
-            headers: show_headers(render_headers(settings.headers.clone(), audit.clone())),
+            headers: show_headers(render_headers(settings.headers.clone(), None)),
         };
         let (connected, clock) = (connector.clone(), platform.clone());
         let provisioner = Provisioner::new(&settings, connected, store.clone(), clock, tasks.clone());
@@ -153,8 +151,8 @@ impl Generation {
                 platform: platform.clone(),
             },
         );
-        let cookies =
-            Cookies::new(names.prefix(), features.session_cookies.clone()).keeping(&CONSOLE_PREFIXES);
+        let theirs = [settings.upstream.session_cookies.as_slice(), &features.session_cookies].concat();
+        let cookies = Cookies::new(names.prefix(), theirs, keys).keeping(&CONSOLE_PREFIXES);
         let signing_keys = signing_keys(&settings, process, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),
@@ -261,30 +259,4 @@ async fn signing_keys(
         Arc::new(SigningKeys::open(store.clone(), keys.clone(), platform.clone(), audit.clone()).await?);
     keys.run(tasks);
     Ok(Some(keys))
-}
-
-/// Renders `[headers]` for a session, once. A value that is absent, empty or not sendable (CR, LF, NUL and
-/// other controls; PROVISIONING.md G5) leaves its header out.
-pub(super) fn render_headers(headers: Vec<Header>, audit: Audit) -> Box<RenderHeaders> {
-    Box::new(move |context| {
-        let render = |header: &Header| {
-            let text = match header.template.render(context) {
-                Ok(text) => text?,
-                Err(error) => {
-                    tracing::warn!(header = %header.name, %error, "an identity header is left out");
-                    return None;
-                }
-            };
-            if text.is_empty() {
-                return None;
-            }
-            let value = HeaderValue::from_bytes(text.as_bytes());
-            if value.is_err() {
-                let name = Plain::name(header.name.as_str());
-                audit.record(Entry::new(Event::HeaderValueRefused).field("header", name));
-            }
-            Some((header.name.clone(), value.ok()?))
-        };
-        headers.iter().filter_map(render).collect()
-    })
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::generation::render_headers;
+use super::identity_headers::render_headers;
 use super::{OpenStore, StartError, connector};
 use crate::config::Settings;
 use crate::config::settings::StoreUrl;
@@ -32,7 +32,7 @@ pub async fn rehearsal(
     let opened = OpenStore::open_to_look(settings).await?;
     let store = opened.store();
     let tasks = Tasks::on(tokio::runtime::Handle::current());
-    let headers = render_headers(settings.headers.clone(), Audit::log_only(platform.clone()));
+    let headers = render_headers(settings.headers.clone(), Some(Audit::log_only(platform.clone())));
     let telling = Telling { store: store.clone(), headers: show_headers(headers) };
     let provisioner =
         Provisioner::new(settings, connector, store, platform.clone(), tasks).explaining(telling);

@@ -30,7 +30,7 @@ pub const FILTERS: &[Operation] = &[
     operation(
         "join",
         "list | join(',')",
-        "One text. Refused (no header, no value) where a value contains the separator: a team called `a,admins` must not become two.",
+        "One text. Refused (no header, no value) where a value contains the separator: a team called `a,admins` must not become two. Refused as well where a value is empty or has blanks at its ends, since readers drop those.",
     ),
     operation("first", "list | first", "The first value; absent where the list is empty."),
     operation("last", "list | last", "The last value; absent where the list is empty."),
@@ -97,6 +97,11 @@ booleans count as their text).
   `claims.x is defined and …`, or be lenient: `claims.get('x')` is empty where the claim is absent, and
   `claims.x | default('none')` is what you say.
 - In a template, anything absent omits the whole header (or attribute).
+- Blanks at the ends of a template's text go where the template itself has them
+  (`{{ claims.get('given_name') }} {{ claims.get('family_name') }}` of somebody with one name only). Where a value
+  brought them, a header is omitted and the audit log says so (`header_value_refused`): whoever reads a header drops
+  blanks at its ends, so that the user ` admin` would be taken for `admin`. `| trim` takes them off where that is
+  meant.
 
 Conditions are put together with `and`, `or`, `not`, brackets and `'a' if condition else 'b'`; numbers compare with
 `<`, `<=`, `>`, `>=`; texts are joined with `~`. An expression or template has at most 2048 bytes, its result at most

@@ -8,11 +8,13 @@
 //! the one thing an access rule must not be; in a typed tree it cannot be written.
 
 pub mod accounts;
+pub mod blanks;
 mod check;
 pub mod condition;
 pub mod context;
 pub mod docs;
 pub mod engine;
+mod joined;
 pub mod template;
 pub mod typed;
 pub mod variables;

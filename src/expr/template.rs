@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::blanks::is_blank;
 use super::engine::MAX_OUTPUT;
 use super::typed::{Facts, Piece};
 use super::{Context, ExprError, Located, Place, RequestFacts, SessionFacts, check};
@@ -33,6 +34,9 @@ impl Template {
     /// The text for `context`; `None` where it asks for something absent (a claim that did not come, the
     /// account of a session without one), so that a header built from it is omitted.
     ///
+    /// Blanks at the ends are there only where a value brought them. Those of the template itself go: in
+    /// `{{ claims.get('given_name') }} {{ claims.get('family_name') }}` the blank stands between two, not behind one.
+    ///
     /// # Errors
     /// [`ExprError::Failed`] where a bound is exceeded or types do not fit.
     pub fn render(&self, context: &Context) -> Result<Option<String>, ExprError> {
@@ -45,9 +49,9 @@ impl Template {
     }
 
     fn render_facts(&self, facts: Facts<'_>) -> Result<Option<String>, ExprError> {
-        let mut output = String::new();
+        let mut output = Written::default();
         match Piece::render_all(&self.pieces, facts, &mut output, MAX_OUTPUT) {
-            Ok(()) => Ok(Some(output)),
+            Ok(()) => Ok(Some(output.finish())),
             Err(ExprError::Undefined(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -68,5 +72,44 @@ impl Template {
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+}
+
+/// The text of a template while it grows.
+#[derive(Debug, Default)]
+pub struct Written {
+    text: String,
+    /// What comes behind this are blanks of the template's own.
+    firm: usize,
+}
+
+impl Written {
+    /// Appends what stands in the template itself.
+    pub fn own(&mut self, text: &str) {
+        let text = if self.text.is_empty() { text.trim_start_matches(is_blank) } else { text };
+        let inked = text.trim_end_matches(is_blank).len();
+        if inked > 0 {
+            self.firm = self.text.len() + inked;
+        }
+        self.text.push_str(text);
+    }
+
+    /// Appends what an expression gave.
+    pub fn value(&mut self, text: &str) {
+        self.text.push_str(text);
+        if !text.is_empty() {
+            self.firm = self.text.len();
+        }
+    }
+
+    /// Whether it has more bytes.
+    #[must_use]
+    pub fn exceeds(&self, limit: usize) -> bool {
+        self.text.len() > limit
+    }
+
+    fn finish(mut self) -> String {
+        self.text.truncate(self.firm);
+        self.text
     }
 }

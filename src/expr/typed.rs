@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::engine::MAX_OUTPUT;
+use super::joined::joined;
+use super::template::Written;
 use super::{ExprError, RequestFacts, SessionFacts, variables};
 
 /// All that an evaluation may look at.
@@ -198,23 +200,6 @@ fn replaced<'a>(text: &str, from: &str, to: &str) -> Outcome<Cow<'a, str>> {
     let hits = text.matches(from).count();
     bounded(text.len().saturating_add(hits.saturating_mul(to.len())))?;
     Ok(Cow::from(text.replace(from, to)))
-}
-
-/// SECURITY: G5. A team called `a,admins` must not become two teams in a list header.
-fn joined<'a>(values: &[Cow<'_, str>], separator: &str) -> Outcome<Cow<'a, str>> {
-    if let Some(value) = values.iter().find(|value| value.contains(separator)) {
-        return Err(ExprError::Failed(format!(
-            "the value {value:?} contains the separator {separator:?}, so that a reader could not tell it from several"
-        )));
-    }
-    let text = values.join(separator);
-    // A separator of several characters can also arise where two values meet (`a:` + `::` + `:b`).
-    if !values.is_empty() && text.matches(separator).count() + 1 != values.len() {
-        return Err(ExprError::Failed(format!(
-            "the values cannot be told apart when joined by {separator:?}"
-        )));
-    }
-    Ok(Cow::from(text))
 }
 
 /// Gives a list of texts.
@@ -470,17 +455,17 @@ pub enum Piece {
 
 impl Piece {
     /// Appends to `output`, which may grow to `limit` bytes.
-    pub fn render_all(pieces: &[Self], facts: Facts<'_>, output: &mut String, limit: usize) -> Outcome<()> {
+    pub fn render_all(pieces: &[Self], facts: Facts<'_>, output: &mut Written, limit: usize) -> Outcome<()> {
         for piece in pieces {
             match piece {
-                Self::Raw(text) => output.push_str(text),
-                Self::Value(text) => output.push_str(&text.evaluate(facts)?),
+                Self::Raw(text) => output.own(text),
+                Self::Value(text) => output.value(&text.evaluate(facts)?),
                 Self::If { test, then, otherwise } => {
                     let branch = if test.evaluate(facts)? { then } else { otherwise };
                     Self::render_all(branch, facts, output, limit)?;
                 }
             }
-            if output.len() > limit {
+            if output.exceeds(limit) {
                 return Err(ExprError::Failed(format!("the result is longer than {limit} bytes")));
             }
         }

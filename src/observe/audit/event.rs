@@ -145,7 +145,7 @@ events! {
 
     RequestsRefused "requests_refused" Guards Notable "Requests that were refused before the application saw them, counted by `code` and minute."
     HeaderAliasRemoved "header_alias_removed" Guards Notable "Clients sent identity headers under spellings that only an attack has, counted by minute; they were removed."
-    HeaderValueRefused "header_value_refused" Guards Notable "An identity header was left out: its value holds a control character (G5)."
+    HeaderValueRefused "header_value_refused" Guards Notable "An identity header was left out: its value holds a control character, or has a blank at an end (G5)."
     RemovalsPaused "removals_paused" Guards Alarming "More removals were due than `max_removals` in an hour; further ones wait for an administrator (G3)."
     RemovalsResumed "removals_resumed" Guards Notable "An administrator let the removals go on (G3)."
     RemovalRefused "removal_refused" Guards Notable "A guard kept an account from being demoted, deactivated or deleted (G1, G2)."
