@@ -223,6 +223,28 @@ async fn on_a_public_route_gitea_sends_people_to_narthex_and_shows_them_the_page
     assert_eq!(page.status, 403, "{}", page.text());
 }
 
+/// E7. Gitea keeps a session beside narthex's, and on a public route nothing but its cookie says whose it is.
+#[tokio::test]
+#[ignore = "real parties: tests/run"]
+async fn e7_the_session_that_gitea_keeps_is_worth_nothing_without_narthexs() {
+    let front = front().await;
+    let (browser, _) = somebody(&front, "greta").await;
+    let page = browser.visit(&front.at("/greta/secret")).await;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/greta/secret"), "{:#?}", page.trail());
+    let jar = browser.jar().all().to_vec();
+    let kept = jar.iter().find(|cookie| cookie.name.starts_with("i_like_gitea")).unwrap();
+    // Gitea's own id of the session has 16 digits; whatever else is there is narthex's.
+    let own = &kept.value[kept.value.len() - 16..];
+    for name in [kept.name.as_str(), "i_like_gitea.anonymous", "i_like_gitea"] {
+        for value in [kept.value.as_str(), own] {
+            let page = ask(&front, "/greta/secret", ("cookie", format!("{name}={value}"))).await;
+            assert!(is_sent_to_sign_in(&page), "{name}={value}: {} {}", page.status, page.text());
+            let page = ask(&front, &refs("greta"), ("cookie", format!("{name}={value}"))).await;
+            assert_eq!(page.status, 401, "{name}={value}: {}", page.text());
+        }
+    }
+}
+
 #[tokio::test]
 #[ignore = "real parties: tests/run"]
 async fn e6_the_token_of_a_deactivated_account_is_worth_nothing() {
