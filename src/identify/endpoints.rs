@@ -1,6 +1,7 @@
 //! narthex's own pages and calls under the reserved prefix: sign-in, its answer, sign-out, who am I.
 
 mod call;
+mod hops;
 mod logout;
 mod resume;
 pub mod saml;
@@ -14,6 +15,7 @@ use serde_json::json;
 use url::Url;
 
 use self::call::Call;
+pub use self::hops::Hops;
 use self::resume::PARKED;
 pub use self::resume::Resumes;
 use super::csrf::Csrf;
@@ -51,6 +53,7 @@ pub struct Endpoints {
     pub sessions: Arc<Sessions>,
     pub provisioner: Arc<Provisioner>,
     pub throttle: Throttle,
+    pub hops: Hops,
     pub csrf: Csrf,
     /// Identities that wait for another try.
     pub resumes: Resumes,
@@ -134,6 +137,7 @@ impl Endpoints {
     }
 
     async fn begin(&self, idp: &IdpId, return_to: ReturnTo, call: &Call) -> Response<Body> {
+        self.hops.notice(call.peer, &call.headers, self.platform.clock.now());
         if !self.throttle.allows(call.client) {
             return Problem::too_many_logins().into_response(call.intent);
         }
@@ -290,7 +294,7 @@ impl Endpoints {
     /// Keeps how it was refused, for `narthex explain --error`.
     async fn record_refusal(&self, id: &ErrorId, error: &LoginError, idp: Option<&IdpId>, call: &Call) {
         // SECURITY: whoever sends rubbish all the time neither fills the store nor drives out what others need.
-        if !self.throttle.allows(call.client) {
+        if !self.throttle.keeps_refusal(call.client) {
             return;
         }
         Refused::of(error, idp, self.platform.clock.now()).keep(self.store.as_ref(), id).await;
