@@ -132,6 +132,7 @@ impl App {
         sockets: Sockets,
     ) -> Result<Self, StartError> {
         let tasks = Tasks::on(tokio::runtime::Handle::current());
+        let metrics = probes::metrics();
         let public = bind(sockets.public, "server.listen", settings.server.listen)?;
         let health_socket = bind(sockets.health, "health.listen", settings.health.listen)?;
         let admin_socket = bind(sockets.admin, "admin.listen", settings.admin.listen)?;
@@ -162,7 +163,7 @@ impl App {
         let plane = DataPlane::start(listening, &process.tasks, |tasks| generation.cores.core(tasks))?;
         let scim = scim::start(&generation, scim_socket, &process.tasks)?;
         let administered = administration::start(&generation, admin_socket, &process.tasks)?;
-        let probes = probes::health(&generation.sessions);
+        let probes = probes::health(metrics, &generation.sessions);
         let health = health_socket.local_addr().map_err(ListenError::Listener)?;
         health_socket.set_nonblocking(true).map_err(ListenError::Listener)?;
         let health_listener =

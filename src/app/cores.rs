@@ -69,7 +69,7 @@ impl Cores {
             sessions: parts.sessions,
             endpoints: parts.endpoints,
             prefix: settings.server.prefix.clone(),
-            application_logout: parts.features.logout_path.clone(),
+            application_logout: settings.upstream.logout_path.clone().or(parts.features.logout_path.clone()),
             entropy: parts.platform.entropy.clone(),
             audit: parts.audit,
             cold: parts.cold,

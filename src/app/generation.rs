@@ -151,8 +151,8 @@ impl Generation {
                 platform: platform.clone(),
             },
         );
-        let cookies =
-            Cookies::new(names.prefix(), features.session_cookies.clone()).keeping(&CONSOLE_PREFIXES);
+        let theirs = [settings.upstream.session_cookies.as_slice(), &features.session_cookies].concat();
+        let cookies = Cookies::new(names.prefix(), theirs, keys).keeping(&CONSOLE_PREFIXES);
         let signing_keys = signing_keys(&settings, process, &tasks).await?;
         let endpoints = Arc::new(Endpoints {
             prefix: settings.server.prefix.clone(),

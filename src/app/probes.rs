@@ -8,8 +8,8 @@ use crate::identify::session::Sessions;
 use crate::observe::health::{Health, StoreState};
 use crate::provision::measures;
 
-pub(super) fn health(sessions: &Arc<Sessions>) -> Health {
-    Health::new(metrics_handle(), store_state(sessions))
+pub(super) fn health(metrics: PrometheusHandle, sessions: &Arc<Sessions>) -> Health {
+    Health::new(metrics, store_state(sessions))
 }
 
 impl Health {
@@ -24,8 +24,10 @@ fn store_state(sessions: &Arc<Sessions>) -> StoreState {
     Box::new(move || sessions.store_away_since().map(|since| format!("the store is away since {since}")))
 }
 
+/// Before anything is counted: counters that were taken earlier count for nobody.
+///
 /// One recorder per process, however many apps (tests start several).
-fn metrics_handle() -> PrometheusHandle {
+pub(super) fn metrics() -> PrometheusHandle {
     static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
     HANDLE
         .get_or_init(|| {

@@ -153,17 +153,26 @@ pub struct Upstream {
     /// Establishing a connection takes at most this long.
     #[schemars(extend("default" = "5s"))]
     pub connect_timeout: Option<String>,
-    /// From the end of the request's head to the head of the application's response.
+    /// From the end of the request, which itself may take as long as it takes while bytes come, to the head of the
+    /// application's response.
     #[schemars(extend("default" = "60s"))]
     pub response_timeout: Option<String>,
     /// PEM file with roots that an https upstream may be signed by, beside the platform's own.
     pub ca_file: Option<String>,
+    /// The cookies that are the application's own sessions (JSESSIONID): names, or `prefix*`. Each holds within the session
+    /// that it was set in and goes with it, so that it greets nobody else on this browser. Beside those of the connector.
+    /// Not those that scripts read, such as CSRF cookies.
+    #[schemars(extend("default" = []))]
+    pub session_cookies: Option<Vec<String>>,
+    /// A request to this path of the application ends the session too. Absent: the connector's.
+    pub logout_path: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
-    /// A session ends after this long without a request.
+    /// A session ends after this long without a request; bytes that the client sends (an upload, a WebSocket) count as
+    /// one.
     #[schemars(extend("default" = "1h"))]
     pub idle_timeout: Option<String>,
     /// A session ends after this long whatever happens.

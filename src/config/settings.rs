@@ -97,10 +97,14 @@ pub struct Upstream {
     pub target: UpstreamTarget,
     /// Default 5 s.
     pub connect_timeout: Duration,
-    /// From the end of the request's head to the response's head. Default 60 s.
+    /// From the end of the request to the response's head; up to twice of it after an upload. Default 60 s.
     pub response_timeout: Duration,
     /// PEM roots for an `https` upstream beside the platform's.
     pub ca_file: Option<PathBuf>,
+    /// The application's own session cookies, beside the connector's (PROVISIONING.md E7): names, or `prefix*`.
+    pub session_cookies: Vec<String>,
+    /// A request to it ends our session too; before the connector's.
+    pub logout_path: Option<String>,
 }
 
 /// Where and how the application is reached.

@@ -422,6 +422,33 @@ fn upstreams_of_every_kind_are_understood() {
 }
 
 #[test]
+fn the_applications_own_cookies_and_way_out_are_checked() {
+    let with_keys = |keys: &str| {
+        with(MINIMAL, "url = \"http://127.0.0.1:3000\"", &format!("url = \"http://127.0.0.1:3000\"\n{keys}"))
+    };
+    let upstream = settings(MINIMAL).upstream;
+    assert_eq!((upstream.session_cookies, upstream.logout_path), (Vec::new(), None));
+    let keys = "session_cookies = [\"JSESSIONID\", \"__Host-app*\"]\nlogout_path = \"/app/logout/\"";
+    let upstream = settings(&with_keys(keys)).upstream;
+    assert_eq!(upstream.session_cookies, ["JSESSIONID", "__Host-app*"]);
+    assert_eq!(upstream.logout_path.as_deref(), Some("/app/logout/"));
+    for (keys, told) in [
+        ("session_cookies = [\"*\"]", "* is every cookie"),
+        ("session_cookies = [\"JSESSIONID=1\"]", "\"JSESSIONID=1\" is no name of a cookie"),
+        ("session_cookies = [\"JSESSIONID\", \"\"]", "\"\" is no name of a cookie"),
+        ("logout_path = \"/\"", "it is the application's first page"),
+        ("logout_path = \"logout\"", "a path starts with /"),
+        ("logout_path = \"/logout?all=1\"", "the query of a request is not looked at"),
+        ("logout_path = \"/a/../logout\"", "it has empty or dot segments"),
+        ("logout_path = \"/logout//\"", "it has empty or dot segments"),
+        ("logout_path = \"/log%6Fut\"", "it encodes what needs no encoding"),
+    ] {
+        let found = lines(&errors(&with_keys(keys), &[]));
+        assert!(found.contains(told), "{told}: {found}");
+    }
+}
+
+#[test]
 fn identity_providers_are_checked() {
     let refusals = [
         refusal("id = \"corp\"", "id = \"Corp\""),
@@ -916,6 +943,17 @@ default_role = "user"
 [scim]
 tokens = ["0123456789abcdef01234567", "another-token-of-the-directory"]
 "#;
+
+#[test]
+fn a_signing_secret_that_is_not_there_yet_is_a_warning_of_check_and_a_bad_one_a_refusal() {
+    let webhook = |secret: &str| with(SCIM, "bearer = \"token\"", &format!("signing_secret = {secret}"));
+    let absent = webhook("{ file = \"/nowhere/secret\" }");
+    let loaded = load_with(&absent, Purpose::Check, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(lines(&loaded.warnings).contains("there is no file /nowhere/secret"));
+    let found = lines(&errors(&absent, &[]));
+    assert!(found.contains("there is no file /nowhere/secret") && !found.contains("signed"), "{found}");
+    assert!(lines(&errors(&webhook("\"short\""), &[])).contains("nothing can be signed with this secret"));
+}
 
 #[test]
 fn m1_scim_is_configured_with_its_mode_and_only_then() {

@@ -40,15 +40,16 @@ impl Params {
     }
 }
 
-/// The value of the cookie `name`; the first, where a browser sends several.
+/// The value of the cookie `name`; the first, where a browser sends several. Blanks around the name do not count, and
+/// commas separate too, as many servers have it.
 pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
+        .flat_map(|line| line.split([';', ',']))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(known, value)| (known == name).then_some(value))
+        .find_map(|(known, value)| (known.trim() == name).then_some(value))
 }
 
 /// `Set-Cookie` for a session of this server; `None` clears it. Without `Secure`, since it is plain HTTP on

@@ -7,6 +7,7 @@ use http::{HeaderMap, Version};
 
 use super::cookies::Cookies;
 use super::managed::{Managed, Standing};
+use crate::model::SessionHash;
 
 /// Fields of one connection only (RFC 9110, 7.6.1), and those that we write ourselves.
 const CONNECTION_FIELDS: [HeaderName; 11] = [
@@ -63,7 +64,7 @@ pub struct Said<'a> {
     /// Whether the client takes trailers; the only `TE` that crosses connections.
     pub trailers: bool,
     /// The session that the application's own cookies must belong to.
-    pub cookie_tag: &'a str,
+    pub session: Option<&'a SessionHash>,
 }
 
 impl Firewall {
@@ -99,18 +100,18 @@ impl Firewall {
 
     /// Turns a client's headers into those of the upstream request.
     pub fn rewrite(&self, headers: &mut HeaderMap, said: Said<'_>) -> Stripped {
-        let stripped = self.remove(headers, said.cookie_tag);
+        let stripped = self.remove(headers, said.session);
         self.set(headers, said);
         stripped
     }
 
     /// SECURITY: invariant 3. What `Connection` names goes first, before anything of ours is there to be
     /// named (lesson 6).
-    fn remove(&self, headers: &mut HeaderMap, cookie_tag: &str) -> Stripped {
+    fn remove(&self, headers: &mut HeaderMap, session: Option<&SessionHash>) -> Stripped {
         remove_connection_fields(headers);
         remove_connection_login(headers);
         let stripped = self.remove_managed(headers);
-        self.cookies.to_application(headers, cookie_tag);
+        self.cookies.to_application(headers, session);
         stripped
     }
 
@@ -159,10 +160,10 @@ impl Firewall {
 
     /// Takes from a response what belongs to the upstream's connection only, and cookies that would pass for
     /// ours.
-    pub fn clean_response(&self, headers: &mut HeaderMap, cookie_tag: &str) {
+    pub fn clean_response(&self, headers: &mut HeaderMap, session: Option<&SessionHash>) {
         remove_connection_fields_but_length(headers);
         remove_connection_challenge(headers);
-        self.cookies.to_browser(headers, cookie_tag);
+        self.cookies.to_browser(headers, session);
     }
 
     /// Which cookies are whose.
@@ -281,6 +282,7 @@ fn remove_named_by_connection(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::KeyRing;
 
     const COOKIE_PREFIX: &str = "__Host-narthex";
 
@@ -288,7 +290,7 @@ mod tests {
         let names = ["X-WEBAUTH-USER", "X-WEBAUTH-EMAIL", "X-Narthex-Token", "X-Remote-Groups"];
         Firewall::new(
             names,
-            Cookies::new(COOKIE_PREFIX, Vec::new()),
+            Cookies::new(COOKIE_PREFIX, Vec::new(), &KeyRing::new(&[1; 32])),
             HeaderValue::from_static("app.example"),
             "https",
         )
@@ -311,7 +313,7 @@ mod tests {
             token: None,
             upgrade: None,
             trailers: false,
-            cookie_tag: "t",
+            session: None,
         }
     }
 
@@ -475,7 +477,7 @@ mod tests {
         for (name, value) in fields {
             assert!(!anonymous(&[(name, value)]).0.contains_key(name), "{name}");
             let mut response = headers(&[(name, value)]);
-            firewall().clean_response(&mut response, "t");
+            firewall().clean_response(&mut response, None);
             assert!(response.is_empty(), "{name}");
         }
     }
@@ -484,7 +486,7 @@ mod tests {
     fn invariant_7_the_length_is_written_anew_upstream_and_kept_downstream() {
         assert!(!anonymous(&[("content-length", "5")]).0.contains_key("content-length"));
         let mut response = headers(&[("content-length", "5")]);
-        firewall().clean_response(&mut response, "t");
+        firewall().clean_response(&mut response, None);
         assert_eq!(values(&response, "content-length"), ["5"], "a HEAD response has one without a body");
     }
 
@@ -590,12 +592,12 @@ mod tests {
             " = __Host-narthex=x; Path=/",
         ] {
             let mut response = headers(&[("set-cookie", "a=1"), ("set-cookie", line), ("set-cookie", "b=2")]);
-            firewall().clean_response(&mut response, "t");
+            firewall().clean_response(&mut response, None);
             assert_eq!(values(&response, "set-cookie"), ["a=1", "b=2"], "{line}");
         }
         let mut response =
             headers(&[("set-cookie", "a=__Host-narthex; Path=/"), ("set-cookie", "x__Host-narthex=1")]);
-        firewall().clean_response(&mut response, "t");
+        firewall().clean_response(&mut response, None);
         assert_eq!(values(&response, "set-cookie").len(), 2);
     }
 
@@ -617,7 +619,7 @@ mod tests {
             ("www-authenticate", "Bearer"),
         ];
         let mut response = headers(&challenges);
-        firewall().clean_response(&mut response, "t");
+        firewall().clean_response(&mut response, None);
         assert_eq!(values(&response, "www-authenticate"), ["Basic realm=\"x\"", "Bearer"]);
     }
 
@@ -629,7 +631,7 @@ mod tests {
             ("etag", "\"1\""),
             ("keep-alive", "timeout=5"),
         ]);
-        firewall().clean_response(&mut response, "t");
+        firewall().clean_response(&mut response, None);
         assert_eq!(response, headers(&[("etag", "\"1\"")]));
     }
 

@@ -8,7 +8,6 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, head
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Body, RequestBody, Stream};
-use super::cookies::ANONYMOUS;
 use super::headers::{Firewall, Said, Stripped, takes_trailers, wanted_upgrade};
 use super::trace::Trace;
 use super::upgrade::tunnel;
@@ -89,7 +88,7 @@ impl Forwarder {
             token,
             upgrade: upgrade.clone().filter(|_| client_upgrade.is_some()),
             trailers: takes_trailers(&parts.headers),
-            cookie_tag: cookie_tag(session.as_deref()),
+            session: session.as_deref().map(LiveSession::hash),
         };
         *stripped = self.firewall.rewrite(&mut parts.headers, said);
 
@@ -108,7 +107,7 @@ impl Forwarder {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(response, upgrade.as_ref(), client_upgrade, session);
         }
-        self.firewall.clean_response(response.headers_mut(), cookie_tag(session.as_deref()));
+        self.firewall.clean_response(response.headers_mut(), session.as_deref().map(LiveSession::hash));
         let (head, incoming) = response.into_parts();
         let mut answer =
             Response::new(Body::Stream(Stream::new(incoming, lease, session, self.firewall.clone())));
@@ -134,7 +133,7 @@ impl Forwarder {
             return Err(ForwardError::WrongProtocol);
         };
         let upstream = hyper::upgrade::on(&mut response);
-        self.firewall.clean_response(response.headers_mut(), cookie_tag(session.as_deref()));
+        self.firewall.clean_response(response.headers_mut(), session.as_deref().map(LiveSession::hash));
         let mut answer = Response::new(Body::Empty);
         *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *answer.headers_mut() = std::mem::take(response.headers_mut());
@@ -164,8 +163,4 @@ impl Forwarder {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.retain(|_, (_, made)| made.elapsed() < TOKEN_REUSE);
     }
-}
-
-fn cookie_tag(session: Option<&LiveSession>) -> &str {
-    session.map_or(ANONYMOUS, LiveSession::cookie_tag)
 }

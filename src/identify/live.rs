@@ -20,7 +20,6 @@ pub struct LiveSession {
     content: SessionContent,
     context: Context,
     headers: Vec<(HeaderName, HeaderValue)>,
-    cookie_tag: String,
     created_at: UnixTime,
     expires_at: UnixTime,
     /// By when it ends in the configuration in force: not after `expires_at`.
@@ -54,7 +53,6 @@ impl LiveSession {
         Self {
             headers: render(&variables),
             context: variables,
-            cookie_tag: format!("{:?}", record.hash),
             hash: record.hash,
             content,
             created_at: record.created_at,
@@ -108,13 +106,6 @@ impl LiveSession {
     #[must_use]
     pub fn context(&self) -> &Context {
         &self.context
-    }
-
-    /// What the application's own cookies bear in their names while this session lasts: 8 hexadecimal
-    /// digits of the hash, which say nothing of the id.
-    #[must_use]
-    pub fn cookie_tag(&self) -> &str {
-        &self.cookie_tag
     }
 
     /// The identity headers, rendered when the session was loaded.

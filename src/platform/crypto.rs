@@ -37,6 +37,8 @@ pub enum Purpose {
     LoginState,
     LogoutState,
     Csrf,
+    /// What ties the application's own session cookies to a session of ours.
+    ApplicationCookie,
     /// Keys of ours that lie in the store.
     StoredKey,
     /// ID tokens and NameIDs kept as logout hints.
@@ -70,6 +72,7 @@ impl Purpose {
             Self::LoginState => b"narthex login state v1",
             Self::LogoutState => b"narthex logout state v1",
             Self::Csrf => b"narthex csrf v1",
+            Self::ApplicationCookie => b"narthex application cookie v1",
             Self::StoredKey => b"narthex stored key v1",
             Self::LogoutHint => b"narthex logout hint v1",
             Self::ParkedIdentity => b"narthex parked identity v1",
@@ -175,6 +178,12 @@ impl KeyRing {
 #[derive(Clone)]
 pub struct Mac(hmac::Key);
 
+impl std::fmt::Debug for Mac {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mac")
+    }
+}
+
 impl Mac {
     /// HMAC-SHA-256, the first 16 bytes.
     ///
@@ -182,11 +191,20 @@ impl Mac {
     /// be cut elsewhere.
     #[must_use]
     pub fn tag(&self, message: &[u8]) -> [u8; 16] {
-        let mut out = [0; 16];
-        for (to, from) in out.iter_mut().zip(hmac::sign(&self.0, message).as_ref()) {
-            *to = *from;
+        first_half(&hmac::sign(&self.0, message))
+    }
+
+    /// The same over several fields, as many for each message of a purpose.
+    ///
+    /// SECURITY: lesson 15. Each has its length before it, so that none can be cut elsewhere.
+    #[must_use]
+    pub fn tag_of(&self, fields: &[&[u8]]) -> [u8; 16] {
+        let mut message = hmac::Context::with_key(&self.0);
+        for field in fields {
+            message.update(&(field.len() as u64).to_be_bytes());
+            message.update(field);
         }
-        out
+        first_half(&message.sign())
     }
 
     /// Compares in constant time.
@@ -196,6 +214,14 @@ impl Mac {
     }
 }
 
+fn first_half(whole: &hmac::Tag) -> [u8; 16] {
+    let mut out = [0; 16];
+    for (to, from) in out.iter_mut().zip(whole.as_ref()) {
+        *to = *from;
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::hkdf;
@@ -203,11 +229,12 @@ mod tests {
     use super::*;
     use crate::platform::SystemEntropy;
 
-    const PURPOSES: [Purpose; 9] = [
+    const PURPOSES: [Purpose; 10] = [
         Purpose::SessionCookie,
         Purpose::LoginCookie,
         Purpose::LoginState,
         Purpose::Csrf,
+        Purpose::ApplicationCookie,
         Purpose::StoredKey,
         Purpose::LogoutHint,
         Purpose::ParkedIdentity,
@@ -249,6 +276,17 @@ mod tests {
         let tag: [u8; 16] =
             [0x80, 0xbd, 0x71, 0x6c, 0xa6, 0xa5, 0x17, 0xff, 0x69, 0x98, 0xa2, 0x51, 0x32, 0x4d, 0xac, 0xa3];
         assert_eq!(ring().mac(Purpose::SessionCookie).tag(b"message"), tag);
+    }
+
+    #[test]
+    fn lesson_15_fields_cannot_be_cut_elsewhere() {
+        let mac = ring().mac(Purpose::ApplicationCookie);
+        let tag = mac.tag_of(&[b"ab", b"c"]);
+        assert_eq!(tag, mac.tag_of(&[b"ab", b"c"]));
+        for fields in [[b"a".as_slice(), b"bc"], [b"abc", b""], [b"", b"abc"], [b"c", b"ab"]] {
+            assert_ne!(tag, mac.tag_of(&fields), "{fields:?}");
+        }
+        assert_ne!(tag, mac.tag(b"abc"));
     }
 
     #[test]

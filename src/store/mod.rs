@@ -59,6 +59,13 @@ pub enum StoreError {
          (docs/postgres.md)"
     )]
     HeldElsewhere { path: String, holder: String },
+    /// A program of a newer version came beside it, whose tables would not be those of who serves.
+    #[error(
+        "the store {path} has tables of version {found}, this narthex needs them of version {known}, and another \
+         narthex{holder} serves from it: use the program of that one, or stop it and start this one, which brings the \
+         tables up to date"
+    )]
+    ServedByOlder { path: String, holder: String, found: i64, known: i64 },
     /// What the act builds on went away meanwhile; nothing was written. Begin again.
     #[error("nothing was written ({act}): {what} is gone")]
     Gone { act: &'static str, what: &'static str },

@@ -47,7 +47,7 @@ async fn assert_breaks_off(raw: &mut Raw) {
     let since = Instant::now();
     let ending = async { while !raw.is_closed().await {} };
     tokio::time::timeout(Duration::from_secs(20), ending).await.expect("the stream goes on");
-    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
 }
 
 async fn listed(stack: &Stack) -> usize {

@@ -179,6 +179,21 @@ async fn an_upload_may_take_longer_than_the_application_may_think() {
 }
 
 #[tokio::test]
+async fn after_an_upload_of_whatever_length_the_application_has_its_whole_time() {
+    let stack = open_with(|config| put(config, "upstream.response_timeout", "5s")).await;
+    // From the head on: so two seconds after an upload of four.
+    stack.parties.app.set_slow(Duration::from_secs(6));
+    let mut raw = Raw::connect(&stack.url).await;
+    raw.send(format!("POST /upload HTTP/1.1\r\nHost: {}\r\nContent-Length: 5\r\n\r\n", host(&stack))).await;
+    let mut pause = tokio::time::interval(Duration::from_secs(1));
+    for byte in ["a", "b", "c", "d", "e"] {
+        pause.tick().await;
+        raw.send(byte).await;
+    }
+    assert_eq!(raw.answer(false).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_client_that_dawdles_over_its_head_is_cut_off() {
     let stack = open_with(|config| put(config, "server.timeouts.header_read", "1s")).await;
     let mut raw = Raw::connect(&stack.url).await;

@@ -10,6 +10,7 @@ use toml::Table;
 
 use crate::support::Stack;
 use crate::support::party::client;
+use crate::support::ports::free_port;
 use crate::support::stack::{push, put, table};
 
 /// The findings by item: verdict and text.
@@ -77,7 +78,7 @@ async fn a_deployment_that_is_in_order_is_told_item_by_item() {
 
 #[tokio::test]
 async fn an_application_that_listens_on_every_address_is_a_hole() {
-    let open = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let open = TcpListener::bind(("0.0.0.0", free_port())).await.unwrap();
     let port = open.local_addr().unwrap().port();
     let stack = stack(|config| put(config, "upstream.url", format!("http://127.0.0.1:{port}"))).await;
     let (code, findings) = verify(&stack, &[]).await;

@@ -235,11 +235,11 @@ const ROWS: &[Row] = &[
     },
 ];
 
-/// Smaller than the defaults, in the same proportion: what waits for them would take minutes.
-const CALL_TIMEOUT: &str = "2s";
-const TIME_BUDGET: &str = "6s";
-/// As the default of `time_budget`, which a sign-in on a busy machine stays within too.
-const WITHIN: Duration = Duration::from_secs(15);
+/// In the proportion of the defaults.
+const CALL_TIMEOUT: &str = "4s";
+const TIME_BUDGET: &str = "12s";
+/// What a sign-in on a busy machine stays within too.
+const WITHIN: Duration = Duration::from_secs(30);
 /// Sign-ins at once.
 const AT_ONCE: usize = 8;
 

@@ -368,7 +368,7 @@ async fn m4_settings_whose_replica_is_killed_once_they_are_recorded_hold_at_the_
     scene.two.a.kill();
     let before = Instant::now();
     comes_about("the other goes by it", async || settings(&scene.two.b).await.0 == 1).await;
-    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
+    assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
     assert_eq!(settings(&scene.two.b).await.1, "editor");
     // What was meant for the version from before is refused, what follows is not.
     let stale = confirmed(&scene.two.b, "user").await;

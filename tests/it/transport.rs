@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rcgen::{CertifiedKey, KeyPair};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -11,9 +12,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
+use crate::replicas::Replica;
+use crate::support::party::client;
+use crate::support::ports::free_port;
 use crate::support::raw::{Raw, once};
-use crate::support::stack::{push, put, table};
-use crate::support::{Browser, Stack};
+use crate::support::stack::{push, put, table, usual};
+use crate::support::{Browser, Parties, Stack};
 
 fn certificate() -> CertifiedKey<KeyPair> {
     rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap()
@@ -241,23 +245,26 @@ async fn a_connection_whose_upload_is_not_over_serves_nobody_else() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_is_told_to_the_application() {
-    let (gone, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let (stack, _) = application(move |mut stream, _| {
-        let gone = gone.clone();
+        let tell = tell.clone();
         async move {
             head(&mut stream).await;
+            tell.send("asked").unwrap();
             // Never answers; waits for the other side to close.
             let mut rest = Vec::new();
             let _ = stream.read_to_end(&mut rest).await;
-            gone.send(()).unwrap();
+            tell.send("gone").unwrap();
         }
     })
     .await;
     let mut raw = Raw::connect(&stack.url).await;
     raw.send(format!("GET /a HTTP/1.1\r\nHost: {}\r\n\r\n", &stack.url[7..])).await;
-    tokio::time::timeout(std::time::Duration::from_millis(200), told.recv()).await.unwrap_err();
+    assert_eq!(told.recv().await, Some("asked"));
+    tokio::time::timeout(Duration::from_millis(200), told.recv()).await.expect_err("the client is there yet");
     drop(raw);
-    told.recv().await.unwrap();
+    let gone = tokio::time::timeout(Duration::from_secs(30), told.recv()).await;
+    assert_eq!(gone.expect("the application is not told"), Some("gone"));
 }
 
 #[tokio::test]
@@ -339,6 +346,34 @@ async fn a_login_of_the_connection_itself_passes_in_neither_direction() {
             (got.header("x-seen"), got.header("www-authenticate")),
             (vec![seen], vec!["Basic realm=\"x\""])
         );
+    }
+}
+
+#[tokio::test]
+async fn a_process_counts_from_its_first_request_on() {
+    // A process of its own: in this one others have been before.
+    let (parties, port) = (Parties::at_present().await, free_port());
+    let (url, folder) = (format!("http://localhost:{port}"), tempfile::tempdir().unwrap());
+    let mut config = usual(&parties, &url);
+    put(&mut config, "store.url", format!("sqlite:{}", folder.path().join("narthex.db").display()));
+    push(&mut config, "route", table("path = \"/echo\"\naccess = \"public\""));
+    let mut narthex = Replica::spawn(config, SocketAddr::from(([127, 0, 0, 1], port)));
+    narthex.is_ready().await;
+    let metrics = narthex.metrics().await;
+    for zero in [
+        "narthex_requests_total{class=\"anonymous\"} 0",
+        "narthex_stripped_headers_total{spelling=\"alias\"} 0",
+    ] {
+        assert!(metrics.contains(zero), "{zero}\n{metrics}");
+    }
+    let answer = client().get(format!("{url}/echo")).header("X_Remote_User", "root").send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let metrics = narthex.metrics().await;
+    for one in [
+        "narthex_requests_total{class=\"anonymous\"} 1",
+        "narthex_stripped_headers_total{spelling=\"alias\"} 1",
+    ] {
+        assert!(metrics.contains(one), "{one}\n{metrics}");
     }
 }
 

@@ -134,7 +134,10 @@ impl Meaning<'_> {
         if let Some(secret) = signing_secret {
             let at = steps!["application", "credential", "signing_secret"];
             let secret = self.secret(Some(secret), at)?;
-            if let Err(fault) = WebhookKeys::new(&secret) {
+            // One that `check` could not read is empty, and was told of.
+            if !secret.expose().is_empty()
+                && let Err(fault) = WebhookKeys::new(&secret)
+            {
                 let help = "`whsec_` and base64 of 24 bytes or more, or a text of that length";
                 self.refuse(at, format!("nothing can be signed with this secret: {fault}"), help);
                 return None;

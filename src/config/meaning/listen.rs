@@ -160,7 +160,19 @@ impl Meaning<'_> {
                 );
             }
         }
-        Some(Upstream { target: target?, connect_timeout: connect?, response_timeout: response?, ca_file })
+        let session_cookies = self.session_cookies(upstream.session_cookies.as_ref());
+        let logout_path = match &upstream.logout_path {
+            None => Some(None),
+            Some(path) => self.logout_path(path).map(Some),
+        };
+        Some(Upstream {
+            target: target?,
+            connect_timeout: connect?,
+            response_timeout: response?,
+            ca_file,
+            session_cookies: session_cookies?,
+            logout_path: logout_path?,
+        })
     }
 
     fn target(&mut self, text: Option<&String>) -> Option<UpstreamTarget> {

@@ -79,25 +79,58 @@ impl Meaning<'_> {
         (routes.len() == written.len()).then_some(routes)
     }
 
+    /// The application's own session cookies.
+    pub(super) fn session_cookies(&mut self, names: Option<&Vec<String>>) -> Option<Vec<String>> {
+        let names = names?;
+        for (index, name) in names.iter().enumerate() {
+            let at = steps!["upstream", "session_cookies", index];
+            if name == "*" {
+                let message =
+                    "`upstream.session_cookies`: * is every cookie, also those that pages' scripts read";
+                self.refuse(
+                    at,
+                    message,
+                    "name the application's session cookies; a prefix may stand before the *",
+                );
+                return None;
+            }
+            let bare = name.strip_suffix('*').unwrap_or(name);
+            if !is_cookie_name(bare) {
+                let message = format!("`upstream.session_cookies`: {name:?} is no name of a cookie");
+                self.refuse(at, message, "write the name as in Set-Cookie, before the =; or a prefix and *");
+                return None;
+            }
+        }
+        Some(names.clone())
+    }
+
+    /// The application's own way out: canonical as a route's path, but that it may end with a slash, and is one path only.
+    pub(super) fn logout_path(&mut self, text: &str) -> Option<String> {
+        let at = steps!["upstream", "logout_path"];
+        let refusal = if text == "/" {
+            Some(("it is the application's first page", "name the path that signs out".to_owned()))
+        } else {
+            not_canonical(text.strip_suffix('/').unwrap_or(text))
+        };
+        if let Some((what, help)) = refusal {
+            self.refuse(at, format!("`upstream.logout_path`: {text:?}: {what}"), help);
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
     /// Canonical: what a request's path looks like when it is compared (SECURITY.md, invariant 4).
     fn route_path(&mut self, text: Option<&String>, prefix: Option<&str>, at: &[Step]) -> Option<String> {
         let text = text?;
-        let refusal = if !text.starts_with('/') {
-            Some(("a path starts with /", format!("write \"/{text}\"")))
-        } else if text.len() > 1 && text.ends_with('/') {
+        let refusal = if text.len() > 1 && text.starts_with('/') && text.ends_with('/') {
             let help =
                 format!("write {:?}: it means the path and everything below", text.trim_end_matches('/'));
             Some(("a path has no slash at its end here", help))
-        } else if text.contains('*') {
+        } else if text.starts_with('/') && text.contains('*') {
             let help = "leave the * out: a path means everything below it too, by whole segments";
             Some(("there are no patterns here", help.to_owned()))
-        } else if text.contains(['?', '#']) {
-            Some(("a query takes no part in what may be reached", "leave out what follows ? or #".to_owned()))
-        } else if text.len() > 1 && text.split('/').skip(1).any(|segment| matches!(segment, "" | "." | ".."))
-        {
-            Some(("it has empty or dot segments", "write the path as the application sees it".to_owned()))
         } else {
-            uncanonical(text)
+            not_canonical(text)
         };
         if let Some((what, help)) = refusal {
             self.refuse(at, format!("`{}`: {text:?}: {what}", shown(at)), help);
@@ -241,6 +274,24 @@ impl Meaning<'_> {
         };
         let token = || Some(UpstreamToken { header: header?, audience: audience? });
         token().map(Some).ok_or(Reported)
+    }
+}
+
+/// A token (RFC 6265, 4.1.1; RFC 9110, 5.6.2).
+fn is_cookie_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// What keeps a path from being what a request's path looks like when it is compared, and what to do.
+fn not_canonical(text: &str) -> Option<(&'static str, String)> {
+    if !text.starts_with('/') {
+        Some(("a path starts with /", format!("write \"/{text}\"")))
+    } else if text.contains(['?', '#']) {
+        Some(("the query of a request is not looked at", "leave out what follows ? or #".to_owned()))
+    } else if text.len() > 1 && text.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) {
+        Some(("it has empty or dot segments", "write the path as the application sees it".to_owned()))
+    } else {
+        uncanonical(text)
     }
 }
 

@@ -419,11 +419,6 @@ async fn admitted() -> BTreeSet<FaultPoint> {
     died_at
 }
 
-/// So many in the runs of every day, and what `PROPTEST_CASES` says in the long ones (`tests/run --all`).
-fn cases(usual: u32) -> u32 {
-    std::env::var("PROPTEST_CASES").map_or(usual, |wanted| wanted.parse().unwrap())
-}
-
 fn steps() -> impl Strategy<Value = Step> {
     let claims = prop::sample::select(vec![Says::Engineer, Says::Auditor, Says::Renamed]);
     let operation = prop::sample::select(vec!["create", "entitle", "delete", "find", "deactivate", "update"]);
@@ -439,7 +434,7 @@ fn steps() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(100), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: tries(100), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn e2_a_hundred_random_schedules_with_deaths_leave_nothing_behind(

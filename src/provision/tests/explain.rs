@@ -237,7 +237,7 @@ fn earlier_accounts() -> impl Strategy<Value = Vec<Account>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: tries(200), ..ProptestConfig::default() })]
 
     #[test]
     fn x1_what_explain_says_is_what_the_sign_in_does(

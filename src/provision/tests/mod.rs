@@ -45,6 +45,15 @@ use crate::platform::{Clock, Entropy, Platform, Tasks};
 use crate::store::memory::Memory;
 use crate::store::{JobStore, MemberStore, SessionStore, StoreError};
 
+/// Random cases: so many in the runs of every day, and what `PROPTEST_CASES` says in the long ones (`tests/run --all`).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "proptest's own variable, which a number in its settings overrides"
+)]
+fn tries(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").map_or(usual, |wanted| wanted.parse().unwrap())
+}
+
 /// Settings that give everything that the fake application has.
 fn settings() -> Provisioning {
     Provisioning {

@@ -225,7 +225,7 @@ async fn m6_a_read_only_connector_refuses_every_write() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: tries(64), ..ProptestConfig::default() })]
 
     #[test]
     fn m6_for_real_everything_is_exactly_as_the_report_said(

@@ -2,12 +2,13 @@
 //!
 //! SQLite lets several processes write to one file; but what one of them ends, the others would not hear of, and each
 //! would do the jobs and send the letters. Commands beside a running narthex (`narthex session revoke`) are another
-//! thing: they write what every narthex looks for, take no such lock and mind none.
+//! thing: they write what every narthex looks for, take no such lock and mind none, unless they are of a newer version
+//! and would change the tables.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
@@ -34,13 +35,15 @@ impl Alone {
             url: format!("sqlite:{}", path.display()),
             reason: format!("its lock {}: {reason}", lock.display()),
         };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(&lock).map_err(|error| {
+        let mut file = open(&lock, &real).map_err(|error| {
             cannot(format!(
                 "{error}; the user that narthex runs as must be able to write to it and its folder"
             ))
         })?;
+        // SECURITY: root may come beside a service whose folder it is, and by a link there write to any file.
+        if !is_itself(&file, &lock) {
+            return Err(cannot("it is a link, or no file; take it away".to_owned()));
+        }
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -67,6 +70,31 @@ impl Drop for Alone {
     fn drop(&mut self) {
         let _ = self.file.unlock();
     }
+}
+
+/// Makes the file where it is absent, as SQLite makes its own: for the owner of the database, so that root, who comes
+/// beside a service, leaves nothing there that the service cannot open.
+fn open(lock: &Path, database: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    match options.clone().create_new(true).mode(0o600).open(lock) {
+        Ok(made) => {
+            if let Ok(owner) = fs::metadata(database) {
+                let _ = fchown(&made, Some(owner.uid()), Some(owner.gid()));
+            }
+            Ok(made)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(lock),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the open file is the one file of that name, and has no other.
+fn is_itself(file: &File, path: &Path) -> bool {
+    let (Ok(opened), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else {
+        return false;
+    };
+    named.is_file() && opened.nlink() == 1 && (opened.dev(), opened.ino()) == (named.dev(), named.ino())
 }
 
 /// The path with `suffix` behind its name.
@@ -133,6 +161,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn tables_that_somebody_serves_from_are_brought_up_to_date_by_nobody_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("narthex.db");
+        let (store, alone) = Sqlite::open_alone(&path).await.unwrap();
+        // As the version before the newest made them.
+        let take_back = "DELETE FROM _sqlx_migrations WHERE version = 18; ALTER TABLE console_people DROP COLUMN \
+                         email; ALTER TABLE console_sessions DROP COLUMN email";
+        sqlx::raw_sql(take_back).execute(&store.writer).await.unwrap();
+        match Sqlite::open(&path).await {
+            Err(StoreError::ServedByOlder { path: told, holder, found: 17, known: 18 }) => {
+                let ours = format!(" (process {})", std::process::id());
+                assert_eq!((told, holder), (path.display().to_string(), ours));
+            }
+            other => panic!("{other:?}"),
+        }
+        let version = "SELECT MAX(version) FROM _sqlx_migrations";
+        let at = async || sqlx::query_scalar::<_, i64>(version).fetch_one(&store.readers).await.unwrap();
+        assert_eq!(at().await, 17, "nothing was changed");
+        drop(alone);
+        Sqlite::open(&path).await.unwrap().close().await;
+        assert_eq!(at().await, 18);
+        // And the lock was held for that long only.
+        drop(Alone::take(&path).unwrap());
+        store.close().await;
+    }
+
+    #[tokio::test]
     async fn another_name_for_the_file_is_no_way_to_a_second_one() {
         let folder = tempfile::tempdir().unwrap();
         let (path, link) = (folder.path().join("narthex.db"), folder.path().join("link.db"));
@@ -159,6 +214,28 @@ mod tests {
             assert_eq!(refused(&path).await.1, told, "{text:?}");
         }
         store.close().await;
+    }
+
+    #[tokio::test]
+    async fn by_a_link_in_the_place_of_the_lock_nothing_is_written_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("narthex.db"), folder.path().join("of somebody else"));
+        fs::write(&other, "of somebody else").unwrap();
+        let lock = beside(&path, ".lock");
+        std::os::unix::fs::symlink(&other, &lock).unwrap();
+        for link in ["symbolic", "hard"] {
+            match Sqlite::open_alone(&path).await {
+                Err(error @ StoreError::CannotOpen { .. }) => {
+                    assert!(error.to_string().contains("it is a link"), "{link}: {error}");
+                }
+                other => panic!("{link}: {other:?}"),
+            }
+            assert_eq!(fs::read_to_string(&other).unwrap(), "of somebody else");
+            fs::remove_file(&lock).unwrap();
+            fs::hard_link(&other, &lock).unwrap();
+        }
+        fs::remove_file(&lock).unwrap();
+        Sqlite::open_alone(&path).await.unwrap();
     }
 
     #[tokio::test]

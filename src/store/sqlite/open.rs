@@ -42,10 +42,10 @@ const MIGRATIONS: [(i64, &str, &str); 16] = [
 
 impl Sqlite {
     /// Opens the file at `path`, makes it where it is absent (its folder must be there) and brings its
-    /// tables up to date.
+    /// tables up to date, unless somebody serves from it who knows the earlier ones.
     ///
     /// # Errors
-    /// [`StoreError::CannotOpen`] with what to do.
+    /// [`StoreError::CannotOpen`] with what to do, [`StoreError::ServedByOlder`].
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_with(path, |options| options).await
     }
@@ -58,7 +58,8 @@ impl Sqlite {
     pub async fn open_alone(path: &Path) -> Result<(Self, Alone), StoreError> {
         make_file(path).map_err(cannot_open(path))?;
         let alone = Alone::take(path)?;
-        Ok((Self::open_made(path, |options| options).await?, alone))
+        let store = Self::open_made(path, Some(&alone), |options| options).await?;
+        Ok((store, alone))
     }
 
     /// [`Sqlite::open`] with further options for the writing connection.
@@ -67,11 +68,12 @@ impl Sqlite {
         options: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions,
     ) -> Result<Self, StoreError> {
         make_file(path).map_err(cannot_open(path))?;
-        Self::open_made(path, options).await
+        Self::open_made(path, None, options).await
     }
 
     async fn open_made(
         path: &Path,
+        alone: Option<&Alone>,
         options: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions,
     ) -> Result<Self, StoreError> {
         let cannot = cannot_open(path);
@@ -89,9 +91,9 @@ impl Sqlite {
                 .pragma("journal_size_limit", "67108864"),
         );
         let mut connection = writing.connect().await.map_err(|error| cannot(remedy(path, &error)))?;
-        let prepared = prepare(&mut connection).await;
+        let prepared = prepare(path, alone, &mut connection).await;
         let closed = connection.close().await;
-        prepared.map_err(|refusal| cannot(refusal.text(path)))?;
+        prepared.map_err(|refusal| refusal.told(path))?;
         closed.map_err(|error| cannot(remedy(path, &error)))?;
 
         let pool = || {
@@ -188,6 +190,7 @@ enum Refusal {
     /// Tables of somebody else.
     Foreign,
     Newer(i64),
+    Store(StoreError),
 }
 
 impl From<sqlx::Error> for Refusal {
@@ -197,21 +200,27 @@ impl From<sqlx::Error> for Refusal {
 }
 
 impl Refusal {
-    fn text(&self, path: &Path) -> String {
+    fn told(self, path: &Path) -> StoreError {
         let known = known();
-        match self {
-            Self::Failed(error) | Self::Migration(MigrateError::Execute(error)) => remedy(path, error),
+        let reason = match self {
+            Self::Store(error) => return error,
+            Self::Failed(error) | Self::Migration(MigrateError::Execute(error)) => remedy(path, &error),
             Self::Migration(error) => format!("its tables could not be brought up to date: {error}"),
             Self::Foreign => FOREIGN.to_owned(),
             Self::Newer(version) => format!(
                 "its tables are of version {version}, this narthex knows them up to {known}: a newer narthex \
                  wrote it; run that one, or restore the file from before the update"
             ),
-        }
+        };
+        cannot_open(path)(reason)
     }
 }
 
-async fn prepare(connection: &mut SqliteConnection) -> Result<(), Refusal> {
+async fn prepare(
+    path: &Path,
+    alone: Option<&Alone>,
+    connection: &mut SqliteConnection,
+) -> Result<(), Refusal> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
     )
@@ -221,14 +230,23 @@ async fn prepare(connection: &mut SqliteConnection) -> Result<(), Refusal> {
     if !tables.is_empty() && application != APPLICATION_ID {
         return Err(Refusal::Foreign);
     }
-    if tables.iter().any(|name| name == "_sqlx_migrations") {
-        let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
+    let found: i64 = if tables.iter().any(|name| name == "_sqlx_migrations") {
+        sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
             .fetch_one(&mut *connection)
-            .await?;
-        if let Some(newest) = newest.filter(|newest| *newest > known()) {
-            return Err(Refusal::Newer(newest));
-        }
+            .await?
+    } else {
+        0
+    };
+    if found > known() {
+        return Err(Refusal::Newer(found));
     }
+    // Under the feet of nobody who serves and knows the earlier tables only.
+    let _meanwhile = match alone {
+        None if found < known() => {
+            Some(Alone::take(path).map_err(|error| Refusal::Store(older(error, found)))?)
+        }
+        None | Some(_) => None,
+    };
     if application != APPLICATION_ID {
         let claim = sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"));
         sqlx::raw_sql(claim).execute(&mut *connection).await?;
@@ -238,6 +256,15 @@ async fn prepare(connection: &mut SqliteConnection) -> Result<(), Refusal> {
     });
     let migrator = Migrator::with_migrations(migrations.to_vec());
     migrator.run_direct(None, connection, false).await.map_err(Refusal::Migration)
+}
+
+fn older(error: StoreError, found: i64) -> StoreError {
+    match error {
+        StoreError::HeldElsewhere { path, holder } => {
+            StoreError::ServedByOlder { path, holder, found, known: known() }
+        }
+        error => error,
+    }
 }
 
 /// What happened and what helps (<https://sqlite.org/rescode.html>).

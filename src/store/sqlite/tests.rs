@@ -318,7 +318,7 @@ async fn the_file_and_its_log_are_for_their_owner_only() {
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
         seen += 1;
     }
-    assert_eq!(seen, 3, "the file, its log and the log's index");
+    assert_eq!(seen, 4, "the file, its log, the log's index and the lock");
 }
 
 #[tokio::test]

@@ -196,6 +196,7 @@ mode = "jit"
 default_role = "{role}"
 groups_claim = "groups"
 time_budget = "60s"
+call_timeout = "20s"
 [[provisioning.mapping]]
 group = "dba"
 role = "{privileged}"

@@ -100,6 +100,7 @@ mode = "jit"
 default_role = "user"
 groups_claim = "groups"
 time_budget = "60s"
+call_timeout = "20s"
 [[provisioning.mapping]]
 group = "/engineers"
 team = "acme/developers"

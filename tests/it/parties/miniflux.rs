@@ -35,6 +35,7 @@ mode = "jit"
 default_role = "user"
 groups_claim = "groups"
 time_budget = "60s"
+call_timeout = "20s"
 [[provisioning.mapping]]
 group = "dba"
 role = "admin"

@@ -72,6 +72,7 @@ mode = "jit"
 default_role = "member"
 groups_claim = "groups"
 time_budget = "60s"
+call_timeout = "20s"
 [[provisioning.mapping]]
 group = "engineers"
 team = "engineers"

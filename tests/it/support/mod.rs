@@ -26,26 +26,31 @@ pub use stack::Stack;
 
 /// A clock that stands still until a test turns it.
 #[derive(Debug)]
-pub struct TurnedClock(AtomicI64);
+pub struct TurnedClock {
+    /// With this clock's own time beside it.
+    goes: bool,
+    turned: AtomicI64,
+}
 
 impl TurnedClock {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(2_000_000_000)))
+        Arc::new(Self { goes: false, turned: AtomicI64::new(2_000_000_000) })
     }
 
-    /// At the present, for whoever has to do with a process that has the real time.
+    /// The real time, for whoever has to do with a process that has it too.
     pub fn at_present() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(SystemClock.now().0)))
+        Arc::new(Self { goes: true, turned: AtomicI64::new(0) })
     }
 
     pub fn turn(&self, by: Duration) {
-        self.0.fetch_add(i64::try_from(by.as_secs()).unwrap(), Ordering::SeqCst);
+        self.turned.fetch_add(i64::try_from(by.as_secs()).unwrap(), Ordering::SeqCst);
     }
 }
 
 impl Clock for TurnedClock {
     fn now(&self) -> UnixTime {
-        UnixTime(self.0.load(Ordering::SeqCst))
+        let began = if self.goes { SystemClock.now().0 } else { 0 };
+        UnixTime(began + self.turned.load(Ordering::SeqCst))
     }
 }
 

@@ -315,10 +315,14 @@ async fn a_large_document_is_read_beside_the_event_loop() {
     assert!(Scene::of(Origin::Url(url)).start().current().await.is_ok());
 }
 
+/// What never comes about fails the test instead of hanging it.
 async fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        tokio::task::yield_now().await;
-    }
+    let wait = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
 }
 
 #[tokio::test]
@@ -346,10 +350,12 @@ async fn a_sign_in_waits_with_patience_and_the_background_task_goes_on() {
     let after = source.patience;
     assert_eq!(source.current().await, Err(MetadataError::TakesLong { after }));
     site.behaviour().silent = false;
+    source.patience = Duration::from_secs(30);
     let first = source.current().await.unwrap();
     scene.clock.advance(60);
     site.behaviour().silent = true;
     let asked = site.behaviour().asked.len();
+    source.patience = Duration::from_secs(1);
     assert_eq!(source.other_than(&first).await, None);
     site.behaviour().silent = false;
     // Who lost patience left word that it is wanted: once at the start, and once for that.
