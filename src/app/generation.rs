@@ -24,7 +24,7 @@ use crate::forward::keys::SigningKeys;
 use crate::identify::Logins;
 use crate::identify::cookie::{CONSOLE_PREFIXES, CookieNames};
 use crate::identify::csrf::Csrf;
-use crate::identify::endpoints::Endpoints;
+use crate::identify::endpoints::{Endpoints, Hops, Resumes};
 use crate::identify::saml::parking::{Parking, Whose};
 use crate::identify::session::Sessions;
 use crate::identify::session::admitted::{Admits, InForce};
@@ -163,7 +163,9 @@ impl Generation {
             sessions: sessions.clone(),
             provisioner,
             throttle: Throttle::new(),
+            hops: Hops::new(settings.server.trusted_proxies.clone()),
             csrf: Csrf::new(keys),
+            resumes: Resumes::new(keys, store.clone(), platform.clone()),
             parking: Parking::new(Whose::People, keys, store.clone(), platform.clone()),
             keys: keys.clone(),
             store: store.clone(),

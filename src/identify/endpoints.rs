@@ -1,22 +1,23 @@
 //! narthex's own pages and calls under the reserved prefix: sign-in, its answer, sign-out, who am I.
 
 mod call;
+mod hops;
 mod logout;
+mod resume;
 pub mod saml;
 mod slo;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 
 use self::call::Call;
-use super::cookie;
+pub use self::hops::Hops;
+use self::resume::PARKED;
+pub use self::resume::Resumes;
 use super::csrf::Csrf;
 use super::intent::Intent;
 use super::login::{Finished, Logins};
@@ -31,18 +32,15 @@ use crate::forward::keys::{CACHE_CONTROL, SigningKeys};
 use crate::forward::{Body, Cookies};
 use crate::identify::{Answer, Departure, LoginError};
 use crate::listen::Inbound;
-use crate::model::{ErrorId, IdpId, MemberId, ReturnTo, StateHash, Subject, UnixTime};
+use crate::model::{ErrorId, IdpId, MemberId, ReturnTo, Subject, UnixTime};
 use crate::observe;
 use crate::observe::audit::{Audit, Entry, Event, Plain};
 use crate::pages::{self, Choice, ChooserPage, Next};
-use crate::platform::crypto::{Purpose, sha256};
+use crate::platform::crypto::Purpose;
 use crate::platform::{KeyRing, Platform};
 use crate::problem::{Problem, json_response};
 use crate::provision::{ProvisionError, Provisioner};
 use crate::store::Store;
-
-/// How long a verified identity waits for another try (PROVISIONING.md A2).
-const PARKED: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// What the endpoints work with.
 pub struct Endpoints {
@@ -55,7 +53,10 @@ pub struct Endpoints {
     pub sessions: Arc<Sessions>,
     pub provisioner: Arc<Provisioner>,
     pub throttle: Throttle,
+    pub hops: Hops,
     pub csrf: Csrf,
+    /// Identities that wait for another try.
+    pub resumes: Resumes,
     /// SAML responses that wait for their browsers.
     pub parking: Parking,
     pub keys: KeyRing,
@@ -66,15 +67,6 @@ pub struct Endpoints {
     pub cookies: Cookies,
     /// The upstream-token keys, as JSON Web Key Set; `None` where no token is configured.
     pub signing_keys: Option<Arc<SigningKeys>>,
-}
-
-/// What waits in the store for `/login/resume`.
-#[derive(Serialize, Deserialize)]
-struct Parked {
-    return_to: ReturnTo,
-    sealed: String,
-    /// Counted from the sign-in: trying again does not lengthen it.
-    until: UnixTime,
 }
 
 impl Endpoints {
@@ -145,6 +137,7 @@ impl Endpoints {
     }
 
     async fn begin(&self, idp: &IdpId, return_to: ReturnTo, call: &Call) -> Response<Body> {
+        self.hops.notice(call.peer, &call.headers, self.platform.clock.now());
         if !self.throttle.allows(call.client) {
             return Problem::too_many_logins().into_response(call.intent);
         }
@@ -301,7 +294,7 @@ impl Endpoints {
     /// Keeps how it was refused, for `narthex explain --error`.
     async fn record_refusal(&self, id: &ErrorId, error: &LoginError, idp: Option<&IdpId>, call: &Call) {
         // SECURITY: whoever sends rubbish all the time neither fills the store nor drives out what others need.
-        if !self.throttle.allows(call.client) {
+        if !self.throttle.keeps_refusal(call.client) {
             return;
         }
         Refused::of(error, idp, self.platform.clock.now()).keep(self.store.as_ref(), id).await;
@@ -329,58 +322,6 @@ impl Endpoints {
             self.sign_in_again()
         };
         Problem::from(error).with_id(id).with_next(next).into_response(call.intent)
-    }
-
-    fn sign_in_again(&self) -> Next {
-        Next::Link { href: self.login_path(&ReturnTo::root()), label: "Sign in again" }
-    }
-
-    /// Keeps the identity, sealed and bound to this browser; gives the token that takes it up again.
-    async fn park(
-        &self,
-        verified: &Verified,
-        (return_to, until): (ReturnTo, UnixTime),
-        call: &Call,
-        error_id: &ErrorId,
-    ) -> Option<String> {
-        let browser = self.sessions.cookie_names().login(&call.headers)?;
-        let entropy = self.platform.entropy.as_ref();
-        let token = URL_SAFE_NO_PAD.encode(entropy.bytes::<32>().ok()?);
-        let sealed = verified.seal(&self.keys, &cookie::hash(browser), entropy).ok()?;
-        let parked = Parked { return_to, sealed: URL_SAFE_NO_PAD.encode(sealed), until };
-        let bytes = serde_json::to_vec(&parked).ok()?;
-        match self.store.park(&StateHash(sha256(token.as_bytes())), &bytes, until).await {
-            Ok(()) => Some(token),
-            Err(error) => {
-                tracing::warn!(%error_id, %error, "the identity could not be kept for another try");
-                None
-            }
-        }
-    }
-
-    /// Takes up a login that provisioning had ended (A2).
-    async fn resume(&self, call: Call) -> Response<Body> {
-        let call = match call.with_form().await {
-            Ok(call) => call,
-            Err(problem) => return *problem,
-        };
-        match self.parked(&call).await {
-            Some((verified, return_to, until)) => self.admit(verified, return_to, until, &call).await,
-            // The button was pressed twice, or the page gone back to: what it was for is done.
-            None if call.session.is_some() => see_other(ReturnTo::root().as_str()),
-            None => Problem::nothing_to_resume().with_next(self.sign_in_again()).into_response(call.intent),
-        }
-    }
-
-    async fn parked(&self, call: &Call) -> Option<(Verified, ReturnTo, UnixTime)> {
-        let token = call.parameter("resume")?;
-        let browser = self.sessions.cookie_names().login(&call.headers)?;
-        let now = self.platform.clock.now();
-        let bytes = self.store.take_parked(&StateHash(sha256(token.as_bytes())), now).await.ok()??;
-        let parked: Parked = serde_json::from_slice(&bytes).ok()?;
-        let sealed = URL_SAFE_NO_PAD.decode(parked.sealed).ok()?;
-        let verified = Verified::from_sealed(&self.keys, &cookie::hash(browser), &sealed).ok()?;
-        Some((verified, parked.return_to, parked.until))
     }
 
     /// Who am I, until when, and the token for a logout.

@@ -222,8 +222,14 @@ impl Logins {
         self.protocols.get(idp).ok_or(LoginError::UnknownProvider)
     }
 
+    /// Whether [`Logins::begin`] gave out this login cookie.
+    #[must_use]
+    pub fn is_browser(&self, login_cookie: &str) -> bool {
+        self.browsers.is_ours(login_cookie)
+    }
+
     fn browser(&self, login_cookie: Option<&str>) -> Option<BrowserHash> {
-        let cookie = login_cookie.filter(|cookie| self.browsers.is_ours(cookie))?;
+        let cookie = login_cookie.filter(|cookie| self.is_browser(cookie))?;
         Some(BrowserHash(sha256(cookie.as_bytes())))
     }
 }

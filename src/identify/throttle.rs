@@ -10,35 +10,64 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 pub const PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("50 is not zero");
 /// Sign-ins begun at once by one address: a whole site behind one address comes back in the morning.
 pub const AT_ONCE: NonZeroU32 = NonZeroU32::new(2000).expect("2000 is not zero");
+/// Refusals of one address that are kept per second in the long run.
+const KEPT_PER_SECOND: NonZeroU32 = NonZeroU32::new(1).expect("1 is not zero");
+/// Refusals of one address that are kept at once.
+const KEPT_AT_ONCE: NonZeroU32 = NonZeroU32::new(100).expect("100 is not zero");
 
 /// Counts by address. Each begun sign-in is a row in the store, and the oldest of too many goes first
-/// ([`crate::model::login::MAX_IN_FLIGHT`]): without a limit one client could evict all others.
+/// ([`crate::model::login::MAX_IN_FLIGHT`]): without a limit one client could evict all others. The same with the
+/// refusals that are kept for `narthex explain` ([`crate::model::login::MAX_REFUSALS`]).
+///
+/// SECURITY: the two are counted apart. To be refused anybody can, without any sign-in, and behind a proxy that is not in
+/// `server.trusted_proxies` all are one address: it must cost nobody a sign-in.
 pub struct Throttle {
-    addresses: DefaultKeyedRateLimiter<IpAddr>,
-    asked: AtomicU32,
+    begun: Bucket,
+    kept: Bucket,
 }
 
 impl Throttle {
     #[must_use]
     pub fn new() -> Self {
-        let quota = Quota::per_second(PER_SECOND).allow_burst(AT_ONCE);
-        Self { addresses: RateLimiter::keyed(quota), asked: AtomicU32::new(0) }
+        Self { begun: Bucket::new(PER_SECOND, AT_ONCE), kept: Bucket::new(KEPT_PER_SECOND, KEPT_AT_ONCE) }
     }
 
     /// Whether this client may begin one more.
     #[must_use]
     pub fn allows(&self, client: IpAddr) -> bool {
-        // Addresses that have not come for a while are forgotten, every now and then.
-        if self.asked.fetch_add(1, Ordering::Relaxed) % 1024 == 1023 {
-            self.addresses.retain_recent();
-        }
-        self.addresses.check_key(&network(client)).is_ok()
+        self.begun.has_one_for(client)
+    }
+
+    /// Whether one more refusal of this client is kept.
+    #[must_use]
+    pub fn keeps_refusal(&self, client: IpAddr) -> bool {
+        self.kept.has_one_for(client)
     }
 }
 
 impl Default for Throttle {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+struct Bucket {
+    addresses: DefaultKeyedRateLimiter<IpAddr>,
+    asked: AtomicU32,
+}
+
+impl Bucket {
+    fn new(per_second: NonZeroU32, at_once: NonZeroU32) -> Self {
+        let quota = Quota::per_second(per_second).allow_burst(at_once);
+        Self { addresses: RateLimiter::keyed(quota), asked: AtomicU32::new(0) }
+    }
+
+    fn has_one_for(&self, client: IpAddr) -> bool {
+        // Addresses that have not come for a while are forgotten, every now and then.
+        if self.asked.fetch_add(1, Ordering::Relaxed) % 1024 == 1023 {
+            self.addresses.retain_recent();
+        }
+        self.addresses.check_key(&network(client)).is_ok()
     }
 }
 
@@ -61,6 +90,18 @@ mod tests {
         let allowed = (0..AT_ONCE.get() + 500).filter(|_| throttle.allows(one)).count();
         assert!((2000..2500).contains(&allowed), "{allowed}");
         assert!(throttle.allows(other));
+    }
+
+    #[test]
+    fn invariant_9_refusals_are_kept_up_to_a_bound_and_cost_nobody_a_sign_in() {
+        let throttle = Throttle::new();
+        let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let kept = (0..AT_ONCE.get() + 500).filter(|_| throttle.keeps_refusal(one)).count();
+        assert!((100..1000).contains(&kept), "{kept}");
+        assert!(throttle.allows(one) && throttle.keeps_refusal(other));
+        let allowed = (0..AT_ONCE.get()).filter(|_| throttle.allows(other)).count();
+        assert_eq!(allowed, 2000);
+        assert!(throttle.keeps_refusal(other));
     }
 
     #[test]

@@ -115,6 +115,7 @@ pub struct Inbound {
     body: Incoming,
     path: CanonicalPath,
     client: IpAddr,
+    peer: IpAddr,
     chunked: bool,
 }
 
@@ -158,7 +159,7 @@ impl Inbound {
         if !frontage.admission.admits(client, &path) {
             return Err(RequestError::Network { client });
         }
-        Ok(Self { parts, body, path, client, chunked })
+        Ok(Self { parts, body, path, client, peer: peer.to_canonical(), chunked })
     }
 
     #[must_use]
@@ -181,6 +182,12 @@ impl Inbound {
     #[must_use]
     pub fn client(&self) -> IpAddr {
         self.client
+    }
+
+    /// The other end of the connection; no part of any decision.
+    #[must_use]
+    pub fn peer(&self) -> IpAddr {
+        self.peer
     }
 
     /// The client's own headers. For a decision only what cannot be forged to any use may be read here: our

@@ -45,8 +45,12 @@ pub enum Purpose {
     LogoutHint,
     /// A verified identity that waits for `/login/resume`.
     ParkedIdentity,
+    /// Under what it waits.
+    ResumeToken,
     /// A SAML response that waits for the browser that it belongs to.
     ParkedResponse,
+    /// Under what it waits.
+    SamlResult,
     /// Short-lived tokens of the admin API.
     AdminToken,
     /// What an administrator confirms after a preview.
@@ -56,6 +60,7 @@ pub enum Purpose {
     ConsoleLoginCookie,
     ConsoleLoginState,
     ConsoleLogoutState,
+    ConsoleSamlResult,
     ConsoleCsrf,
 }
 
@@ -71,13 +76,16 @@ impl Purpose {
             Self::StoredKey => b"narthex stored key v1",
             Self::LogoutHint => b"narthex logout hint v1",
             Self::ParkedIdentity => b"narthex parked identity v1",
+            Self::ResumeToken => b"narthex resume token v1",
             Self::ParkedResponse => b"narthex parked response v1",
+            Self::SamlResult => b"narthex saml result v1",
             Self::AdminToken => b"narthex admin token v1",
             Self::Confirmation => b"narthex confirmation v1",
             Self::ConsoleCookie => b"narthex console cookie v1",
             Self::ConsoleLoginCookie => b"narthex console login cookie v1",
             Self::ConsoleLoginState => b"narthex console login state v1",
             Self::ConsoleLogoutState => b"narthex console logout state v1",
+            Self::ConsoleSamlResult => b"narthex console saml result v1",
             Self::ConsoleCsrf => b"narthex console csrf v1",
         }
     }

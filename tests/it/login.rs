@@ -7,11 +7,12 @@ use http::Method;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use narthex::demo::idp::{Chooser, Fault};
+use narthex::identify::throttle::AT_ONCE;
 use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::support::raw::once;
-use crate::support::stack::{push, table};
+use crate::support::stack::{push, put, table};
 use crate::support::{Browser, Log, Page, Parties, Stack};
 
 /// The answer of the provider for this person, not yet delivered.
@@ -563,4 +564,53 @@ async fn a_refused_sign_in_is_explained_by_its_error_id() {
     let (code, said, complained) = stack.program_meanwhile(&["explain", "--error", "no-such-id"]).await;
     assert_eq!((code, said.as_str()), (1, ""));
     assert!(complained.contains("no sign-in with the id \"no-such-id\" is kept"), "{complained}");
+}
+
+#[tokio::test]
+async fn invariant_9_refusals_without_end_cost_nobody_behind_the_same_address_a_sign_in() {
+    let (stack, rubbish) = (Stack::start().await, Browser::new());
+    // More than one address may begin at once, and than it may begin again meanwhile.
+    for _ in 0..AT_ONCE.get() + 1000 {
+        let page = rubbish.request(Method::GET, &stack.at("/.narthex/oidc/x/callback")).background();
+        assert!(page.send().await.status.is_client_error());
+    }
+    let person = Browser::new();
+    for _ in 0..100 {
+        let begun = person.request(Method::GET, &stack.at("/.narthex/login")).stay().send().await;
+        assert_eq!(begun.status, 303, "{}", begun.text());
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_in_front_that_is_not_named_is_told_of_once_an_hour() {
+    let told = |log: &Log| {
+        let events = log.events();
+        let warned = |event: &&Value| event["level"] == "WARN" && event["peer"] == "127.0.0.1";
+        events.iter().filter(warned).map(|event| event["message"].to_string()).collect::<Vec<_>>()
+    };
+    let begin = async |stack: &Stack, forwarded: Option<&str>| {
+        let browser = Browser::new();
+        let request = browser.request(Method::GET, &stack.at("/.narthex/login")).stay();
+        let request = match forwarded {
+            Some(client) => request.header("X-Forwarded-For", client),
+            None => request,
+        };
+        assert_eq!(request.send().await.status, 303);
+    };
+    let (log, stack) = (Log::begin(), Stack::start().await);
+    begin(&stack, None).await;
+    assert_eq!(told(&log), [""; 0]);
+    for _ in 0..3 {
+        begin(&stack, Some("203.0.113.5")).await;
+    }
+    assert_eq!(told(&log).len(), 1);
+    assert!(told(&log)[0].contains("server.trusted_proxies"), "{:?}", told(&log));
+    stack.parties.clock.turn(Duration::from_hours(1));
+    begin(&stack, Some("203.0.113.5")).await;
+    assert_eq!(told(&log).len(), 2);
+
+    let log = Log::begin();
+    let stack = Stack::with(|config| put(config, "server.trusted_proxies", vec!["127.0.0.1"])).await;
+    begin(&stack, Some("203.0.113.5")).await;
+    assert_eq!(told(&log), [""; 0], "{:?}", log.events());
 }

@@ -28,7 +28,11 @@ async fn sign_in(stack: &Stack, login: &str) -> Page {
 }
 
 fn assert_in(page: &Page) {
-    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/echo"), "{}", page.text());
+    assert_in_at(page, "/echo");
+}
+
+fn assert_in_at(page: &Page, path: &str) {
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, path), "{}", page.text());
 }
 
 /// No session came of it.
@@ -527,6 +531,16 @@ async fn a2_what_waits_is_taken_once_by_its_own_browser_within_ten_minutes() {
     let again = browser.submit(&page, form).await;
     assert_eq!(again.status, 410, "{}", again.text());
     assert_out(&stack, &browser);
+
+    // It is not used up by whoever makes up a login cookie.
+    let (browser, other) = (Browser::new(), Browser::new());
+    stack.parties.idp.edit("eve", |_| {});
+    let page = parked(&stack, &browser, "eve").await;
+    stack.parties.app.set_down(false);
+    let name = format!("{}-login", stack.session_cookie());
+    other.jar().put(&page.url, &name, &"A".repeat(64));
+    assert_eq!(other.submit(&page, page.form_with("resume")).await.status, 410);
+    assert_in_at(&browser.submit(&page, page.form_with("resume")).await, "/echo/deep");
 
     for with_a_login_of_its_own in [false, true] {
         let (browser, other) = (Browser::new(), Browser::new());

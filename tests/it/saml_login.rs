@@ -9,6 +9,7 @@ use narthex::app;
 use narthex::demo::idp::Chooser;
 use narthex::demo::idp::saml::{Edit, SamlBehaviour, ServiceProvider, Sign};
 use narthex::identify::refused::Refused;
+use narthex::platform::crypto::sha256;
 use serde_json::Value;
 
 use crate::support::html;
@@ -210,6 +211,32 @@ async fn what_a_post_brought_waits_for_its_browser_a_minute_and_no_longer() {
             assert_refused(&stack, &log, &browser, &page, "result_gone").await;
         }
     }
+}
+
+#[tokio::test]
+async fn invariant_9_an_id_that_was_not_given_out_here_never_reaches_the_store() {
+    let (stack, browser) = (Stack::by_saml(|_| {}).await, Browser::new());
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(stack.beside("narthex.db"));
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    // As long as those that are ours, and there, should it be looked for.
+    let (result, resume) = ("r".repeat(64), "s".repeat(64));
+    for id in [&result, &resume] {
+        sqlx::query("INSERT INTO parked (id, sealed, expires_at) VALUES ($1, x'00', 9000000000)")
+            .bind(sha256(id.as_bytes()).as_slice())
+            .execute(&pool)
+            .await
+            .unwrap();
+    }
+    // A browser with a login cookie of ours.
+    browser.visit(&stack.at("/echo")).await;
+    let page = browser.visit(&stack.at(&format!("/.narthex/saml/demo/acs?result={result}"))).await;
+    assert_ne!(page.status, 200);
+    let tried =
+        browser.request(Method::POST, &stack.at("/.narthex/login/resume")).form(&[("resume", resume)]);
+    assert_eq!(tried.send().await.status, 410);
+    let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM parked").fetch_one(&pool).await.unwrap();
+    assert_eq!(left, 2);
+    pool.close().await;
 }
 
 #[tokio::test]

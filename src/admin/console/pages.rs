@@ -308,7 +308,7 @@ impl Visit<'_> {
             idp = known.map_or("unknown", IdpId::as_str), error = error.told_to_the_operator(),
             "an administrator's login was refused"
         );
-        if self.console.throttle.allows(self.client) {
+        if self.console.throttle.keeps_refusal(self.client) {
             let record = Refused::of(error, known, self.admin.platform.clock.now());
             record.keep(self.admin.store.as_ref(), &id).await;
         }

@@ -24,6 +24,8 @@ const FORM_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 /// A request to one of our own paths, with what the answer may depend on.
 pub(super) struct Call {
     pub(super) client: IpAddr,
+    /// The other end of the connection: a proxy, or the client.
+    pub(super) peer: IpAddr,
     pub(super) method: Method,
     pub(super) raw_query: String,
     /// Of the query, or of the form once that was read.
@@ -37,11 +39,12 @@ pub(super) struct Call {
 impl Call {
     /// Takes a request apart.
     pub(super) fn new(inbound: Inbound, session: Option<Arc<LiveSession>>) -> Self {
-        let client = inbound.client();
+        let (client, peer) = (inbound.client(), inbound.peer());
         let raw_query = inbound.query().unwrap_or_default().to_owned();
         let (parts, body, _) = inbound.into_parts();
         Self {
             client,
+            peer,
             intent: Intent::of(&parts.method, &parts.headers),
             method: parts.method,
             query: form_pairs(raw_query.as_bytes()),

@@ -7,14 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::binding::post::Posted;
 use super::binding::{Kind, RelayState};
 use super::{Received, Saml, SamlError, SamlRefusal};
+use crate::identify::tokens::Tokens;
 use crate::model::{IdpId, StateHash};
-use crate::platform::crypto::sha256;
+use crate::platform::crypto::{Purpose, sha256};
 use crate::platform::{KeyRing, Platform};
 use crate::store::Store;
 
@@ -22,6 +20,9 @@ use crate::store::Store;
 pub const MAX_FORM: usize = 512 * 1024;
 /// How long a verified response waits for its browser, which comes at once.
 const WAIT: Duration = Duration::from_mins(1);
+
+/// Random bytes of an id.
+const ID: usize = 32;
 
 /// Whose sign-ins they are of.
 ///
@@ -35,6 +36,7 @@ pub enum Whose {
 /// See the module.
 pub struct Parking {
     whose: Whose,
+    ids: Tokens<ID>,
     keys: KeyRing,
     store: Arc<dyn Store>,
     platform: Platform,
@@ -43,7 +45,11 @@ pub struct Parking {
 impl Parking {
     #[must_use]
     pub fn new(whose: Whose, keys: &KeyRing, store: Arc<dyn Store>, platform: Platform) -> Self {
-        Self { whose, keys: keys.clone(), store, platform }
+        let ids = Tokens::new(keys.mac(match whose {
+            Whose::People => Purpose::SamlResult,
+            Whose::Administrators => Purpose::ConsoleSamlResult,
+        }));
+        Self { whose, ids, keys: keys.clone(), store, platform }
     }
 
     /// Verifies what can be verified without the browser (SAML Bindings 2.0, 3.5); gives the id under which it waits.
@@ -58,7 +64,7 @@ impl Parking {
         let relay_state = posted.relay_state.as_ref().map(RelayState::as_str);
         let received = saml.receive(&posted.message, relay_state).await?;
         let entropy = self.platform.entropy.as_ref();
-        let id = URL_SAFE_NO_PAD.encode(entropy.bytes::<32>().map_err(SamlError::from)?);
+        let id = self.ids.issue(entropy.bytes().map_err(SamlError::from)?);
         let sealed = received.seal(&self.keys, &self.context(idp), entropy).map_err(SamlError::from)?;
         let until = self.platform.clock.now().after(WAIT);
         let parked = self.store.park(&StateHash(sha256(id.as_bytes())), &sealed, until).await;
@@ -66,8 +72,11 @@ impl Parking {
         Ok(id)
     }
 
-    /// What waits under this id, once; `None` also where it waits for others.
+    /// What waits under this id, once; `None` also where it waits for others. A forged one never reaches the store.
     pub async fn fetch(&self, idp: &IdpId, id: &str) -> Option<Received> {
+        if !self.ids.is_ours(id) {
+            return None;
+        }
         let now = self.platform.clock.now();
         let sealed = self.store.take_parked(&StateHash(sha256(id.as_bytes())), now).await.ok()??;
         Received::from_sealed(&self.keys, &self.context(idp), &sealed).ok()

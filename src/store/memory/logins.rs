@@ -118,8 +118,12 @@ impl LoginStore for Memory {
 
     async fn take_parked(&self, id: &StateHash, now: UnixTime) -> Result<Option<Vec<u8>>, StoreError> {
         let logins = &mut self.tables().logins;
-        let taken = logins.by_park_id.remove(id).and_then(|ordinal| logins.parked.remove(&ordinal));
-        Ok(taken.and_then(|(_, sealed, expires_at)| (now < expires_at).then_some(sealed)))
+        let parked = logins.by_park_id.get(id).copied();
+        let parked = parked
+            .filter(|ordinal| logins.parked.get(ordinal).is_some_and(|(_, _, expires_at)| now < *expires_at));
+        let Some(ordinal) = parked else { return Ok(None) };
+        logins.by_park_id.remove(id);
+        Ok(logins.parked.remove(&ordinal).map(|(_, sealed, _)| sealed))
     }
 
     async fn first_use(&self, digest: &[u8; 32], expires_at: UnixTime) -> Result<bool, StoreError> {

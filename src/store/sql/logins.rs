@@ -69,19 +69,10 @@ impl LoginStore for Database {
         now: UnixTime,
     ) -> Result<TakenLogin, StoreError> {
         let act = "take_login";
-        let mut tx = self.write(act, Lasting::Crash).await?;
-        let row: Option<LoginRow> = sqlx::query_as(
-            "SELECT browser, idp, nonce, pkce_verifier, return_to, begun_at, expires_at, taken \
-             FROM logins WHERE state = $1 AND expires_at > $2",
-        )
-        .bind(state.0.as_slice())
-        .bind(now.0)
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(self.fails(act))?;
-        let Some((of_browser, idp, nonce, verifier, return_to, begun_at, expires_at, taken)) = row else {
-            return Ok(TakenLogin::Unknown);
-        };
+        // SECURITY: anybody may bring an answer, and the same one again and again. Whoever writes waits for one another;
+        // so what cannot be taken is told without a write.
+        let Some(row) = self.login(act, state, now).await? else { return Ok(TakenLogin::Unknown) };
+        let (of_browser, idp, nonce, verifier, return_to, begun_at, expires_at, taken) = row;
         let unreadable = |reason: String| StoreError::Unreadable { what: "login", reason };
         let return_to = ReturnTo::parse(&return_to)
             .ok_or_else(|| unreadable("where it returns to is no path of this site".to_owned()))?;
@@ -93,7 +84,8 @@ impl LoginStore for Database {
             return Ok(TakenLogin::Used(return_to));
         }
         let idp = idp.parse().map_err(|error| unreadable(format!("its identity provider: {error}")))?;
-        // Of several that came this far at once, one takes it.
+        // Of several that came this far at once, one takes it. Nothing but this changes what was read.
+        let mut tx = self.write(act, Lasting::Crash).await?;
         let took = sqlx::query(
             "UPDATE logins SET taken = 1, nonce = '', pkce_verifier = '' WHERE state = $1 AND taken = 0",
         )
@@ -103,7 +95,8 @@ impl LoginStore for Database {
         .map_err(self.fails(act))?;
         self.commit(act, tx).await?;
         if took.rows_affected() == 0 {
-            return Ok(TakenLogin::Used(return_to));
+            let there = self.login(act, state, now).await?.is_some();
+            return Ok(if there { TakenLogin::Used(return_to) } else { TakenLogin::Unknown });
         }
         Ok(TakenLogin::Fresh(Box::new(LoginAttempt {
             state: *state,
@@ -153,6 +146,17 @@ impl LoginStore for Database {
 
     async fn take_parked(&self, id: &StateHash, now: UnixTime) -> Result<Option<Vec<u8>>, StoreError> {
         let act = "take_parked";
+        // SECURITY: as in `take_login`.
+        let there: Option<(i64,)> =
+            sqlx::query_as("SELECT expires_at FROM parked WHERE id = $1 AND expires_at > $2")
+                .bind(id.0.as_slice())
+                .bind(now.0)
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(self.fails(act))?;
+        if there.is_none() {
+            return Ok(None);
+        }
         let mut tx = self.write(act, Lasting::Crash).await?;
         let row: Option<(Vec<u8>, i64)> =
             sqlx::query_as("DELETE FROM parked WHERE id = $1 RETURNING sealed, expires_at")
@@ -166,6 +170,15 @@ impl LoginStore for Database {
 
     async fn first_use(&self, digest: &[u8; 32], expires_at: UnixTime) -> Result<bool, StoreError> {
         let act = "first_use";
+        // SECURITY: as in `take_login`.
+        let known: Option<(i64,)> = sqlx::query_as("SELECT expires_at FROM used WHERE digest = $1")
+            .bind(digest.as_slice())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(self.fails(act))?;
+        if known.is_some() {
+            return Ok(false);
+        }
         // SECURITY: what a power cut took back could be used again.
         let mut tx = self.write(act, Lasting::PowerCut).await?;
         let inserted = sqlx::query(
@@ -222,6 +235,26 @@ impl LoginStore for Database {
         }
         self.commit(act, tx).await?;
         Ok(went)
+    }
+}
+
+impl Database {
+    /// The login of this state, without a write.
+    async fn login(
+        &self,
+        act: &'static str,
+        state: &StateHash,
+        now: UnixTime,
+    ) -> Result<Option<LoginRow>, StoreError> {
+        sqlx::query_as(
+            "SELECT browser, idp, nonce, pkce_verifier, return_to, begun_at, expires_at, taken \
+             FROM logins WHERE state = $1 AND expires_at > $2",
+        )
+        .bind(state.0.as_slice())
+        .bind(now.0)
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(self.fails(act))
     }
 }
 

@@ -507,6 +507,28 @@ async fn a_session_is_found_by_one_look_up_in_an_index() {
     }
 }
 
+#[tokio::test]
+async fn invariant_9_who_has_nothing_to_take_waits_for_no_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&folder.path().join("narthex.db")).await.unwrap();
+    let (browser, mine) = (attempt().browser, StateHash([1; 32]));
+    store.put_login(&attempt()).await.unwrap();
+    assert!(matches!(store.take_login(&mine, Some(&browser), NOW).await, Ok(TakenLogin::Fresh(_))));
+    store.park(&StateHash([9; 32]), b"parked", NOW).await.unwrap();
+    assert!(store.first_use(&[7; 32], LATER).await.unwrap());
+
+    // Somebody writes all the while.
+    let held = store.write("test", Lasting::Crash).await.unwrap();
+    let take = async |state, browser| store.take_login(&StateHash([state; 32]), browser, NOW).await;
+    assert!(matches!(take(8, Some(&browser)).await, Ok(TakenLogin::Unknown)));
+    assert!(matches!(take(1, Some(&browser)).await, Ok(TakenLogin::Used(_))));
+    assert!(matches!(take(1, None).await, Ok(TakenLogin::Foreign(_))));
+    assert_eq!(store.take_parked(&StateHash([8; 32]), NOW).await.unwrap(), None);
+    assert_eq!(store.take_parked(&StateHash([9; 32]), NOW).await.unwrap(), None, "too late");
+    assert!(!store.first_use(&[7; 32], LATER).await.unwrap());
+    drop(held);
+}
+
 /// As `narthex session revoke` does beside a running narthex, or somebody with `sqlite3`.
 #[tokio::test]
 async fn what_another_process_ends_is_among_the_changes() {
