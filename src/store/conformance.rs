@@ -105,7 +105,8 @@ macro_rules! conformance {
                 beyond_the_members_limit_exactly_the_oldest_session_ends
                 the_new_session_never_ends_even_where_its_clock_is_behind
                 a_limit_of_none_still_leaves_the_new_session
-                sessions_without_member_are_not_counted
+                without_account_the_sessions_of_an_identity_are_counted
+                of_a_hundred_sessions_without_account_at_once_as_many_stay_as_may
                 of_a_hundred_sessions_at_once_as_many_stay_as_may
                 activity_never_goes_backwards
                 activity_of_an_unknown_session_is_ignored
