@@ -210,6 +210,7 @@ macro_rules! conformance {
             conformance!(@tests $maker $marks invites:
                 f6_an_invite_is_found_and_listed_as_it_was_added
                 f6_an_invite_is_for_its_address_its_provider_and_its_time
+                f6_of_several_invites_the_claimed_come_first_and_then_the_oldest
                 f6_an_invite_is_consumed_once_and_its_identity_may_try_again
                 f6_of_a_hundred_identities_at_once_one_consumes_the_invite
                 f6_an_invite_is_changed_and_revoked_until_it_is_used
