@@ -20,7 +20,8 @@ const DIGITS: usize = 8;
 /// Ties cookies. The same cookie in the same session is always tied alike, on every replica and after every restart.
 #[derive(Debug, Clone)]
 pub(super) struct Tie {
-    mac: Mac,
+    /// Apart, since it is large, and what starts a configuration carries it around.
+    mac: Box<Mac>,
 }
 
 /// A value that the application gave, between the parts of which the seal stood.
@@ -46,7 +47,7 @@ impl<'a> Value<'a> {
 
 impl Tie {
     pub(super) fn new(keys: &KeyRing) -> Self {
-        Self { mac: keys.mac(Purpose::ApplicationCookie) }
+        Self { mac: Box::new(keys.mac(Purpose::ApplicationCookie)) }
     }
 
     /// The cookie as it is in the browser: `NAME.TAG=SEALvalue`, or `NAME.TAG="SEALvalue"`.
