@@ -172,6 +172,9 @@ fn show(name: &str, as_json: bool, out: &mut dyn Write) -> io::Result<u8> {
     if let Some(application) = &features.help.application {
         writeln!(out, "to set there   {}", hanging(application))?;
     }
+    for line in features.help.settings.iter().flat_map(|settings| settings.lines()) {
+        writeln!(out, "{}", format!("{:LABEL$}{line}", "").trim_end())?;
+    }
     writeln!(out, "attributes")?;
     for (name, spec) in &features.attributes {
         let need = if spec.required { "required" } else { "optional" };
@@ -250,9 +253,11 @@ fn credentials(features: &Features) -> String {
     }
 }
 
+/// How far right of the labels the text begins.
+const LABEL: usize = 15;
+
 /// In lines of 100 columns, below one another behind the labels.
 fn hanging(text: &str) -> String {
-    const LABEL: usize = 15;
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -306,6 +311,7 @@ fn described(features: &Features) -> Json {
             "credential": features.help.credential,
             "url": features.help.url,
             "application": features.help.application,
+            "settings": features.help.settings,
         },
         "roles": roles.collect::<Vec<_>>(),
         "attributes": attributes,
@@ -362,12 +368,13 @@ mod tests {
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for needed in [
             "credential bearer or basic: An access token of a site administrator",
-            "write:admin, write:organization and write:user",
-            "ENABLE_REVERSE_PROXY_AUTHENTICATION = true",
-            "REVERSE_PROXY_TRUSTED_PROXIES naming this proxy only",
+            "write:admin, write:organization and read:user",
+            "[service] ENABLE_REVERSE_PROXY_AUTHENTICATION = true",
+            "nobody signs in by a password",
         ] {
             assert!(flat.contains(needed), "{text}");
         }
+        assert!(text.contains("\n               ENABLE_BASIC_AUTHENTICATION = false\n"), "{text}");
         assert!(text.contains("\n               "), "{text}");
         assert!(text.lines().all(|line| line.len() <= 100 || line.starts_with("its headers")), "{text}");
         let (text, _) = said(&["show", "jupyterhub"]).await;

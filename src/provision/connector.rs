@@ -145,6 +145,8 @@ pub struct Help {
     pub url: Option<String>,
     /// What has to be set in the application.
     pub application: Option<String>,
+    /// The same as the lines of the application's own file.
+    pub settings: Option<String>,
 }
 
 impl Features {

@@ -245,7 +245,44 @@ def documented(folder):
     return file
 
 
+def of_the_page(folder):
+    """A chart of the parts that docs/kubernetes.md has for a sidecar, each in the file that it names, renders."""
+    text = (HELM.parent / "docs/kubernetes.md").read_text()
+    text = text[text.index("\n## Sidecar\n") : text.index("\n## Standalone\n")]
+    parts = {}
+    for name, body in re.findall(r"(?s)```yaml\n# ([\w./]+)(?:[:,][^\n]*)?\n(.*?)```", text):
+        parts[name] = body
+    shared = parts["templates/narthex.yaml"].splitlines()[0]
+    own = {
+        "templates/deployment.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: git }\nspec:\n"
+        '  selector:\n    matchLabels:\n      {{- include "git.selector" . | nindent 6 }}\n  template:\n',
+        "templates/service.yaml": "apiVersion: v1\nkind: Service\nmetadata: { name: git }\nspec:\n"
+        '  selector:\n    {{- include "git.selector" . | nindent 4 }}\n',
+    }
+    parts["templates/deployment.yaml"] += "      containers: [{ name: git, image: git }]\n"
+    labels = '    metadata:\n      labels:\n        {{- include "git.selector" . | nindent 8 }}\n'
+    parts["templates/deployment.yaml"] = parts["templates/deployment.yaml"].replace("    metadata:\n", labels, 1)
+    for name, head in own.items():
+        parts[name] = f"{shared}\n{head}{parts[name]}"
+    values = yaml.safe_load(parts["values.yaml"])
+    example = yaml.safe_load((HELM / "examples/sidecar/values.yaml").read_text())["narthex"]["config"]
+    values["narthex"]["config"] |= {key: example[key] for key in ("idp", "headers", "application", "provisioning")}
+    parts["values.yaml"] = yaml.safe_dump(values)
+    parts["Chart.yaml"] = "apiVersion: v2\nname: git\nversion: 0.1.0\n" + parts["Chart.yaml"]
+    chart = Path(folder) / "git"
+    for name, body in parts.items():
+        (chart / name).parent.mkdir(parents=True, exist_ok=True)
+        (chart / name).write_text(body)
+    (Path(folder) / "narthex-sidecar").symlink_to(HELM / "narthex-sidecar")
+    for command in (["dependency", "update", chart], ["lint", "--strict", chart], ["template", "git", chart]):
+        done = run(TOOLS / "bin/helm", *command)
+        expect(done.returncode == 0, f"docs/kubernetes.md, sidecar: helm {command[0]}: {done.stdout}{done.stderr}")
+    kinds = sorted(one["kind"] for one in yaml.safe_load_all(done.stdout) if one)
+    expect(kinds == ["ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "Pod", "Service"], f"docs/kubernetes.md, sidecar: {kinds}")
+
+
 scratch = tempfile.TemporaryDirectory()
+of_the_page(scratch.name)
 files = [*sorted((HERE / "values").glob("*.yaml")), shipped(scratch.name), documented(scratch.name)]
 if len(files) < 2 or len(BUILT) < 2:
     sys.exit("tests/helm/cases.py: nothing to look at")

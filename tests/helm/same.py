@@ -86,6 +86,17 @@ for folder in (LIBRARY, CHART):
     for key in ("version", "appVersion"):
         if metadata[key] != version:
             problems.append(f"{folder.relative_to(ROOT)}/Chart.yaml: {key} is {metadata[key]}, Cargo.toml has {version}")
+# What Artifact Hub reads of a chart; a name that it does not know it passes over without a word.
+HUB = {
+    "category": {"networking", "security"},  # of its own eight
+    "license": {tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["license"]},
+    "operator": {"false"},
+    "prerelease": {"true" if version.startswith("0.") else "false"},
+}
+for folder in (LIBRARY, CHART):
+    for key, value in yaml.safe_load((folder / "Chart.yaml").read_text()).get("annotations", {}).items():
+        if value not in HUB.get(key.removeprefix("artifacthub.io/"), set()):
+            problems.append(f"{folder.relative_to(ROOT)}/Chart.yaml: {key} is {value!r}")
 for folder in (CHART, EXAMPLE):
     for dependency in yaml.safe_load((folder / "Chart.yaml").read_text())["dependencies"]:
         if dependency["version"] != version:

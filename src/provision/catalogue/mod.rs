@@ -278,6 +278,11 @@ mod tests {
             let (credential, url, application) = (cell(credential), cell(url), cell(application));
             let _ = writeln!(table, "| `{name}` | {kinds}: {credential} | {url} | {application} |");
         }
+        for name in names() {
+            let Features { title, help, .. } = features(name).unwrap();
+            let Some(settings) = help.settings else { continue };
+            let _ = write!(table, "\n{title}'s settings:\n\n```ini\n{settings}\n```\n");
+        }
         table
     }
 

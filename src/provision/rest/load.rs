@@ -163,7 +163,7 @@ impl Recipe {
     }
 }
 
-/// Where a line ends in the recipe is for its readers only.
+/// Where a line of a sentence ends in the recipe is for its readers only; `settings` is as it stands there.
 fn help(node: &Node<'_, '_>) -> Result<Help, RecipeError> {
     let section = node.section()?;
     let said = |key| {
@@ -171,7 +171,13 @@ fn help(node: &Node<'_, '_>) -> Result<Help, RecipeError> {
         let text = node.map(|node| node.text().map(str::to_owned)).transpose()?;
         Ok(text.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")))
     };
-    let help = Help { credential: said("credential")?, url: said("url")?, application: said("application")? };
+    let settings = section.get("settings").map(|node| node.text().map(|text| text.trim_end().to_owned()));
+    let help = Help {
+        credential: said("credential")?,
+        url: said("url")?,
+        application: said("application")?,
+        settings: settings.transpose()?,
+    };
     section.finish()?;
     Ok(help)
 }

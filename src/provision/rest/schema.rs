@@ -106,6 +106,7 @@ fn help() -> Json {
             ("credential", text("Whose credential, and with which scopes.")),
             ("url", text("Which URL it is.")),
             ("application", text("What has to be set in the application, for sign-in by header too.")),
+            ("settings", text("That, as it stands in the application's own file; printed as it is.")),
         ],
     );
     if let Json::Object(map) = &mut schema {

@@ -58,8 +58,6 @@ const KNOWN: &[(&str, Turn)] = &[
     ("end_sessions_of_member", Turn::One(CHANGES)),
     ("end_sessions_of_idp", Turn::One(CHANGES)),
     ("announce", Turn::One(CHANGES)),
-    // Several heads are told of one another, in any order.
-    ("append_audit", Turn::One("audit")),
     ("tell_login", Turn::One("tell_login")),
     ("record_outcome", Turn::Beside),
     // Rows of which nobody else has any more to say.

@@ -117,7 +117,7 @@ privileged = true
 "#,
             idp = keycloak.idp(),
             url = self.party.url(),
-            token = self.party.at("token"),
+            token = self.party.at("narthex_token"),
         );
         source.parse().unwrap()
     }
@@ -320,7 +320,7 @@ async fn e6_what_somebody_owns_is_handed_over_whole_and_then_they_can_go() {
     let application = Application {
         connector: "gitea".to_owned(),
         url: gitea.party.url().parse().unwrap(),
-        credential: Credential::Bearer(Secret::new(gitea.party.at("token"))),
+        credential: Credential::Bearer(Secret::new(gitea.party.at("narthex_token"))),
     };
     let outbound = Outbound::new(b"").unwrap();
     let connector = catalogue::connector(&application, outbound, Platform::system()).unwrap();

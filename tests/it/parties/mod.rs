@@ -6,6 +6,7 @@ mod front;
 mod gitea;
 mod gitea_members;
 mod gitea_shadow;
+mod gitea_tokens;
 mod jupyterhub;
 mod keycloak;
 mod keycloak_saml;
