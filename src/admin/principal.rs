@@ -23,6 +23,8 @@ use crate::store::{LoginStore, StoreError};
 
 /// How long the token from a bootstrap token may be used.
 pub const SESSION: Duration = Duration::from_hours(1);
+/// What the clocks of two replicas may differ by.
+const CLOCKS: Duration = Duration::from_mins(5);
 /// How long a bootstrap token waits for its one use.
 pub const BOOTSTRAP: Duration = Duration::from_mins(15);
 /// Wrong tokens that one address may send in a minute before it is only told to wait.
@@ -179,7 +181,10 @@ impl Principals {
             return None;
         }
         let said: Said = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(said).ok()?).ok()?;
-        (self.platform.clock.now() < said.until).then(|| Principal::token(&said.name, said.role))
+        // SECURITY: the key makes tokens for whoever has it; one that was made elsewhere holds no longer than ours do.
+        let now = self.platform.clock.now();
+        let holds = now < said.until && said.until <= now.after(SESSION + CLOCKS);
+        holds.then(|| Principal::token(&said.name, said.role))
     }
 
     /// A token for `role` until `until`. It holds on every replica, and cannot be taken back before.
@@ -291,11 +296,13 @@ mod tests {
         let known = asked(&principals, &[&format!("Bearer {token}")]).unwrap();
         assert_eq!((known.name(), known.role()), ("bootstrap", ConsoleRole::Administrator));
         let over = principals.issue("bootstrap", ConsoleRole::Administrator, now).unwrap();
+        let long = now.after(SESSION + CLOCKS + Duration::from_mins(1));
+        let long = principals.issue("bootstrap", ConsoleRole::Administrator, long).unwrap();
         let elsewhere = Principals::new(&[], &KeyRing::new(&[2; 32]), Platform::system());
         let foreign = elsewhere.issue("bootstrap", ConsoleRole::Administrator, now.after(SESSION)).unwrap();
         let (said, tag) = token.split_once('.').unwrap();
         let changed = format!("{said}A.{tag}");
-        for wrong in [over, foreign, changed, said.to_owned(), format!("{said}.")] {
+        for wrong in [over, long, foreign, changed, said.to_owned(), format!("{said}.")] {
             assert_eq!(asked(&principals, &[&format!("Bearer {wrong}")]), Err("unknown_token"), "{wrong}");
         }
     }

@@ -178,6 +178,7 @@ impl Generation {
         let manners = Manners {
             tls: settings.server.tls.as_ref().map(server_config).transpose()?,
             header_read: settings.server.timeouts.header_read,
+            keep_alive: settings.server.timeouts.keep_alive,
             drain: settings.server.timeouts.drain,
         };
         let (platform, audit, cold) = (platform.clone(), audit.clone(), process.tasks.clone());

@@ -24,6 +24,7 @@ pub(super) fn server(
     let manners = Manners {
         tls: scim.tls.as_ref().map(server_config).transpose()?,
         header_read: settings.server.timeouts.header_read,
+        keep_alive: settings.server.timeouts.keep_alive,
         drain: settings.server.timeouts.drain,
     };
     Ok(Some((Arc::new(server), manners)))

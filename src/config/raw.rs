@@ -136,10 +136,14 @@ pub struct Tls {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Timeouts {
-    /// From the accepted connection, or the end of the last response, to the end of a request's head.
+    /// From the accepted connection to the end of its first request's head.
     #[schemars(extend("default" = "15s"))]
     pub header_read: Option<String>,
-    /// How long a shutdown waits for requests in flight.
+    /// From the end of a response to the end of the next request's head; then the connection is closed. Longer than a
+    /// proxy in front keeps connections that it does not use, or now and then it meets one that is just being closed.
+    #[schemars(extend("default" = "75s"))]
+    pub keep_alive: Option<String>,
+    /// How long a shutdown waits for requests in flight. WebSockets are not waited for.
     #[schemars(extend("default" = "20s"))]
     pub drain: Option<String>,
 }
@@ -189,8 +193,9 @@ pub struct Session {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
-    /// Seals keys and tokens in the store; at least 32 bytes, the same for every replica. Absent: made once beside
-    /// the SQLite file, as PATH.key.
+    /// Seals keys and tokens in the store, and authenticates cookies and short-lived admin tokens: whoever has it is
+    /// everybody. At least 32 bytes, the same for every replica; how to replace it: docs/operation.md. Absent: made once
+    /// beside the SQLite file, as PATH.key.
     pub seal: Option<SecretRef>,
 }
 

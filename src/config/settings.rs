@@ -85,8 +85,10 @@ pub struct TlsFiles {
 /// `[server.timeouts]`
 #[derive(Debug, Clone)]
 pub struct Timeouts {
-    /// From accept, or the end of the last response, to the end of a request's head. Default 15 s.
+    /// From accept to the end of the first request's head. Default 15 s.
     pub header_read: Duration,
+    /// From the end of a response to the end of the next request's head. Default 75 s.
+    pub keep_alive: Duration,
     /// How long a shutdown waits for requests in flight. Default 20 s.
     pub drain: Duration,
 }

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -32,6 +32,8 @@ const MAX_HEAD: usize = 64 * 1024;
 const MAX_CONNECTIONS: usize = 8192;
 /// Streams that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 128;
+/// Bytes of one stream's response that wait for a client who does not read.
+const MAX_UNREAD: usize = 64 * 1024;
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Answers requests on one core.
@@ -66,8 +68,11 @@ pub struct Listening {
 #[derive(Clone)]
 pub struct Manners {
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// How long the head of a request may take.
+    /// How long the first head of a connection may take.
     pub header_read: Duration,
+    /// How long a connection may be without a request: with HTTP/1 to the end of the next head, with HTTP/2 up to twice
+    /// of it.
+    pub keep_alive: Duration,
     /// How long requests in flight may take once the plane was asked to stop.
     pub drain: Duration,
 }
@@ -255,22 +260,22 @@ impl<S: Serve> Worker<S> {
         let stream = TcpStream::from_std(stream)?;
         stream.set_nodelay(true)?;
         let serving = self.serving.load_full();
-        let header_read = serving.manners.header_read;
+        let (header_read, keep_alive) = (serving.manners.header_read, serving.manners.keep_alive);
         let Some(tls) = serving.tls.clone() else {
             // An idle connection keeps nothing of what was replaced.
             drop(serving);
             return if tokio::time::timeout(header_read, begins_http2(&stream)).await?? {
-                self.http2(stream, peer.ip()).await
+                self.http2(stream, peer.ip(), keep_alive).await
             } else {
-                self.http1(stream, peer.ip(), header_read).await
+                self.http1(stream, peer.ip(), header_read, keep_alive).await
             };
         };
         drop(serving);
         let stream = tokio::time::timeout(TLS_HANDSHAKE, tls.accept(stream)).await??;
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            self.http2(stream, peer.ip()).await
+            self.http2(stream, peer.ip(), keep_alive).await
         } else {
-            self.http1(stream, peer.ip(), header_read).await
+            self.http1(stream, peer.ip(), header_read, keep_alive).await
         }
     }
 
@@ -279,44 +284,54 @@ impl<S: Serve> Worker<S> {
         stream: I,
         peer: IpAddr,
         header_read: Duration,
+        keep_alive: Duration,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     where
         I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        let worker = self.clone();
+        let (worker, asked) = (self.clone(), Arc::new(AtomicBool::new(false)));
+        let began = asked.clone();
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(header_read)
+            .header_read_timeout(keep_alive)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD)
             .serve_connection(
                 TokioIo::new(stream),
                 service_fn(move |request| {
+                    began.store(true, Ordering::Relaxed);
                     let answer = worker.serving.load().core.clone().serve(request, peer);
                     async move { Ok::<_, std::convert::Infallible>(answer.await) }
                 }),
             )
             .with_upgrades();
-        until_stopped(connection, &self.stop, http1::UpgradeableConnection::graceful_shutdown).await?;
-        Ok(())
+        let finish = http1::UpgradeableConnection::graceful_shutdown;
+        let served = until_stopped(connection, self.stop.cancelled(), finish);
+        match once_begun(served, &asked, header_read).await {
+            Some(ended) => Ok(ended?),
+            None => Err("no request came in time".into()),
+        }
     }
 
     /// SECURITY: invariant 7. Rapid reset (CVE-2023-44487), CONTINUATION flood (CVE-2024-27316), settings
-    /// and header-list floods meet bounds.
+    /// and header-list floods meet bounds; and a connection that only answers our pings does not keep its slot.
     async fn http2<I>(
         self: Arc<Self>,
         stream: I,
         peer: IpAddr,
+        keep_alive: Duration,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     where
         I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        let worker = self.clone();
+        let (worker, requests) = (self.clone(), Arc::new(Requests::default()));
+        let counted = requests.clone();
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(128)
+            .max_send_buf_size(MAX_UNREAD)
             .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20))
@@ -324,24 +339,78 @@ impl<S: Serve> Worker<S> {
                 TokioIo::new(stream),
                 service_fn(move |request| {
                     let answer = worker.serving.load().core.clone().serve(request, peer);
-                    async move { Ok::<_, std::convert::Infallible>(answer.await) }
+                    let under_way = counted.clone().begin();
+                    async move {
+                        let answer = answer.await;
+                        drop(under_way);
+                        Ok::<_, std::convert::Infallible>(answer)
+                    }
                 }),
             );
-        until_stopped(connection, &self.stop, http2::Connection::graceful_shutdown).await?;
+        let stopped = async {
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = requests.are_none_for(keep_alive) => {}
+            }
+        };
+        until_stopped(connection, stopped, http2::Connection::graceful_shutdown).await?;
         Ok(())
     }
 }
 
-/// Runs a connection; once `stop` is set, tells it to finish what it has and take no more.
+/// The requests of one HTTP/2 connection.
+#[derive(Debug, Default)]
+struct Requests {
+    begun: AtomicUsize,
+    /// Whose response has not begun yet. One whose body still comes goes on beyond the connection's end for others
+    /// (RFC 9113, 6.8).
+    under_way: AtomicUsize,
+}
+
+impl Requests {
+    fn begin(self: Arc<Self>) -> UnderWay {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self)
+    }
+
+    /// Returns once there was none for `after`.
+    async fn are_none_for(&self, after: Duration) {
+        let mut look = tokio::time::interval(after);
+        // How many had begun by a look at which none was under way.
+        let mut before = None;
+        loop {
+            look.tick().await;
+            let (begun, under_way) =
+                (self.begun.load(Ordering::Relaxed), self.under_way.load(Ordering::Relaxed));
+            if under_way == 0 && before == Some(begun) {
+                return;
+            }
+            before = (under_way == 0).then_some(begun);
+        }
+    }
+}
+
+/// One of them, until it is dropped.
+struct UnderWay(Arc<Requests>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs a connection; once `stopped` is over, tells it to finish what it has and take no more.
 ///
-/// The wait for `stop` is polled first and then only when it is set: a request pays for reading one flag.
+/// `stopped` is polled before the connection, each time that this is: where it waits for one flag, a request pays for
+/// reading it.
 async fn until_stopped<C: Future>(
     connection: C,
-    stop: &CancellationToken,
+    stopped: impl Future<Output = ()>,
     finish: impl Fn(Pin<&mut C>),
 ) -> C::Output {
     let mut connection = std::pin::pin!(connection);
-    let mut stopped = std::pin::pin!(stop.cancelled());
+    let mut stopped = std::pin::pin!(stopped);
     let mut asked = false;
     std::future::poll_fn(move |context| {
         if !asked && stopped.as_mut().poll(context).is_ready() {
@@ -351,6 +420,28 @@ async fn until_stopped<C: Future>(
         match connection.as_mut().poll(context) {
             Poll::Ready(output) => Poll::Ready(output),
             Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Runs a connection that must have `begun` within `limit`; `None`: it has not.
+///
+/// SECURITY: invariant 7. hyper knows one time for the first head and for every further one, and that of a connection
+/// that is kept is longer than a stranger gets to say what it wants.
+async fn once_begun<C: Future>(connection: C, begun: &AtomicBool, limit: Duration) -> Option<C::Output> {
+    let mut connection = std::pin::pin!(connection);
+    let mut limit = Some(Box::pin(tokio::time::sleep(limit)));
+    std::future::poll_fn(move |context| {
+        if let Poll::Ready(output) = connection.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        if limit.is_some() && begun.load(Ordering::Relaxed) {
+            limit = None;
+        }
+        match &mut limit {
+            Some(over) => over.as_mut().poll(context).map(|()| None),
+            None => Poll::Pending,
         }
     })
     .await
@@ -369,5 +460,64 @@ async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
             return Ok(first == PREFACE);
         }
         pause.get_or_insert_with(|| tokio::time::interval(Duration::from_millis(50))).tick().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use http_body_util::Empty;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(2);
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Answers as often as it is allowed to.
+    struct Answering(Semaphore);
+
+    impl Serve for Answering {
+        type Body = Empty<Bytes>;
+
+        async fn serve(self: Arc<Self>, _: Request<Incoming>, _: IpAddr) -> Response<Self::Body> {
+            self.0.acquire().await.unwrap().forget();
+            Response::new(Empty::new())
+        }
+
+        fn prune(&self) {}
+    }
+
+    #[tokio::test]
+    async fn invariant_7_an_http2_connection_without_requests_does_not_keep_its_slot() {
+        let tasks = Tasks::on(tokio::runtime::Handle::current());
+        let answering = Arc::new(Answering(Semaphore::new(0)));
+        let listening = Listening {
+            listener: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
+            workers: 1,
+            manners: Manners { tls: None, header_read: PATIENCE, keep_alive: IDLE, drain: PATIENCE },
+        };
+        let plane = DataPlane::start(listening, &tasks, |_| answering.clone()).unwrap();
+        let stream = TcpStream::connect(plane.local_addr()).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let connection = tokio::task::spawn(connection);
+        let mut ask =
+            || sender.send_request(Request::get("http://app.test/").body(Empty::<Bytes>::new()).unwrap());
+
+        // One that waits for its answer keeps the connection open for others.
+        let slow = ask();
+        tokio::time::sleep(IDLE * 3).await;
+        answering.0.add_permits(2);
+        assert_eq!(slow.await.unwrap().status(), StatusCode::OK);
+        let answered = std::time::Instant::now();
+        assert_eq!(ask().await.unwrap().status(), StatusCode::OK);
+
+        // Pings are answered meanwhile, as every client's library does; still it ends, in an orderly way.
+        let ended =
+            tokio::time::timeout(PATIENCE, connection).await.expect("the connection goes on for ever");
+        ended.unwrap().unwrap();
+        assert!(answered.elapsed() > IDLE / 2, "{:?}", answered.elapsed());
+        plane.shut_down().await;
     }
 }

@@ -24,6 +24,7 @@ fn listening(server: &Server) -> DataPlane<AdminServer> {
         manners: Manners {
             tls: None,
             header_read: Duration::from_millis(200),
+            keep_alive: Duration::from_millis(200),
             drain: Duration::from_secs(1),
         },
     };

@@ -32,8 +32,10 @@ impl Meaning<'_> {
         let timeouts = server.timeouts.as_ref().and_then(|timeouts| {
             let header_read =
                 self.duration(timeouts.header_read.as_ref(), steps!["server", "timeouts", "header_read"]);
+            let keep_alive =
+                self.duration(timeouts.keep_alive.as_ref(), steps!["server", "timeouts", "keep_alive"]);
             let drain = self.duration(timeouts.drain.as_ref(), steps!["server", "timeouts", "drain"]);
-            Some(Timeouts { header_read: header_read?, drain: drain? })
+            Some(Timeouts { header_read: header_read?, keep_alive: keep_alive?, drain: drain? })
         });
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Some(Server {

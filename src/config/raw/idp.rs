@@ -83,8 +83,8 @@ pub struct OidcIdp {
     /// accounts or to restrict who comes in. "*" alone: any, only with a single provider. Also used by the chooser.
     #[schemars(extend("default" = []))]
     pub email_domains: Option<Vec<String>>,
-    /// Count an e-mail address as verified although the provider does not say email_verified. Refused for
-    /// providers where anybody can register.
+    /// Count an e-mail address as verified although the provider does not say email_verified, or says that it is not.
+    /// Refused for providers where anybody can register.
     #[schemars(extend("default" = false))]
     pub trust_email: Option<bool>,
     /// The claim that says who a person is, where it is not sub. Changing it makes everybody somebody new.

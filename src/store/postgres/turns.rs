@@ -33,7 +33,7 @@ const KNOWN: &[(&str, Turn)] = &[
     ("release_right", Turn::Beside),
     ("change_case", Turn::Beside),
     ("drop_case", Turn::Beside),
-    // Takes its turn at the sessions of its member, and at changes where some end; see the act.
+    // Takes its turn at the sessions of its member or identity, and at changes where some end; see the act.
     ("insert_session", Turn::Beside),
     // Waits for no row; see `note_seen`.
     ("touch_sessions", Turn::Beside),
@@ -58,8 +58,6 @@ const KNOWN: &[(&str, Turn)] = &[
     ("end_sessions_of_member", Turn::One(CHANGES)),
     ("end_sessions_of_idp", Turn::One(CHANGES)),
     ("announce", Turn::One(CHANGES)),
-    // Several heads are told of one another, in any order.
-    ("append_audit", Turn::One("audit")),
     ("tell_login", Turn::One("tell_login")),
     ("record_outcome", Turn::Beside),
     // Rows of which nobody else has any more to say.
