@@ -11,8 +11,8 @@ use self::tie::{Tag, Tie, Value};
 use crate::model::SessionHash;
 use crate::platform::KeyRing;
 
-/// What browsers take of a cookie's name and value together (RFC 6265bis, 5.6).
-const TAKEN: usize = 4096;
+/// Name and value of a cookie that browsers take are 4,096 bytes (RFC 6265bis, 5.6); this has the equals sign too.
+const LONGEST: usize = 4097;
 
 /// Which cookies are ours, and which are sessions of the application.
 ///
@@ -53,8 +53,8 @@ impl Cookies {
         if !headers.contains_key(header::COOKIE) {
             return;
         }
-        let most = headers.get_all(header::COOKIE).iter().map(|value| value.len() + 2).sum();
-        let mut kept: Vec<u8> = Vec::with_capacity(most);
+        let length = headers.get_all(header::COOKIE).iter().map(HeaderValue::len).sum();
+        let mut kept: Vec<u8> = Vec::with_capacity(length);
         for cookie in pairs(headers) {
             let pass = match self.whose(cookie) {
                 Whose::Ours | Whose::Forged => continue,
@@ -116,7 +116,7 @@ impl Cookies {
             return Some(line.clone());
         }
         let mut text = self.tie.tied(session, name, Value::of(value))?;
-        if text.len() > TAKEN + b"=".len() {
+        if text.len() > LONGEST {
             let (name, bytes) = (String::from_utf8_lossy(name), text.len());
             tracing::warn!(%name, bytes, "a session cookie of the application is longer than browsers take, with its tie to the session");
         }
@@ -352,6 +352,8 @@ mod tests {
         let cookie = kept("hub-a=value", ADA);
         assert_eq!(heard(&cookie, ADA).unwrap(), "hub-a=value");
         for changed in [
+            cookie.replace("aaaaaaaa", "anonymous"),
+            cookie.replace("aaaaaaaa", "bbbbbbbb"),
             cookie.replace("hub-a", "hub-b"),
             cookie.replace("value", "walue"),
             cookie.replace("value", ""),
@@ -412,6 +414,42 @@ mod tests {
         assert!(lines[0].starts_with("app_session.aaaaaaaa=") && lines[0].ends_with("; Max-Age=0"));
     }
 
+    /// How often it was warned.
+    #[derive(Clone, Default)]
+    struct Warned(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+    impl tracing::Subscriber for Warned {
+        fn enabled(&self, of: &tracing::Metadata<'_>) -> bool {
+            *of.level() == tracing::Level::WARN
+        }
+
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn a_cookie_that_browsers_do_not_take_is_told_of() {
+        let warned = Warned::default();
+        let tied = |value: usize| {
+            let line = format!("app_session={}; Path=/; Max-Age=100000", "v".repeat(value));
+            let taken =
+                tracing::subscriber::with_default(warned.clone(), || kept(&line, ADA).len() - 1 <= 4096);
+            (taken, warned.0.load(std::sync::atomic::Ordering::Relaxed))
+        };
+        let fits = 4096 - "app_session.aaaaaaaa".len() - 22;
+        assert_eq!((tied(fits), tied(fits + 1)), ((true, 0), (false, 1)));
+    }
+
     /// Another value here loses the application's sessions at the next update. Computed elsewhere (Python's hmac).
     #[test]
     fn the_same_cookie_is_tied_alike_by_every_replica_and_version() {
@@ -455,7 +493,7 @@ mod tests {
 
     #[test]
     fn cookies_with_odd_names_and_values_are_kept() {
-        let odd = "a[b]=1; /c=2; (d)=3; e f=4; g; =h; i=j=k; $l=m; n.0123456=o; app=p; app_session.=q; app_session.sig=r; s=app_session";
+        let odd = "a[b]=1; /c=2; (d)=3; e f=4; g; =h; i=j=k; $l=m; n.0123456=o; app=p; app_session.=q; app_session.sig=r; app_session.original=r; t.anonymous=u; v.aaaaaaaa=w; s=app_session";
         assert_eq!(heard(odd, ADA).unwrap(), odd);
         let lines: [&[u8]; 2] = [b"a=1", b"b=\xff\xe9"];
         assert_eq!(up(&lines, ADA).unwrap(), b"a=1; b=\xff\xe9");

@@ -90,7 +90,7 @@ fn decoded(name: &[u8]) -> impl Iterator<Item = u8> {
 
 /// What stands behind a percent sign, and the rest: two hexadecimal digits, or `u` and four, as CGI.pm knows them.
 fn encoded(text: &[u8]) -> Option<(u8, &[u8])> {
-    let ([b'u' | b'U', b'0', b'0', high, low, rest @ ..] | [high, low, rest @ ..]) = text else {
+    let ([b'u', b'0', b'0', high, low, rest @ ..] | [high, low, rest @ ..]) = text else {
         return None;
     };
     let value = char::from(*high).to_digit(16)? * 16 + char::from(*low).to_digit(16)?;
@@ -106,10 +106,7 @@ fn folded(byte: u8) -> u8 {
 
 /// The last run of token characters.
 fn last_token(text: &[u8]) -> &[u8] {
-    let end = text.iter().rposition(|byte| is_token(*byte)).map_or(0, |last| last + 1);
-    let text = text.get(..end).unwrap_or_default();
-    let start = text.iter().rposition(|byte| !is_token(*byte)).map_or(0, |before| before + 1);
-    text.get(start..).unwrap_or_default()
+    text.rsplit(|byte| !is_token(*byte)).find(|run| !run.is_empty()).unwrap_or_default()
 }
 
 /// RFC 9110, 5.6.2.
@@ -175,6 +172,7 @@ mod tests {
             "my%5",
             "my%",
             "my%u015Fsession",
+            "my%U005Fsession",
             "my%255Fsession",
             "hub",
             "[",

@@ -20,7 +20,8 @@ const DIGITS: usize = 8;
 /// Ties cookies. The same cookie in the same session is always tied alike, on every replica and after every restart.
 #[derive(Debug, Clone)]
 pub(super) struct Tie {
-    mac: Mac,
+    /// Apart, since it is large, and what starts a configuration carries it around.
+    mac: Box<Mac>,
 }
 
 /// A value that the application gave, between the parts of which the seal stood.
@@ -46,7 +47,7 @@ impl<'a> Value<'a> {
 
 impl Tie {
     pub(super) fn new(keys: &KeyRing) -> Self {
-        Self { mac: keys.mac(Purpose::ApplicationCookie) }
+        Self { mac: Box::new(keys.mac(Purpose::ApplicationCookie)) }
     }
 
     /// The cookie as it is in the browser: `NAME.TAG=SEALvalue`, or `NAME.TAG="SEALvalue"`.
@@ -118,4 +119,38 @@ impl Tag {
 
 fn digit(value: u8) -> u8 {
     if value < 10 { b'0' + value } else { b'a' + value - 10 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sessions_tag_is_the_beginning_of_its_hash_as_the_log_has_it() {
+        let mut hash = [7; 32];
+        hash[..4].copy_from_slice(&[0x09, 0xaf, 0x90, 0xf1]);
+        let hash = SessionHash(hash);
+        assert_eq!(Tag::of(Some(&hash)).as_bytes(), format!("{hash:?}").as_bytes());
+        assert_eq!(Tag::of(Some(&hash)).as_bytes(), b"09af90f1");
+        assert_eq!(Tag::of(None).as_bytes(), b"anonymous");
+    }
+
+    #[test]
+    fn a_name_in_the_browser_is_the_applications_with_a_tag() {
+        for (name, parts) in [
+            ("a.09af90f1", Some(("a", "09af90f1"))),
+            ("a.b.anonymous", Some(("a.b", "anonymous"))),
+            (".anonymous", Some(("", "anonymous"))),
+            ("a", None),
+            ("a.", None),
+            ("anonymous", None),
+            ("a.09AF90F1", None),
+            ("a.09af90f", None),
+            ("a.09af90f12", None),
+            ("a.anonymous.", None),
+        ] {
+            let parts: Option<(&[u8], &[u8])> = parts.map(|(name, tag)| (name.as_bytes(), tag.as_bytes()));
+            assert_eq!(Tag::split_from(name.as_bytes()), parts, "{name}");
+        }
+    }
 }
