@@ -120,6 +120,7 @@ mod tests {
         for (act, _) in KNOWN {
             let begins = format!("let act = \"{act}\";");
             assert!(texts.iter().any(|text| text.contains(&begins)), "{act}");
+            assert_eq!(KNOWN.iter().filter(|(other, _)| other == act).count(), 1, "{act} stands here twice");
         }
         assert_eq!(turn("an act of tomorrow"), Turn::Alone);
     }
