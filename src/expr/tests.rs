@@ -408,6 +408,17 @@ fn g5_a_value_with_the_separator_in_it_is_never_joined() {
 }
 
 #[test]
+fn invariant_8_an_error_never_says_what_a_value_is() {
+    let claims = json!({ "x": ["ada@example.com,root"] });
+    let person = Person { claims: Claims::new(claims.as_object().unwrap().clone()).unwrap(), ..ada() };
+    for source in ["claims.x | int > 3", "claims.x | bool", "claims.x | join(',') == 'a'"] {
+        let error = Condition::compile(source).unwrap().holds(&person.context()).unwrap_err();
+        assert!(matches!(error, ExprError::Failed(_)), "{source}: {error}");
+        assert!(!error.to_string().contains("ada@"), "{source}: {error}");
+    }
+}
+
+#[test]
 fn variables_are_refused_where_they_have_no_meaning() {
     let header = |source: &str| Template::compile(source).unwrap_err();
     assert!(

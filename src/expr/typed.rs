@@ -188,6 +188,11 @@ fn none_in(which: &str) -> ExprError {
     ExprError::Undefined(format!("{which} value: the list is empty"))
 }
 
+/// Values are of people, and errors go to the log: none is in them.
+fn failed(what: &str) -> ExprError {
+    ExprError::Failed(what.to_owned())
+}
+
 fn bounded(length: usize) -> Outcome<()> {
     if length > MAX_OUTPUT.max(crate::model::claims::MAX_BYTES) {
         return Err(ExprError::Failed(format!("a text of {length} bytes is longer than is worked with")));
@@ -291,7 +296,7 @@ impl Number {
                 let text = text.evaluate(facts)?;
                 text.trim()
                     .parse()
-                    .map_err(|_| ExprError::Failed(format!("{} is not a whole number", shortened(&text))))
+                    .map_err(|_| failed("a text that `| int` was to read is not a whole number"))
             }
         }
     }
@@ -394,10 +399,7 @@ impl Flag {
             Self::Bool(text) => match &*text.evaluate(facts)? {
                 "true" => true,
                 "false" => false,
-                other => {
-                    let shown = shortened(other);
-                    return Err(ExprError::Failed(format!("{shown} is neither `true` nor `false`")));
-                }
+                _ => return Err(failed("a text that `| bool` was to read is neither `true` nor `false`")),
             },
             Self::If { test, then, otherwise } => {
                 if test.evaluate(facts)? {
@@ -438,11 +440,6 @@ impl Flag {
             | Self::Bool(_) => {}
         }
     }
-}
-
-fn shortened(text: &str) -> String {
-    let start: String = text.chars().take(40).collect();
-    format!("{start:?}")
 }
 
 /// One part of a template.

@@ -120,19 +120,21 @@ impl Core {
         let Some(email) = email.filter(|email| email.verified) else { return Ok(None) };
         let Identity { idp, subject, .. } = identity;
         let now = self.platform.clock.now();
-        let Some(invite) = self.store.usable_invite(&email.address, idp, subject, now).await? else {
-            return Ok(None);
-        };
-        if self.store.find_member(idp, subject).await?.is_some() {
+        let invites = self.store.usable_invites(&email.address, idp, subject, now).await?;
+        if invites.is_empty() || self.store.find_member(idp, subject).await?.is_some() {
             return Ok(None);
         }
-        let Some(role) = self.lowest_of_hands(&invite).await? else { return Ok(None) };
-        Ok(Some(Invited {
-            id: invite.id,
-            revision: invite.revision,
-            entitlements: invite.terms.entitlements,
-            inviter: Some(role),
-        }))
+        // One that is worth nothing any more does not stand before one that is.
+        for invite in invites {
+            let Some(role) = self.lowest_of_hands(&invite).await? else { continue };
+            return Ok(Some(Invited {
+                id: invite.id,
+                revision: invite.revision,
+                entitlements: invite.terms.entitlements,
+                inviter: Some(role),
+            }));
+        }
+        Ok(None)
     }
 
     /// SECURITY: what an operator may not give, they may not have given by changing an administrator's invite either, nor

@@ -105,7 +105,8 @@ macro_rules! conformance {
                 beyond_the_members_limit_exactly_the_oldest_session_ends
                 the_new_session_never_ends_even_where_its_clock_is_behind
                 a_limit_of_none_still_leaves_the_new_session
-                sessions_without_member_are_not_counted
+                without_account_the_sessions_of_an_identity_are_counted
+                of_a_hundred_sessions_without_account_at_once_as_many_stay_as_may
                 of_a_hundred_sessions_at_once_as_many_stay_as_may
                 activity_never_goes_backwards
                 activity_of_an_unknown_session_is_ignored
@@ -209,6 +210,7 @@ macro_rules! conformance {
             conformance!(@tests $maker $marks invites:
                 f6_an_invite_is_found_and_listed_as_it_was_added
                 f6_an_invite_is_for_its_address_its_provider_and_its_time
+                f6_of_several_invites_the_claimed_come_first_and_then_the_oldest
                 f6_an_invite_is_consumed_once_and_its_identity_may_try_again
                 f6_of_a_hundred_identities_at_once_one_consumes_the_invite
                 f6_an_invite_is_changed_and_revoked_until_it_is_used

@@ -6,6 +6,9 @@ use super::StoreError;
 use crate::model::invite::{Invite, InviteId};
 use crate::model::{EmailAddress, IdpId, MemberId, Subject, UnixTime};
 
+/// Invites that one first sign-in looks at: nobody has so many, and whoever made more is one administrator.
+pub const MAX_USABLE: usize = 32;
+
 /// Invites, each consumed once.
 #[async_trait]
 pub trait InviteStore: Send + Sync {
@@ -21,15 +24,15 @@ pub trait InviteStore: Send + Sync {
     /// long as it has led to no member and is not revoked; `false` where it is otherwise.
     async fn change_invite(&self, invite: &Invite) -> Result<bool, StoreError>;
 
-    /// The invite that a first sign-in of this identity with this verified address may use, the oldest of several:
-    /// an open one, or one that this identity has claimed.
-    async fn usable_invite(
+    /// The invites that a first sign-in of this identity with this verified address may use: those that it has claimed,
+    /// then open ones, the oldest first, at most [`MAX_USABLE`].
+    async fn usable_invites(
         &self,
         email: &EmailAddress,
         idp: &IdpId,
         subject: &Subject,
         now: UnixTime,
-    ) -> Result<Option<Invite>, StoreError>;
+    ) -> Result<Vec<Invite>, StoreError>;
 
     /// Consumes this revision of the invite for this identity; `false` where another identity was faster, or it was
     /// changed, revoked or used up meanwhile. The same identity may claim it again.

@@ -35,6 +35,7 @@ use super::{DocumentStore, KeyStore, SessionStore, StoreError, StoredKey};
 use crate::model::case::{Case, CaseId};
 use crate::model::invite::{Invite, InviteId};
 use crate::model::login::MAX_IN_FLIGHT;
+use crate::model::session::SessionContent;
 use crate::model::{IdpId, MemberId, SessionHash, SessionRecord, UnixTime};
 
 /// Everything behind one lock, so that every method is one transaction.
@@ -137,6 +138,18 @@ impl Sessions {
     }
 }
 
+impl Sessions {
+    /// Those of the same identity that have no account either, in the order of their recording.
+    fn without_account(&self, of: &SessionContent) -> Vec<SessionHash> {
+        let theirs = |record: &&SessionRecord| {
+            let content = &record.content;
+            content.account.is_none() && content.idp == of.idp && content.subject == of.subject
+        };
+        let rows = self.order.values().filter_map(|hash| self.rows.get(hash));
+        rows.filter(theirs).map(|record| record.hash).collect()
+    }
+}
+
 fn member_of(record: &SessionRecord) -> Option<MemberId> {
     record.content.account.as_ref().map(|account| account.member)
 }
@@ -166,20 +179,16 @@ impl SessionStore for Memory {
         sessions.next += 1;
         let ordinal = i64::try_from(sessions.next).unwrap_or(i64::MAX);
         sessions.order.insert(ordinal, session.hash);
-        let Some(member) = member_of(session) else { return Ok(Vec::new()) };
-        let hashes = sessions.of_member.entry(member).or_default();
-        hashes.insert(sessions.next, session.hash);
-        let mut ended = Vec::new();
-        while hashes.len() > max_per_member.max(1) {
-            let Some((_, oldest)) = hashes.pop_first() else { break };
-            sessions.rows.remove(&oldest);
-            sessions.changes.note(Changed::Session, session_key(&oldest));
-            ended.push(oldest);
-        }
-        if !ended.is_empty() {
-            tables.jobs.hasten_member(member);
-        }
-        Ok(ended)
+        let mut theirs = match member_of(session) {
+            None => sessions.without_account(&session.content),
+            Some(member) => {
+                let hashes = sessions.of_member.entry(member).or_default();
+                hashes.insert(sessions.next, session.hash);
+                hashes.values().copied().collect()
+            }
+        };
+        theirs.truncate(theirs.len().saturating_sub(max_per_member.max(1)));
+        Ok(tables.end(&theirs))
     }
 
     async fn find_session(&self, hash: &SessionHash) -> Result<Option<SessionRecord>, StoreError> {

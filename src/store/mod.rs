@@ -170,8 +170,8 @@ pub enum TakenLogin {
 /// [`crate::model::Task::Settle`] due in the same transaction, where there is one (PROVISIONING.md E1, L2).
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Records a new session. Beyond `max_per_member` (where it has a member) the member's oldest sessions
-    /// end, never the new one; their hashes are returned. A hash that is there already is a
+    /// Records a new session. Beyond `max_per_member` the member's oldest sessions end, never the new one; their
+    /// hashes are returned. Of a session without account those count that its identity has without account. A hash that is there already is a
     /// [`StoreError::Conflict`]. A member who is not there (any more), is blocked, or whose account is not the session's
     /// or not present any more, gets none: [`StoreError::Gone`].
     async fn insert_session(

@@ -204,12 +204,12 @@ async fn a_client_that_dawdles_over_its_head_is_cut_off() {
 
 #[tokio::test]
 async fn a_connection_is_kept_for_its_next_request_longer_than_a_stranger_is_waited_for() {
-    let stack = open_with(|config| put(config, "server.timeouts.header_read", "1s")).await;
+    let stack = open_with(|config| put(config, "server.timeouts.header_read", "5s")).await;
     let ask = format!("GET /echo HTTP/1.1\r\nHost: {}\r\n\r\n", host(&stack));
     let mut raw = Raw::connect(&stack.url).await;
     raw.send(ask.clone()).await;
     assert_eq!(raw.answer(false).await.status, 200);
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
     raw.send(ask).await;
     assert_eq!(raw.answer(false).await.status, 200);
     // Not for ever.

@@ -1,5 +1,6 @@
 //! What was wrong with a provider or its answer: one variant per rule.
 
+use crate::identify::shown::in_brackets;
 pub use crate::identify::shown::shown;
 use crate::model::Fault;
 use crate::model::claims::TooManyClaims;
@@ -39,8 +40,9 @@ pub enum OidcError {
     KeyAmbiguous { count: usize, algorithm: String },
 
     // The answer at the redirect URI
-    #[error("the provider refused the sign-in: {error}{}", detail(.description.as_deref()))]
-    ProviderRefused { error: String, description: Option<String> },
+    /// `code`: see [`leading_code`](crate::identify::shown::leading_code).
+    #[error("the provider refused the sign-in: {error}{}; its log says why", in_brackets(.code.as_deref()))]
+    ProviderRefused { error: String, code: Option<String> },
     #[error("the answer carries neither `code` nor `error`")]
     CodeMissing,
     #[error("the answer lacks `iss`, which this provider announces to send (RFC 9207)")]
@@ -281,10 +283,6 @@ impl OidcError {
     }
 }
 
-fn detail(description: Option<&str>) -> String {
-    description.map(|text| format!(" ({text})")).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,12 +329,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_by_the_provider_is_told_with_its_description() {
-        let with = |description: Option<&str>| OidcError::ProviderRefused {
+    fn a_refusal_by_the_provider_is_told_with_its_code() {
+        let with = |code: Option<&str>| OidcError::ProviderRefused {
             error: "access_denied".to_owned(),
-            description: description.map(str::to_owned),
+            code: code.map(str::to_owned),
         };
-        assert_eq!(with(None).to_string(), "the provider refused the sign-in: access_denied");
-        assert_eq!(with(Some("no")).to_string(), "the provider refused the sign-in: access_denied (no)");
+        let told = "the provider refused the sign-in: access_denied; its log says why";
+        assert_eq!(with(None).to_string(), told);
+        let told = "the provider refused the sign-in: access_denied (AADSTS50105); its log says why";
+        assert_eq!(with(Some("AADSTS50105")).to_string(), told);
     }
 }

@@ -24,6 +24,7 @@ use super::userinfo::{self, Userinfo};
 use crate::config::settings::{ClientAuth, OidcIdp};
 use crate::identify::held::{FIRST_PAUSE, pause};
 use crate::identify::protocol::AnswerParameters;
+use crate::identify::shown::leading_code;
 use crate::identify::{Answer, Departure, IdentityProtocol, LoginError, Verified};
 use crate::model::{Claims, Identity, IdpId, LoginAttempt, Subject};
 use crate::platform::crypto::sha256;
@@ -292,7 +293,7 @@ impl Oidc {
         if let Some(error) = &answer.error {
             return Err(OidcError::ProviderRefused {
                 error: shown(error),
-                description: answer.error_description.as_deref().map(shown),
+                code: answer.error_description.as_deref().and_then(leading_code).map(str::to_owned),
             });
         }
         let exchange = Exchange {

@@ -130,20 +130,23 @@ async fn an_answer_without_code_is_refused() {
 }
 
 #[tokio::test]
-async fn a_refusal_by_the_provider_is_told_bounded_and_printable() {
+async fn a_refusal_by_the_provider_is_told_bounded_and_printable_and_without_what_it_says_of_the_person() {
     let scene = Scene::new().await;
-    let refusal = scene
-        .sign_in_with(|answer| {
-            answer.error = Some("access_denied".to_owned());
-            answer.error_description = Some(format!("no\n{}", "x".repeat(500)));
-        })
-        .await
-        .unwrap_err();
-    let description = format!("no\u{fffd}{}…", "x".repeat(97));
-    assert_eq!(
-        oidc_error(refusal),
-        OidcError::ProviderRefused { error: "access_denied".to_owned(), description: Some(description) }
-    );
+    for (error, description, expected, code) in [
+        ("access_denied", "AADSTS50105: The signed in user 'ada' is", "access_denied", Some("AADSTS50105")),
+        ("access_denied", "ada@example.com is not assigned", "access_denied", None),
+        (&format!("no\n{}", "x".repeat(500)), "", &format!("no\u{fffd}{}…", "x".repeat(97)), None),
+    ] {
+        let refusal = scene
+            .sign_in_with(|answer| {
+                answer.error = Some(error.to_owned());
+                answer.error_description = Some(description.to_owned());
+            })
+            .await
+            .unwrap_err();
+        let code = code.map(str::to_owned);
+        assert_eq!(oidc_error(refusal), OidcError::ProviderRefused { error: expected.to_owned(), code });
+    }
     assert_eq!(scene.op.hits("/token"), 0);
 }
 

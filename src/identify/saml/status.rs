@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::identify::shown::shown;
+use crate::identify::shown::{in_brackets, leading_code, shown};
 use crate::model::Fault;
 
 /// What every code of SAML Core begins with.
@@ -13,7 +13,7 @@ const CODES: &str = "urn:oasis:names:tc:SAML:2.0:status:";
 pub struct Status {
     /// The top-level code first, then those within it. Never empty.
     pub codes: Vec<String>,
-    /// A message that the sender put in; theirs in every letter.
+    /// A message that the sender put in; theirs in every letter. Not told: it may name people.
     pub message: Option<String>,
 }
 
@@ -123,10 +123,7 @@ impl fmt::Display for Status {
         if let Some((_, _, words)) = self.row() {
             write!(f, ": {words}")?;
         }
-        match &self.message {
-            Some(message) if !message.is_empty() => write!(f, " (it says {:?})", shown(message)),
-            _ => Ok(()),
-        }
+        f.write_str(&in_brackets(self.message.as_deref().and_then(leading_code)))
     }
 }
 
@@ -165,19 +162,12 @@ mod tests {
         }
         let foreign = Status {
             codes: vec![format!("{CODES}Responder"), "http://idp/locked\n".into()],
-            message: Some("line\nbreak".into()),
+            message: Some("ada@example.com is locked".into()),
         };
-        assert_eq!(
-            foreign.to_string(),
-            "Responder / http://idp/locked\u{fffd}: the identity provider failed; its log says why (it says \
-             \"line\u{fffd}break\")"
-        );
-    }
-
-    #[test]
-    fn a_message_without_words_is_not_told() {
-        let silent = Status { message: Some(String::new()), ..status(&["Responder", "AuthnFailed"]) };
-        assert_eq!(silent.to_string(), status(&["Responder", "AuthnFailed"]).to_string());
+        let told = "Responder / http://idp/locked\u{fffd}: the identity provider failed; its log says why";
+        assert_eq!(foreign.to_string(), told);
+        let coded = Status { message: Some("AADSTS50105: The signed in user ada".into()), ..foreign };
+        assert_eq!(coded.to_string(), format!("{told} (AADSTS50105)"));
     }
 
     #[test]

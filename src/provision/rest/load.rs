@@ -171,12 +171,11 @@ fn help(node: &Node<'_, '_>) -> Result<Help, RecipeError> {
         let text = node.map(|node| node.text().map(str::to_owned)).transpose()?;
         Ok(text.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")))
     };
-    let settings = section.get("settings").map(|node| node.text().map(|text| text.trim_end().to_owned()));
     let help = Help {
         credential: said("credential")?,
         url: said("url")?,
         application: said("application")?,
-        settings: settings.transpose()?,
+        settings: section.get("settings").map(|node| node.text().map(str::to_owned)).transpose()?,
     };
     section.finish()?;
     Ok(help)

@@ -181,8 +181,8 @@ async fn f6_a_failed_first_login_keeps_the_invite_for_its_identity_alone() {
     // Whoever brings the same address under another subject finds it consumed.
     let email = EmailAddress::parse("ada@example.com").unwrap();
     let impostor = Subject::parse("sub-impostor").unwrap();
-    let usable = world.store.usable_invite(&email, &corp(), &impostor, world.now()).await.unwrap();
-    assert_eq!(usable, None);
+    let usable = world.store.usable_invites(&email, &corp(), &impostor, world.now()).await.unwrap();
+    assert_eq!(usable, []);
     world.app.state.lock().unwrap().accounts.clear();
     world.login(&ada(json!({}))).await.unwrap();
     assert_eq!(world.app.account("ada").entitlements.role.as_deref(), Some("reader"));
@@ -206,6 +206,18 @@ async fn m4_changed_settings_hold_from_the_next_login_on() {
     world.app.forget_calls();
     process.provision(Verified::for_tests(person("kay", json!({})))).await.unwrap();
     assert!(world.app.writes().is_empty());
+}
+
+#[tokio::test]
+async fn f6_an_invite_that_is_worth_nothing_any_more_hides_none_that_is() {
+    let world = World::new();
+    for (number, by, role_given) in [(1, "gone", "admin"), (2, "gone too", "admin"), (3, "anna", "reader")] {
+        world.invite(number, "ada@example.com", by, role(role_given)).await;
+    }
+    world.login_among(&[("anna", ConsoleRole::Administrator)], &ada(json!({}))).await.unwrap();
+    assert_eq!(world.app.account("ada").entitlements.role.as_deref(), Some("reader"));
+    let states = [world.state_of(1).await, world.state_of(2).await, world.state_of(3).await];
+    assert_eq!(states, [InviteState::Open, InviteState::Open, InviteState::Used]);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{NOW, a_hundred_times};
 use crate::model::invite::{Invite, InviteId, InviteState, InviteTerms};
 use crate::model::{EmailAddress, Entitlements, IdpId, MemberId, Subject, UnixTime};
+use crate::store::invites::MAX_USABLE;
 use crate::store::{Store, StoreError};
 
 fn id(number: u8) -> InviteId {
@@ -54,8 +55,20 @@ async fn usable(
     name: &str,
     now: UnixTime,
 ) -> Option<u8> {
-    let found = store.usable_invite(&email(address), &idp(provider), &subject(name), now).await.unwrap();
-    found.map(|invite| invite.id.0.as_bytes()[0])
+    let found = all_usable(store, address, provider, name, now).await;
+    assert!(found.len() < 2, "{found:?}");
+    found.first().copied()
+}
+
+async fn all_usable(
+    store: &Arc<dyn Store>,
+    address: &str,
+    provider: &str,
+    name: &str,
+    now: UnixTime,
+) -> Vec<u8> {
+    let found = store.usable_invites(&email(address), &idp(provider), &subject(name), now).await.unwrap();
+    found.iter().map(|invite| invite.id.0.as_bytes()[0]).collect()
 }
 
 async fn claim(store: &Arc<dyn Store>, number: u8, revision: i64, name: &str, now: UnixTime) -> bool {
@@ -87,6 +100,22 @@ pub(super) async fn f6_an_invite_is_for_its_address_its_provider_and_its_time(st
     assert_eq!(usable(store, "ada@example.com", "corp", "s", NOW.after(Duration::from_hours(1))).await, None);
     assert_eq!(usable(store, "ädel@example.com", "partner", "s", NOW).await, Some(2));
     assert_eq!(usable(store, "Ädel@example.com", "partner", "s", NOW).await, None, "not folded beyond ASCII");
+}
+
+pub(super) async fn f6_of_several_invites_the_claimed_come_first_and_then_the_oldest(store: &Arc<dyn Store>) {
+    for (number, only) in [(4, None), (2, Some("corp")), (3, Some("partner")), (1, None)] {
+        store.add_invite(&invite(number, "ada@example.com", only)).await.unwrap();
+    }
+    store.add_invite(&invite(5, "bob@example.com", None)).await.unwrap();
+    assert_eq!(all_usable(store, "ada@example.com", "corp", "ada", NOW).await, [1, 2, 4]);
+    assert!(claim(store, 4, 1, "ada", NOW).await);
+    assert_eq!(all_usable(store, "ada@example.com", "corp", "ada", NOW).await, [4, 1, 2]);
+    assert_eq!(all_usable(store, "ada@example.com", "corp", "mallory", NOW).await, [1, 2]);
+    for number in 6..=u8::try_from(MAX_USABLE).unwrap() + 5 {
+        store.add_invite(&invite(number, "ada@example.com", None)).await.unwrap();
+    }
+    let bounded = all_usable(store, "ada@example.com", "corp", "ada", NOW).await;
+    assert_eq!((bounded.len(), bounded[0]), (MAX_USABLE, 4));
 }
 
 pub(super) async fn f6_an_invite_is_consumed_once_and_its_identity_may_try_again(store: &Arc<dyn Store>) {

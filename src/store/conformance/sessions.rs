@@ -137,11 +137,41 @@ pub(super) async fn a_limit_of_none_still_leaves_the_new_session(store: &Arc<dyn
     assert!(store.find_session(&hash(1)).await.unwrap().is_some());
 }
 
-pub(super) async fn sessions_without_member_are_not_counted(store: &Arc<dyn Store>) {
-    for number in 1..=3 {
-        assert_eq!(store.insert_session(&session(number, None), 1).await.unwrap(), []);
+pub(super) async fn without_account_the_sessions_of_an_identity_are_counted(store: &Arc<dyn Store>) {
+    recorded(store, 1).await;
+    let mut of_other_subject = session(101, None);
+    of_other_subject.content.subject = Subject::parse("bob").unwrap();
+    let mut of_other_idp = session(102, None);
+    of_other_idp.content.idp = "partner".parse().unwrap();
+    let of_member = session(103, Some(account(1)));
+    for record in [&of_other_subject, &of_other_idp, &of_member] {
+        assert_eq!(store.insert_session(record, 3).await.unwrap(), []);
     }
-    assert!(store.find_session(&hash(1)).await.unwrap().is_some());
+    for number in 1..=3 {
+        assert_eq!(store.insert_session(&session(number, None), 3).await.unwrap(), []);
+    }
+    assert_eq!(store.insert_session(&session(4, None), 3).await.unwrap(), [hash(1)]);
+    for number in [2, 3, 4, 101, 102, 103] {
+        assert!(store.find_session(&hash(number)).await.unwrap().is_some(), "{number}");
+    }
+    let ended = store.insert_session(&session(5, None), 2).await.unwrap();
+    assert_eq!(BTreeSet::from_iter(ended), BTreeSet::from([hash(2), hash(3)]));
+    // Nor do these count for the member whose identity it is.
+    assert_eq!(store.insert_session(&session(6, Some(account(1))), 2).await.unwrap(), []);
+}
+
+pub(super) async fn of_a_hundred_sessions_without_account_at_once_as_many_stay_as_may(
+    store: &Arc<dyn Store>,
+) {
+    let ended = a_hundred_times(store, |store, number| async move {
+        store.insert_session(&session(u8::try_from(number).unwrap(), None), 7).await
+    })
+    .await;
+    let ended: BTreeSet<SessionHash> = ended.into_iter().flatten().collect();
+    assert_eq!(ended.len(), 93);
+    for hash in ended {
+        assert_eq!(store.find_session(&hash).await.unwrap(), None);
+    }
 }
 
 pub(super) async fn of_a_hundred_sessions_at_once_as_many_stay_as_may(store: &Arc<dyn Store>) {

@@ -6,7 +6,7 @@ use super::Memory;
 use crate::model::invite::{Claim, Invite, InviteId, invited_address};
 use crate::model::{EmailAddress, IdpId, MemberId, Subject, UnixTime};
 use crate::store::StoreError;
-use crate::store::invites::InviteStore;
+use crate::store::invites::{InviteStore, MAX_USABLE};
 
 fn usable_by(invite: &Invite, idp: &IdpId, subject: &Subject, now: UnixTime) -> bool {
     let mine = match &invite.claimed {
@@ -47,21 +47,24 @@ impl InviteStore for Memory {
         Ok(true)
     }
 
-    async fn usable_invite(
+    async fn usable_invites(
         &self,
         email: &EmailAddress,
         idp: &IdpId,
         subject: &Subject,
         now: UnixTime,
-    ) -> Result<Option<Invite>, StoreError> {
+    ) -> Result<Vec<Invite>, StoreError> {
         let address = invited_address(email);
         let tables = self.tables();
-        let found = tables.invites.values().find(|invite| {
+        let found = tables.invites.values().filter(|invite| {
             invited_address(&invite.terms.email) == address
                 && invite.terms.idp.as_ref().is_none_or(|wanted| wanted == idp)
                 && usable_by(invite, idp, subject, now)
         });
-        Ok(found.cloned())
+        let mut found: Vec<Invite> = found.cloned().collect();
+        found.sort_by_key(|invite| (invite.claimed.is_none(), invite.id));
+        found.truncate(MAX_USABLE);
+        Ok(found)
     }
 
     async fn claim_invite(

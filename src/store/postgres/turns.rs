@@ -33,7 +33,7 @@ const KNOWN: &[(&str, Turn)] = &[
     ("release_right", Turn::Beside),
     ("change_case", Turn::Beside),
     ("drop_case", Turn::Beside),
-    // Takes its turn at the sessions of its member, and at changes where some end; see the act.
+    // Takes its turn at the sessions of its member or identity, and at changes where some end; see the act.
     ("insert_session", Turn::Beside),
     // Waits for no row; see `note_seen`.
     ("touch_sessions", Turn::Beside),
@@ -120,6 +120,7 @@ mod tests {
         for (act, _) in KNOWN {
             let begins = format!("let act = \"{act}\";");
             assert!(texts.iter().any(|text| text.contains(&begins)), "{act}");
+            assert_eq!(KNOWN.iter().filter(|(other, _)| other == act).count(), 1, "{act} stands here twice");
         }
         assert_eq!(turn("an act of tomorrow"), Turn::Alone);
     }

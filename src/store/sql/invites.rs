@@ -8,7 +8,7 @@ use crate::model::invite::{Claim, Invite, InviteId, InviteTerms, invited_address
 use crate::model::{EmailAddress, IdpId, MemberId, Subject, UnixTime};
 use crate::store::StoreError;
 use crate::store::columns::{json, read_json, unknown};
-use crate::store::invites::InviteStore;
+use crate::store::invites::{InviteStore, MAX_USABLE};
 
 /// What stands before the condition.
 macro_rules! invites_where {
@@ -101,28 +101,30 @@ impl InviteStore for Database {
         Ok(changed.rows_affected() > 0)
     }
 
-    async fn usable_invite(
+    async fn usable_invites(
         &self,
         email: &EmailAddress,
         idp: &IdpId,
         subject: &Subject,
         now: UnixTime,
-    ) -> Result<Option<Invite>, StoreError> {
-        let act = "usable_invite";
+    ) -> Result<Vec<Invite>, StoreError> {
+        let act = "usable_invites";
         sqlx::query(invites_where!(
             "address = $1 AND (idp IS NULL OR idp = $2) AND member IS NULL AND revoked_at IS NULL \
              AND ((claimed_idp IS NULL AND expires_at > $4) OR (claimed_idp = $2 AND claimed_subject = $3)) \
-             ORDER BY id LIMIT 1"
+             ORDER BY CASE WHEN claimed_idp IS NULL THEN 1 ELSE 0 END, id LIMIT $5"
         ))
         .bind(invited_address(email))
         .bind(idp.as_str())
         .bind(subject.as_str())
         .bind(now.0)
-        .fetch_optional(&self.readers)
+        .bind(sql(MAX_USABLE))
+        .fetch_all(&self.readers)
         .await
         .map_err(self.fails(act))?
-        .map(|row| self.invite(act, &row))
-        .transpose()
+        .iter()
+        .map(|row| self.invite(act, row))
+        .collect()
     }
 
     async fn claim_invite(

@@ -28,8 +28,10 @@ impl SessionStore for Database {
             .map_err(|error| StoreError::Unavailable { act, reason: error.to_string() })?;
         let member = content.account.as_ref().map(|account| account.member.to_string());
         let mut tx = self.write(act, Lasting::Crash).await?;
-        if let (Some(member), Some(account)) = (&member, &content.account) {
-            self.in_turn(act, &mut tx, SESSIONS_OF, member).await?;
+        // A blank is in no id of a member or provider.
+        let person = || format!("{} {}", content.idp, content.subject.as_str());
+        self.in_turn(act, &mut tx, SESSIONS_OF, &member.clone().unwrap_or_else(person)).await?;
+        if let Some(account) = &content.account {
             self.land(act, &mut tx, account).await?;
         }
         let inserted = sqlx::query(
@@ -55,10 +57,8 @@ impl SessionStore for Database {
         if inserted.rows_affected() == 0 {
             return Err(StoreError::Conflict { act, what: "a session of this hash" });
         }
-        let ended = match &member {
-            None => Vec::new(),
-            Some(member) => self.end_beyond(act, &mut tx, member, max_per_member.max(1)).await?,
-        };
+        let ended =
+            self.end_beyond(act, &mut tx, (member.as_deref(), &content), max_per_member.max(1)).await?;
         if !ended.is_empty() {
             self.hasten_members(act, &mut tx, member.into_iter()).await?;
         }
@@ -246,28 +246,45 @@ impl Database {
         Ok(())
     }
 
-    /// Ends the member's oldest sessions where there are more than `max`.
+    /// Ends the oldest sessions of the member, or without account of the identity, where there are more than `max`.
     async fn end_beyond(
         &self,
         act: &'static str,
         tx: &mut Transaction,
-        member: &str,
+        (member, content): (Option<&str>, &SessionContent),
         max: usize,
     ) -> Result<Vec<SessionHash>, StoreError> {
-        let (there,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM sessions WHERE member = $1")
-            .bind(member)
-            .fetch_one(&mut **tx)
-            .await
-            .map_err(self.fails(act))?;
+        let there: i64 = match member {
+            Some(member) => {
+                sqlx::query_scalar("SELECT COUNT(*) FROM sessions WHERE member = $1").bind(member)
+            }
+            None => sqlx::query_scalar(
+                "SELECT COUNT(*) FROM sessions WHERE idp = $1 AND subject = $2 AND member IS NULL",
+            )
+            .bind(content.idp.as_str())
+            .bind(content.subject.as_str()),
+        }
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(self.fails(act))?;
         if there <= sql(max) {
             return Ok(Vec::new());
         }
         self.in_turn(act, tx, CHANGES, "").await?;
-        let ended: Vec<(Vec<u8>,)> = sqlx::query_as(
-            "DELETE FROM sessions WHERE member = $1 AND ordinal <= (SELECT ordinal FROM sessions \
-             WHERE member = $1 ORDER BY ordinal DESC LIMIT 1 OFFSET $2) RETURNING hash",
-        )
-        .bind(member)
+        let ended: Vec<(Vec<u8>,)> = match member {
+            Some(member) => sqlx::query_as(
+                "DELETE FROM sessions WHERE member = $1 AND ordinal <= (SELECT ordinal FROM sessions \
+                 WHERE member = $1 ORDER BY ordinal DESC LIMIT 1 OFFSET $2) RETURNING hash",
+            )
+            .bind(member),
+            None => sqlx::query_as(
+                "DELETE FROM sessions WHERE idp = $1 AND subject = $2 AND member IS NULL AND ordinal <= \
+                 (SELECT ordinal FROM sessions WHERE idp = $1 AND subject = $2 AND member IS NULL \
+                 ORDER BY ordinal DESC LIMIT 1 OFFSET $3) RETURNING hash",
+            )
+            .bind(content.idp.as_str())
+            .bind(content.subject.as_str()),
+        }
         .bind(sql(max))
         .fetch_all(&mut **tx)
         .await

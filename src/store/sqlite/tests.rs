@@ -498,6 +498,10 @@ async fn a_session_is_found_by_one_look_up_in_an_index() {
             "EXPLAIN QUERY PLAN SELECT hash FROM sessions WHERE idp = '' AND logout_name = ''",
             "(idp=? AND logout_name=?)",
         ),
+        (
+            "EXPLAIN QUERY PLAN SELECT COUNT(*) FROM sessions WHERE idp = '' AND subject = '' AND member IS NULL",
+            "(idp=? AND subject=?)",
+        ),
         ("EXPLAIN QUERY PLAN DELETE FROM sessions WHERE last_seen_at < 1", "(last_seen_at<?)"),
         ("EXPLAIN QUERY PLAN SELECT * FROM logins WHERE state = x''", "(state=?)"),
     ] {
