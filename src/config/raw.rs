@@ -108,8 +108,8 @@ pub struct Server {
     /// The path prefix that belongs to narthex; the application never sees requests below it.
     #[schemars(extend("default" = "/.narthex"))]
     pub prefix: Option<String>,
-    /// Networks of the proxies in front of narthex whose X-Forwarded-For is believed. Empty: nobody's. A network
-    /// that holds everyone is refused.
+    /// Networks of the proxies in front of narthex whose X-Forwarded-For is believed. Empty: nobody's, and all people
+    /// behind a proxy count as one client. A network that holds everyone is refused.
     #[schemars(extend("default" = []))]
     pub trusted_proxies: Option<Vec<String>>,
     /// Serve TLS. Absent: plain HTTP, for a TLS-terminating proxy in front, or loopback.
@@ -182,7 +182,7 @@ pub struct Session {
     /// A session ends after this long whatever happens.
     #[schemars(extend("default" = "12h"))]
     pub max_lifetime: Option<String>,
-    /// Sessions that one person may have at a time; the oldest ends.
+    /// Sessions that one person may have at a time, with an account or without; the oldest ends.
     #[schemars(extend("default" = 20), range(min = 1, max = 10000))]
     pub max_per_member: Option<usize>,
     /// How long sessions in memory are honoured while the store cannot be reached.

@@ -53,8 +53,8 @@ impl Cookies {
         if !headers.contains_key(header::COOKIE) {
             return;
         }
-        let length = headers.get_all(header::COOKIE).iter().map(HeaderValue::len).sum();
-        let mut kept: Vec<u8> = Vec::with_capacity(length);
+        // Allocated for the first cookie that is kept: most requests have ours only.
+        let mut kept: Vec<u8> = Vec::new();
         for cookie in pairs(headers) {
             let pass = match self.whose(cookie) {
                 Whose::Ours | Whose::Forged => continue,
@@ -67,7 +67,9 @@ impl Cookies {
                     Some((name, value))
                 }
             };
-            if !kept.is_empty() {
+            if kept.is_empty() {
+                kept.reserve(headers.get_all(header::COOKIE).iter().map(HeaderValue::len).sum());
+            } else {
                 kept.extend_from_slice(b"; ");
             }
             match pass {
