@@ -501,7 +501,7 @@ mod tests {
         let stream = TcpStream::connect(plane.local_addr()).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-        let connection = tokio::task::spawn(connection);
+        let connection = tasks.spawn(connection);
         let mut ask =
             || sender.send_request(Request::get("http://app.test/").body(Empty::<Bytes>::new()).unwrap());
 
