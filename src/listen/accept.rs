@@ -265,7 +265,7 @@ impl<S: Serve> Worker<S> {
             // An idle connection keeps nothing of what was replaced.
             drop(serving);
             return if tokio::time::timeout(header_read, begins_http2(&stream)).await?? {
-                self.http2(stream, peer.ip(), keep_alive).await
+                self.http2(stream, peer.ip(), header_read, keep_alive).await
             } else {
                 self.http1(stream, peer.ip(), header_read, keep_alive).await
             };
@@ -273,7 +273,7 @@ impl<S: Serve> Worker<S> {
         drop(serving);
         let stream = tokio::time::timeout(TLS_HANDSHAKE, tls.accept(stream)).await??;
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            self.http2(stream, peer.ip(), keep_alive).await
+            self.http2(stream, peer.ip(), header_read, keep_alive).await
         } else {
             self.http1(stream, peer.ip(), header_read, keep_alive).await
         }
@@ -314,18 +314,21 @@ impl<S: Serve> Worker<S> {
     }
 
     /// SECURITY: invariant 7. Rapid reset (CVE-2023-44487), CONTINUATION flood (CVE-2024-27316), settings
-    /// and header-list floods meet bounds; and a connection that only answers our pings does not keep its slot.
+    /// and header-list floods meet bounds; and a connection that asks for nothing does not keep its slot. One that does
+    /// not read what it asked for does, as with HTTP/1.
     async fn http2<I>(
         self: Arc<Self>,
         stream: I,
         peer: IpAddr,
+        header_read: Duration,
         keep_alive: Duration,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     where
         I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         let (worker, requests) = (self.clone(), Arc::new(Requests::default()));
-        let counted = requests.clone();
+        let (asked, counted) = (Arc::new(AtomicBool::new(false)), requests.clone());
+        let began = asked.clone();
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
@@ -338,6 +341,7 @@ impl<S: Serve> Worker<S> {
             .serve_connection(
                 TokioIo::new(stream),
                 service_fn(move |request| {
+                    began.store(true, Ordering::Relaxed);
                     let answer = worker.serving.load().core.clone().serve(request, peer);
                     let under_way = counted.clone().begin();
                     async move {
@@ -353,8 +357,12 @@ impl<S: Serve> Worker<S> {
                 () = requests.are_none_for(keep_alive) => {}
             }
         };
-        until_stopped(connection, stopped, http2::Connection::graceful_shutdown).await?;
-        Ok(())
+        let served = until_stopped(connection, stopped, http2::Connection::graceful_shutdown);
+        // hyper waits for the preface without end, and asks for no pong before it.
+        match once_begun(served, &asked, header_read).await {
+            Some(ended) => Ok(ended?),
+            None => Err("no request came in time".into()),
+        }
     }
 }
 
@@ -486,6 +494,28 @@ mod tests {
         }
 
         fn prune(&self) {}
+    }
+
+    #[tokio::test]
+    async fn invariant_7_who_only_says_that_it_speaks_http2_is_waited_for_as_long_as_others() {
+        let tasks = Tasks::on(tokio::runtime::Handle::current());
+        let answering = Arc::new(Answering(Semaphore::new(1)));
+        let listening = Listening {
+            listener: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
+            workers: 1,
+            manners: Manners { tls: None, header_read: IDLE, keep_alive: PATIENCE * 60, drain: PATIENCE },
+        };
+        let plane = DataPlane::start(listening, &tasks, |_| answering.clone()).unwrap();
+        // Without its preface (RFC 9113, 3.4), and with it but without a request.
+        for sent in [&b"PRI"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"] {
+            let mut stream = TcpStream::connect(plane.local_addr()).await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut stream, sent).await.unwrap();
+            let mut said = Vec::new();
+            let reading = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut said);
+            // Closed, or reset.
+            let _ = tokio::time::timeout(PATIENCE, reading).await.expect("it keeps its slot");
+        }
+        plane.shut_down().await;
     }
 
     #[tokio::test]
