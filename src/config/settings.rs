@@ -99,7 +99,7 @@ pub struct Upstream {
     pub target: UpstreamTarget,
     /// Default 5 s.
     pub connect_timeout: Duration,
-    /// From the end of the request to the response's head; up to twice of it after an upload. Default 60 s.
+    /// From the end of the request to the response's head. Default 60 s.
     pub response_timeout: Duration,
     /// PEM roots for an `https` upstream beside the platform's.
     pub ca_file: Option<PathBuf>,

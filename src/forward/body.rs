@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -221,25 +221,31 @@ impl RequestBody {
 /// SECURITY: an application may answer before it has read the body. Its connection then still belongs to
 /// that client's upload, and whoever got it from the pool would wait for a stranger.
 #[derive(Debug, Default)]
-pub struct Over(AtomicBool);
+pub struct Over(OnceLock<Instant>);
 
 impl Over {
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.get().is_some()
+    }
+
+    /// How long it has been over.
+    #[must_use]
+    pub fn over_for(&self) -> Option<Duration> {
+        self.0.get().map(Instant::elapsed)
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
         if let Some(over) = &self.over {
-            over.0.store(true, Ordering::Release);
+            let _ = over.0.set(Instant::now());
         }
     }
 }
 
 /// A client that sends nothing for this long in the middle of a body is given up.
-const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A client that broke off, or whose session ended while it was sending.
 #[derive(Debug, thiserror::Error)]

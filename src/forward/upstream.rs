@@ -147,15 +147,20 @@ impl Upstream {
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
         let after = self.response_timeout;
         let over = request.body().over();
-        let mut has_all = over.is_none();
+        let mut wait = after;
         let mut sending = std::pin::pin!(self.send_unbounded(request));
         loop {
-            match tokio::time::timeout(after, sending.as_mut()).await {
-                Ok(outcome) => return outcome,
-                Err(_) if has_all => return Err(UpstreamError::ResponseTimeout { after }),
-                // The application is given its time once it has the whole request, up to twice of it: an upload takes
-                // as long as it takes, while bytes come (the body has a limit of its own for silence).
-                Err(_) => has_all = over.as_ref().is_none_or(|over| over.is_over()),
+            if let Ok(outcome) = tokio::time::timeout(wait, sending.as_mut()).await {
+                return outcome;
+            }
+            // The application is given its time once it has the whole request: an upload takes as long as it takes,
+            // while bytes come (the body has a limit of its own for silence).
+            wait = match &over {
+                None => Duration::ZERO,
+                Some(over) => over.over_for().map_or(after, |since| after.saturating_sub(since)),
+            };
+            if wait.is_zero() {
+                return Err(UpstreamError::ResponseTimeout { after });
             }
         }
     }
