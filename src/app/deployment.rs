@@ -19,8 +19,8 @@ use crate::config::{Loaded, Settings};
 use crate::platform::outbound::{Answer, OutboundError};
 use crate::platform::{Outbound, Platform};
 use crate::provision::connector::Features;
-use crate::store::Store;
 use crate::store::memory::Memory;
+use crate::store::{Store, StoreError};
 
 /// What came of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,6 +241,8 @@ async fn store(settings: &Settings) -> Finding {
                 Err(error) => Finding::wrong(ITEM, error.to_string()),
             }
         }
+        // The program of an update, before it is made.
+        Err(error @ StoreError::ServedByOlder { .. }) => Finding::not_tried(ITEM, error.to_string()),
         Err(error) => Finding::wrong(ITEM, error.to_string()),
     }
 }

@@ -14,9 +14,8 @@ pub fn is_blank(character: char) -> bool {
 /// application trims more. Whoever gets an identity provider to call them `admin ` would be `admin` there.
 ///
 /// Looked at are characters, not what UTF-8 writes them as. A reader that takes the bytes for Latin-1 sees U+00A0 in the
-/// last byte of `à`, and U+0085 in that of `Å`; were it to trim that too, it would be left with half a character. No
-/// other text is written as that half, so nobody reaches an existing name by it, and those whose names end so keep
-/// theirs.
+/// last byte of `à`, and U+0085 in that of `Å`; were it to trim that too, both names would be left with the same half of a
+/// character. Such a reader confuses people whose names end so by itself, whoever signs them in; they keep theirs here.
 #[must_use]
 pub fn has_blank_end(text: &str) -> bool {
     text.starts_with(is_blank) || text.ends_with(is_blank)

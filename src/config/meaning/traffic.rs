@@ -107,7 +107,7 @@ impl Meaning<'_> {
     /// The application's own way out: canonical as a route's path, but that it may end with a slash, and is one path only.
     pub(super) fn logout_path(&mut self, text: &str) -> Option<String> {
         let at = steps!["upstream", "logout_path"];
-        let refusal = if text == "/" {
+        let refusal = if matches!(text, "/" | "//") {
             Some(("it is the application's first page", "name the path that signs out".to_owned()))
         } else {
             not_canonical(text.strip_suffix('/').unwrap_or(text))

@@ -166,6 +166,8 @@ mod tests {
         let path = folder.path().canonicalize().unwrap().join("narthex.db");
         let (store, alone) = Sqlite::open_alone(&path).await.unwrap();
         // As the version before the newest made them.
+        let keep = "CREATE TEMP TABLE kept AS SELECT * FROM _sqlx_migrations WHERE version = 18";
+        sqlx::raw_sql(keep).execute(&store.writer).await.unwrap();
         let take_back = "DELETE FROM _sqlx_migrations WHERE version = 18; ALTER TABLE console_people DROP COLUMN \
                          email; ALTER TABLE console_sessions DROP COLUMN email";
         sqlx::raw_sql(take_back).execute(&store.writer).await.unwrap();
@@ -182,6 +184,18 @@ mod tests {
         drop(alone);
         Sqlite::open(&path).await.unwrap().close().await;
         assert_eq!(at().await, 18);
+        // Whoever has the lock only to bring them up to date is waited for.
+        sqlx::raw_sql(take_back).execute(&store.writer).await.unwrap();
+        let alone = Alone::take(&path).unwrap();
+        let bring = async {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            let again = "ALTER TABLE console_people ADD COLUMN email TEXT; ALTER TABLE console_sessions ADD COLUMN email \
+                         TEXT; INSERT INTO _sqlx_migrations SELECT * FROM kept";
+            sqlx::raw_sql(again).execute(&store.writer).await.unwrap();
+        };
+        let (waited, ()) = tokio::join!(Sqlite::open(&path), bring);
+        waited.unwrap().close().await;
+        drop(alone);
         // And the lock was held for that long only.
         drop(Alone::take(&path).unwrap());
         store.close().await;

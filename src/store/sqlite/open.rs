@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -15,6 +15,8 @@ use crate::store::StoreError;
 
 /// How long a write waits for another process, e.g. `sqlite3` or a backup at the same file.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
+/// Between two looks whether the tables are up to date.
+const AGAIN: Duration = Duration::from_millis(100);
 /// How long an act waits for its turn in this process.
 const TURN: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
@@ -230,21 +232,12 @@ async fn prepare(
     if !tables.is_empty() && application != APPLICATION_ID {
         return Err(Refusal::Foreign);
     }
-    let found: i64 = if tables.iter().any(|name| name == "_sqlx_migrations") {
-        sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
-            .fetch_one(&mut *connection)
-            .await?
-    } else {
-        0
-    };
+    let found = version(connection).await?;
     if found > known() {
         return Err(Refusal::Newer(found));
     }
-    // Under the feet of nobody who serves and knows the earlier tables only.
     let _meanwhile = match alone {
-        None if found < known() => {
-            Some(Alone::take(path).map_err(|error| Refusal::Store(older(error, found)))?)
-        }
+        None if found < known() => turn(path, connection).await?,
         None | Some(_) => None,
     };
     if application != APPLICATION_ID {
@@ -258,12 +251,36 @@ async fn prepare(
     migrator.run_direct(None, connection, false).await.map_err(Refusal::Migration)
 }
 
-fn older(error: StoreError, found: i64) -> StoreError {
-    match error {
-        StoreError::HeldElsewhere { path, holder } => {
-            StoreError::ServedByOlder { path, holder, found, known: known() }
+/// Of the tables; 0 where there are none yet.
+async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    let there: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
+        .fetch_one(&mut *connection)
+        .await?;
+    if there == 0 {
+        return Ok(0);
+    }
+    sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations").fetch_one(connection).await
+}
+
+/// The lock, under which the tables are brought up to date: under the feet of nobody who serves and knows the earlier ones
+/// only. `None`: whoever has it has just done so.
+async fn turn(path: &Path, connection: &mut SqliteConnection) -> Result<Option<Alone>, Refusal> {
+    let began = Instant::now();
+    loop {
+        let (path, holder) = match Alone::take(path) {
+            Ok(alone) => return Ok(Some(alone)),
+            Err(StoreError::HeldElsewhere { path, holder }) => (path, holder),
+            Err(error) => return Err(Refusal::Store(error)),
+        };
+        let found = version(connection).await?;
+        if found == known() {
+            return Ok(None);
         }
-        error => error,
+        if began.elapsed() > BUSY {
+            let known = known();
+            return Err(Refusal::Store(StoreError::ServedByOlder { path, holder, found, known }));
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
