@@ -8,7 +8,7 @@ use crate::model::{ErrorId, IdpId, UnixTime};
 use crate::store::LoginStore;
 
 /// A refused sign-in. Holds nothing personal and no secret: the errors and steps that it is made of have none. Of what a
-/// provider says in its own words they have the code alone ([`super::shown::leading_code`]).
+/// provider says in its own words they have the code alone (`identify::shown::leading_code`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     pub at: UnixTime,

@@ -40,7 +40,7 @@ pub enum OidcError {
     KeyAmbiguous { count: usize, algorithm: String },
 
     // The answer at the redirect URI
-    /// `code`: see [`leading_code`](crate::identify::shown::leading_code).
+    /// `code`: see `identify::shown::leading_code`.
     #[error("the provider refused the sign-in: {error}{}; its log says why", in_brackets(.code.as_deref()))]
     ProviderRefused { error: String, code: Option<String> },
     #[error("the answer carries neither `code` nor `error`")]
