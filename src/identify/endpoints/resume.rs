@@ -1,4 +1,4 @@
-//! A sign-in that provisioning ended for now, tried again with the identity that was verified (PROVISIONING.md A2).
+//! A sign-in that provisioning could not finish, tried again with the identity that was verified (PROVISIONING.md A2).
 
 use std::sync::Arc;
 use std::time::Duration;
